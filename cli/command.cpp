@@ -1,0 +1,109 @@
+#include "cli/command.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr auto patience = std::chrono::seconds(2);  // shorter work shows no progress
+constexpr auto interval = std::chrono::milliseconds(250);
+
+}  // namespace
+
+Result<std::filesystem::path> find_model(const std::string& name) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (fs::is_directory(name, ignored)) return fs::path(name);
+  if (fs::is_regular_file(name, ignored)) {
+    return Error{ErrorCode::invalid_argument,
+                 name + " is a file; a model is a folder with config.json, tokenizer.json and safetensors"};
+  }
+  if (name.find('/') != std::string::npos) return Error{ErrorCode::not_found, "there is no folder " + name};
+
+  std::vector<fs::path> places;
+  if (const char* portfolio = std::getenv("TROUPE_PORTFOLIO")) places.emplace_back(portfolio);
+  places.emplace_back("portfolio");
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+  for (const char* beside : {"../../portfolio", "../share/troupe/portfolio"}) {
+    places.push_back((program.parent_path() / beside).lexically_normal());
+  }
+  std::string looked;
+  for (const fs::path& place : places) {
+    if (fs::is_regular_file(place / name / "config.json", ignored)) return place / name;
+    looked += (looked.empty() ? "" : ", ") + (place / name).string();
+  }
+  return Error{ErrorCode::not_found, "there is no model " + name + " (looked for " + looked +
+                                         "); give a Hugging Face folder, or one of the bundled mini, medium, heavy"};
+}
+
+void DeviceChoice::add_to(CLI::App& command) {
+  command.add_option("--threads", threads, "Compute threads (0: one per processor)")
+      ->check(CLI::Range(0, 1024))
+      ->group("Machine");
+  command
+      .add_option("--isa", instruction_set,
+                  "Instruction set: plain, avx2 or avx512 (default: the best here; the answer is the same)")
+      ->check(CLI::IsMember({"plain", "avx2", "avx512"}))
+      ->group("Machine");
+}
+
+Result<std::unique_ptr<kernels::CpuDevice>> DeviceChoice::open() const {
+  kernels::CpuOptions options;
+  options.threads = threads;
+  if (!instruction_set.empty()) options.instruction_set = kernels::instruction_set_named(instruction_set);
+  return kernels::CpuDevice::create(options);
+}
+
+void EngineChoice::add_to(CLI::App& command) {
+  command.add_option("--kv-memory", kv_mebibytes, "Memory for keys and values, MiB")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str()
+      ->group("Engine");
+  command.add_option("--context", context, "Longest prompt and answer together, tokens (0: what the model allows)")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str()
+      ->group("Engine");
+  command.add_option("--batch-tokens", batch_tokens, "Tokens computed in one step at most")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str()
+      ->group("Engine");
+  command.add_option("--batch-sequences", batch_sequences, "Answers under way at once at most")
+      ->check(CLI::Range(1, 1 << 12))
+      ->capture_default_str()
+      ->group("Engine");
+}
+
+engine::EngineOptions EngineChoice::options() const {
+  engine::EngineOptions options;
+  options.kv_bytes = static_cast<std::size_t>(kv_mebibytes) << 20;
+  options.context_max = context;
+  options.batch.tokens_max = batch_tokens;
+  options.batch.chunk_tokens_max = batch_tokens;
+  options.batch.sequences_max = batch_sequences;
+  return options;
+}
+
+model::Progress show_progress(std::string what) {
+  using Steady = std::chrono::steady_clock;
+  return [what = std::move(what), begin = Steady::now(), last = Steady::time_point()](double done) mutable {
+    const auto now = Steady::now();
+    const bool shown = last != Steady::time_point();
+    if (done >= 1) {
+      if (shown) std::fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s: done          \n" : "%s: done\n", what.c_str());
+      return;
+    }
+    if (now - begin < patience || (shown && now - last < interval)) return;
+    last = now;
+    std::fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s: %3.0f %%" : "%s: %.0f %%\n", what.c_str(), 100 * done);
+    std::fflush(stderr);
+  };
+}
+
+}  // namespace troupe::cli

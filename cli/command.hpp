@@ -1,0 +1,53 @@
+// What the subcommands share: how one is added to the command line, which model and device the user meant, and progress.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "engine/options.hpp"
+#include "kernels/cpu_device.hpp"
+#include "model/fingerprint.hpp"
+
+namespace troupe::cli {
+
+/// What the chosen subcommand does after the command line is read; returns the exit status.
+using Action = std::function<Result<int>()>;
+
+// One function a subcommand: describes its options and sets `action` when it is chosen.
+void add_generate(CLI::App& app, Action& action);
+void add_model(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
+
+/// The folder of a model: a path, or the name of a bundled one (mini, medium, heavy), which is looked for in $TROUPE_PORTFOLIO,
+/// in ./portfolio and beside the program. `not_found` says where it looked.
+Result<std::filesystem::path> find_model(const std::string& name);
+
+/// Options of the device, the same for every subcommand that computes.
+struct DeviceChoice {
+  std::string instruction_set;  ///< empty: the best there is
+  int threads = 0;
+
+  void add_to(CLI::App& command);
+  Result<std::unique_ptr<kernels::CpuDevice>> open() const;
+};
+
+/// Options of the engine's size.
+struct EngineChoice {
+  std::int64_t kv_mebibytes = 512;
+  std::int32_t context = 0;
+  std::int32_t batch_tokens = 512;
+  std::int32_t batch_sequences = 64;
+
+  void add_to(CLI::App& command);
+  engine::EngineOptions options() const;
+};
+
+/// "what: 42 %" on the error stream, only if it takes over two seconds.
+model::Progress show_progress(std::string what);
+
+}  // namespace troupe::cli

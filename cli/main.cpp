@@ -1,0 +1,28 @@
+// troupe: the command line.
+#include <cstdio>
+
+#include "cli/command.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "troupe runs language models whose answers depend on nothing but the prompt, the parameters and the seed.\n"
+      "Begin with:  troupe generate \"Hello\"",
+      "troupe");
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help of all commands");
+  app.set_version_flag("--version", TROUPE_VERSION);
+  troupe::cli::Action action;
+  troupe::cli::add_generate(app, action);
+  troupe::cli::add_model(app, action);
+  troupe::cli::add_bench(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const auto status = action();
+  if (status) return *status;
+  const auto& error = status.error();
+  std::fprintf(stderr, "troupe: %s (%s)\n", error.message.c_str(), std::string(troupe::to_string(error.code)).c_str());
+  return 1;
+}

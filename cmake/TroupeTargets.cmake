@@ -1,0 +1,60 @@
+# How a folder becomes a library, and the flags that everything is compiled with.
+
+# Bits do not survive contraction or reassociation: multiply-adds are fused only where the code says fma.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -ffp-contract=off -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT TROUPE_SANITIZE)
+  add_compile_options(-Werror) # elsewhere the set of warnings is another one, and sanitizers make g++ see things
+endif()
+if(TROUPE_SANITIZE)
+  add_compile_options(-fsanitize=${TROUPE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${TROUPE_SANITIZE})
+endif()
+if(TROUPE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# Paths in messages and debug information begin at the repository root, whether the compiler was handed an absolute path or,
+# by ccache, one relative to the build folder.
+file(RELATIVE_PATH TROUPE_ROOT_FROM_BUILD ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
+add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -ffile-prefix-map=${TROUPE_ROOT_FROM_BUILD}=)
+
+# One cache serves every checkout: paths under the source folder are hashed relative to it, and the working directory is not.
+# The sloppiness is what ccache asks for where precompiled headers are used.
+find_program(TROUPE_CCACHE ccache)
+if(TROUPE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      ${TROUPE_CCACHE})
+endif()
+
+# troupe_library(folder dependency...): all .cpp of the folder as target troupe_<folder>.
+function(troupe_library folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  if(NOT sources)
+    add_library(troupe_${folder} INTERFACE)
+    set(scope INTERFACE)
+  else()
+    add_library(troupe_${folder} STATIC ${sources})
+    set(scope PUBLIC)
+  endif()
+  target_include_directories(troupe_${folder} ${scope} ${PROJECT_SOURCE_DIR})
+  foreach(dependency IN LISTS ARGN)
+    if(TARGET troupe_${dependency})
+      target_link_libraries(troupe_${folder} ${scope} troupe_${dependency})
+    else()
+      target_link_libraries(troupe_${folder} ${scope} ${dependency})
+    endif()
+  endforeach()
+endfunction()
+
+# Kernels run fast in every build type. kernels/targets/<isa>.cpp compiles the same arithmetic once per instruction set.
+function(troupe_kernel_targets)
+  target_compile_options(troupe_kernels PRIVATE -O3)
+  file(GLOB targets CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/targets/*.cpp)
+  target_sources(troupe_kernels PRIVATE ${targets})
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/kernels/targets/avx2.cpp PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma")
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/kernels/targets/avx512.cpp
+                                PROPERTIES COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mfma;-mprefer-vector-width=512")
+  endif()
+endfunction()

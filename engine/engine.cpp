@@ -1,0 +1,366 @@
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.hpp"
+#include "kernels/numeric_class.hpp"
+#include "model/sampler.hpp"
+#include "policy/batch.hpp"
+
+namespace troupe::engine {
+
+using kernels::kv_block_positions;
+
+std::string_view to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::end_token: return "end_token";
+    case FinishReason::stop_token: return "stop_token";
+    case FinishReason::stop_string: return "stop_string";
+    case FinishReason::length: return "length";
+    case FinishReason::cancelled: return "cancelled";
+    case FinishReason::deadline_exceeded: return "deadline_exceeded";
+    case FinishReason::failed: return "failed";
+  }
+  return "unknown";
+}
+
+namespace {
+
+policy::WaitingSequence as_waiting(const Sequence& sequence) {
+  return {sequence.id.value, sequence.request.priority, sequence.id.value, sequence.submitted};
+}
+
+}  // namespace
+
+Engine::Engine(const model::Model& model, kernels::Device& device, const Clock& clock, const EngineOptions& options,
+               MemoryPlan plan, model::RopeTable rope, KvCache cache)
+    : model_(model),
+      device_(device),
+      clock_(clock),
+      options_(options),
+      plan_(plan),
+      admission_{.waiting_max = options.waiting_max,
+                 // Every running sequence can decode in every step; more would wait for others to end.
+                 .running_max = std::min(options.batch.sequences_max, options.batch.tokens_max),
+                 .context_max = plan.context_max,
+                 .blocks = plan.kv_blocks},
+      rope_(std::move(rope)),
+      cache_(std::move(cache)) {}
+
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernels::Device& device, const Clock& clock,
+                                               const EngineOptions& options, model::Experts* experts) {
+  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options));
+  TROUPE_TRY(auto rope, model::RopeTable::create(model.config, plan.context_max, device));
+  TROUPE_TRY(auto cache, KvCache::create(device, model.config.kv_layout(), plan.kv_blocks, model.fingerprint,
+                                         std::string(kernels::numeric_class(device.kind()))));
+  auto engine = std::unique_ptr<Engine>(new Engine(model, device, clock, options, plan, std::move(rope), std::move(cache)));
+  if (experts == nullptr) {
+    TROUPE_TRY(engine->local_experts_,
+               model::LocalExperts::create(model.config, model.weights, device, options.batch.tokens_max));
+    experts = engine->local_experts_.get();
+  }
+  engine->experts_ = experts;
+  const model::ForwardLimits limits{options.batch.tokens_max, options.batch.sequences_max};
+  for (std::int32_t i = 0; i < options.passes; ++i) {
+    TROUPE_TRY(auto pass, model::ForwardPass::create(model.config, model.weights, engine->rope_, device, limits));
+    engine->flights_.push_back({std::move(pass), {}, false});
+  }
+  engine->busy_before_ = device.stream().busy_seconds();
+  return engine;
+}
+
+Result<SequenceId> Engine::submit(GenerateRequest request, Listener& listener) {
+  const auto check = [&]() -> Result<void> {
+    TROUPE_TRY_DO(policy::check_request(static_cast<std::int32_t>(std::min<std::size_t>(request.prompt.size(), 1U << 30)),
+                                        request.tokens_max, waiting_, admission_, kv_block_positions));
+    TROUPE_TRY_DO(model::validate(request.sampling));
+    TROUPE_TRY_DO(model::validate(request.stop, model_.config.vocabulary));
+    if (!model_.tokenizer && !request.stop.strings.empty()) {
+      return Error{ErrorCode::unsupported, "stop strings need a model with a tokenizer; this one has random weights"};
+    }
+    const auto outside =
+        std::ranges::find_if(request.prompt, [&](TokenId token) { return token < 0 || token >= model_.config.vocabulary; });
+    if (outside == request.prompt.end()) return {};
+    return Error{ErrorCode::out_of_range, "prompt token " + std::to_string(outside - request.prompt.begin()) + " is " +
+                                              std::to_string(*outside) + ", the vocabulary has " +
+                                              std::to_string(model_.config.vocabulary) + " tokens"};
+  };
+  if (auto checked = check(); !checked) {
+    ++counters_.sequences_refused;
+    return Error(std::move(checked).error());
+  }
+  const SequenceId id{++last_id_};
+  sequences_[id] = std::make_unique<Sequence>(id, std::move(request), listener, model_.tokenizer.get(),
+                                              model_.config.end_tokens, clock_.now());
+  ++waiting_;
+  ++counters_.sequences_submitted;
+  return id;
+}
+
+void Engine::cancel(SequenceId sequence) {
+  if (const auto found = sequences_.find(sequence); found != sequences_.end()) end(*found->second, FinishReason::cancelled);
+}
+
+std::vector<policy::WaitingSequence> Engine::waiting() const {
+  std::vector<policy::WaitingSequence> queue;
+  for (const auto& [id, sequence] : sequences_) {
+    if (!sequence->running) queue.push_back(as_waiting(*sequence));
+  }
+  return queue;
+}
+
+std::int32_t Engine::queue_position(SequenceId sequence) const {
+  const auto found = sequences_.find(sequence);
+  if (found == sequences_.end() || found->second->running) return 0;
+  return policy::queue_position(waiting(), sequence.value, clock_.now(), admission_);
+}
+
+std::optional<TimePoint> Engine::next_deadline() const {
+  std::optional<TimePoint> earliest;
+  for (const auto& [id, sequence] : sequences_) {
+    const auto& deadline = sequence->request.deadline;
+    if (deadline && (!earliest || *deadline < *earliest)) earliest = deadline;
+  }
+  return earliest;
+}
+
+StepReport Engine::step() {
+  const TimePoint begin = clock_.now();
+  StepReport report;
+  end_late_ones();
+  report.progressed = admit();
+  for (Flight& flight : flights_) {
+    if (flight.active && flight.pass->ready()) report.progressed |= advance(flight, report);
+  }
+  const auto grounded = std::ranges::find_if(flights_, [](const Flight& flight) { return !flight.active; });
+  if (grounded != flights_.end() && take_off(*grounded)) report.progressed |= advance(*grounded, report);
+
+  report.passes_waiting = static_cast<std::int32_t>(std::ranges::count_if(flights_, &Flight::active));
+  const Duration took = clock_.now() - begin;
+  if (report.rows > 0) {
+    ++counters_.steps;
+    counters_.step_time.record(took);
+  }
+  counters_.step_seconds += std::chrono::duration<double>(took).count();
+  return report;
+}
+
+void Engine::end_late_ones() {
+  const TimePoint now = clock_.now();
+  std::vector<Sequence*> late;
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->request.deadline && *sequence->request.deadline <= now) late.push_back(sequence.get());
+  }
+  for (Sequence* sequence : late) end(*sequence, FinishReason::deadline_exceeded);
+}
+
+bool Engine::admit() {
+  bool admitted = false;
+  while (waiting_ > 0 && static_cast<std::int32_t>(sequences_.size()) - waiting_ < admission_.running_max) {
+    const auto next = policy::next_to_admit(waiting(), clock_.now(), admission_);
+    if (!try_admit(*sequences_.at(SequenceId{*next}))) break;
+    admitted = true;
+  }
+  return admitted;
+}
+
+bool Engine::try_admit(Sequence& sequence) {
+  BlockPool& pool = cache_.pool();
+  const GenerateRequest& request = sequence.request;
+  std::vector<BlockIndex> found;
+  if (request.use_prefix_cache) {
+    // The last prompt token is always computed, since the first token of the answer is chosen from its logits.
+    found = cache_.match_prefix(std::span(sequence.tokens).first(request.prompt.size() - 1), request.tenant_salt);
+  }
+  const std::int32_t needed = policy::blocks_for(sequence.positions_max(), kv_block_positions);
+  std::size_t held = 0;
+  while (held < found.size() && pool.hold(found[held])) ++held;
+  const auto reused = static_cast<std::int32_t>(held);
+  if (held < found.size() || !pool.reserve(needed - reused)) {
+    for (std::size_t i = held; i-- > 0;) pool.release(found[i]);
+    return false;
+  }
+  sequence.reserved = needed - reused;
+  sequence.blocks = std::move(found);
+  sequence.blocks.reserve(static_cast<std::size_t>(needed));
+  sequence.named = reused;
+  sequence.identity = reused > 0 ? *pool.name_of(sequence.blocks.back()) : root_identity(cache_.scope(request.tenant_salt));
+  sequence.computed = reused * kv_block_positions;
+  sequence.running = true;
+  sequence.priority = policy::promoted_priority(as_waiting(sequence), clock_.now(), admission_);
+  --waiting_;
+  sequence.statistics.reused_tokens = sequence.computed;
+  sequence.statistics.queue_time = clock_.now() - sequence.submitted;
+  counters_.tokens_reused += static_cast<std::uint64_t>(sequence.computed);
+  counters_.queue_time.record(sequence.statistics.queue_time);
+  return true;
+}
+
+bool Engine::take_off(Flight& flight) {
+  std::vector<policy::RunnableSequence> runnable;
+  for (const auto& [id, sequence] : sequences_) {
+    if (!sequence->running || sequence->in_pass) continue;
+    runnable.push_back({id.value, sequence->priority, id.value, sequence->tokens_left(), sequence->decoding()});
+  }
+  policy::BatchLimits limits = options_.batch;
+  const std::int32_t running = static_cast<std::int32_t>(sequences_.size()) - waiting_;
+  limits.sequences_max = std::min(limits.sequences_max, (running + options_.passes - 1) / options_.passes);
+  const std::vector<policy::BatchEntry> batch = policy::plan_batch(runnable, limits);
+  if (batch.empty()) return false;
+
+  std::vector<TokenId> tokens;
+  std::vector<kernels::SequenceRows> rows;
+  std::vector<std::int32_t> logit_rows;
+  for (const policy::BatchEntry& entry : batch) {
+    Sequence& sequence = *sequences_.at(SequenceId{entry.id});
+    const std::int32_t end = sequence.computed + entry.tokens;
+    while (static_cast<std::int32_t>(sequence.blocks.size()) * kv_block_positions < end) {
+      sequence.blocks.push_back(cache_.pool().take_reserved());
+      --sequence.reserved;
+    }
+    rows.push_back({static_cast<std::int32_t>(tokens.size()), entry.tokens, sequence.computed, sequence.blocks.data()});
+    tokens.insert(tokens.end(), sequence.tokens.begin() + sequence.computed, sequence.tokens.begin() + end);
+    if (end == static_cast<std::int32_t>(sequence.tokens.size()))
+      logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
+    flight.entries.emplace_back(&sequence, entry.tokens);
+    sequence.in_pass = true;
+  }
+  flight.active = true;
+  flight.pass->start({tokens, rows, logit_rows, cache_.data()}, wake_);
+  return true;
+}
+
+bool Engine::advance(Flight& flight, StepReport& report) {
+  const auto state = flight.pass->advance(*experts_);
+  if (!state) {
+    fail(flight, state.error());
+    return true;
+  }
+  if (*state != model::ForwardPass::State::done) return false;
+  for (const auto& [sequence, tokens] : flight.entries) report.rows += tokens;
+  land(flight);
+  return true;
+}
+
+void Engine::land(Flight& flight) {
+  const auto entries = std::exchange(flight.entries, {});
+  flight.active = false;
+  const auto vocabulary = static_cast<std::size_t>(model_.config.vocabulary);
+  const auto summaries = flight.pass->summaries();
+  host_logits_.resize(summaries.size() * vocabulary);
+  device_.stream().copy(host_logits_.data(), flight.pass->logits(), host_logits_.size() * sizeof(float));
+  device_.stream().synchronize();
+  std::size_t row = 0;
+  for (const auto& [sequence, tokens] : entries) {
+    sequence->in_pass = false;
+    if (!sequence->decoding()) counters_.tokens_prefilled += static_cast<std::uint64_t>(tokens);
+    sequence->computed += tokens;
+    name_full_blocks(*sequence);
+    const bool has_logits = sequence->tokens_left() == 0;
+    const std::size_t mine = has_logits ? row++ : row;
+    if (sequence->doomed) {
+      finish(*sequence, *sequence->doomed);
+    } else if (has_logits) {
+      take_token(*sequence, std::span(host_logits_).subspan(mine * vocabulary, vocabulary), summaries[mine]);
+    }
+  }
+}
+
+void Engine::fail(Flight& flight, const Error& error) {
+  flight.active = false;
+  for (const auto& [sequence, tokens] : std::exchange(flight.entries, {})) {
+    sequence->in_pass = false;
+    if (sequence->doomed) {
+      finish(*sequence, *sequence->doomed);
+    } else {
+      finish(*sequence, FinishReason::failed, error);
+    }
+  }
+}
+
+void Engine::name_full_blocks(Sequence& sequence) {
+  if (!sequence.request.use_prefix_cache) return;
+  while ((sequence.named + 1) * kv_block_positions <= sequence.computed) {
+    const auto first = static_cast<std::size_t>(sequence.named) * kv_block_positions;
+    const std::span<const TokenId, kv_block_positions> tokens(sequence.tokens.begin() + static_cast<std::ptrdiff_t>(first),
+                                                              kv_block_positions);
+    sequence.identity = block_identity(sequence.identity, tokens);
+    cache_.pool().name(sequence.blocks[static_cast<std::size_t>(sequence.named)], sequence.identity);
+    ++sequence.named;
+  }
+}
+
+void Engine::take_token(Sequence& sequence, std::span<const float> logits, const kernels::LogitSummary& summary) {
+  const auto position = static_cast<std::int32_t>(sequence.tokens.size());
+  sequence.listener->on_logits(sequence.id, position, logits);
+  auto sampled = model::sample(logits, summary, sequence.request.sampling, position);
+  if (!sampled) return finish(sequence, FinishReason::failed, std::move(sampled).error());
+  const TimePoint now = clock_.now();
+  if (sequence.answer.size() == 0) {
+    sequence.statistics.first_token_time = now - sequence.submitted;
+    counters_.first_token_time.record(sequence.statistics.first_token_time);
+  } else {
+    counters_.token_time.record(now - sequence.last_token);
+  }
+  sequence.last_token = now;
+  ++counters_.tokens_decoded;
+  sequence.tokens.push_back(sampled->token);
+  if (const auto reason = sequence.answer.add(*std::move(sampled))) return finish(sequence, *reason);
+  emit(sequence);
+}
+
+void Engine::emit(Sequence& sequence) {
+  if (const auto emission = sequence.answer.take()) {
+    sequence.listener->on_tokens({sequence.id, emission->first_index, emission->tokens, emission->text});
+  }
+}
+
+void Engine::end(Sequence& sequence, FinishReason reason) {
+  if (sequence.in_pass) {
+    sequence.doomed = reason;
+  } else {
+    finish(sequence, reason);
+  }
+}
+
+void Engine::finish(Sequence& sequence, FinishReason reason, std::optional<Error> error) {
+  BlockPool& pool = cache_.pool();
+  // The tail first: what is evicted first should be what the fewest others can share.
+  for (auto block = sequence.blocks.rbegin(); block != sequence.blocks.rend(); ++block) pool.release(*block);
+  pool.unreserve(sequence.reserved);
+  if (!sequence.running) --waiting_;
+  switch (reason) {
+    case FinishReason::cancelled: ++counters_.sequences_cancelled; break;
+    case FinishReason::deadline_exceeded: ++counters_.sequences_expired; break;
+    case FinishReason::failed: ++counters_.sequences_failed; break;
+    default: ++counters_.sequences_completed; break;
+  }
+  sequence.statistics.prompt_tokens = static_cast<std::int32_t>(sequence.request.prompt.size());
+  sequence.statistics.generated_tokens = sequence.answer.size();
+  sequence.statistics.total_time = clock_.now() - sequence.submitted;
+  const auto owner = std::move(sequences_.extract(sequence.id).mapped());
+  owner->answer.close();
+  emit(*owner);
+  owner->listener->on_finished({owner->id, reason, std::move(error), owner->statistics});
+}
+
+EngineCounters Engine::counters() const {
+  EngineCounters now = counters_;
+  const BlockPool& pool = cache_.pool();
+  now.waiting = waiting_;
+  now.running = static_cast<std::int32_t>(sequences_.size()) - waiting_;
+  now.blocks = pool.blocks();
+  now.blocks_free = pool.free();
+  now.blocks_cached = pool.cached();
+  now.blocks_held = pool.held();
+  now.blocks_reserved = pool.reserved();
+  now.blocks_evicted = pool.evictions();
+  now.kernel_seconds = device_.stream().busy_seconds() - busy_before_;
+  return now;
+}
+
+}  // namespace troupe::engine

@@ -1,0 +1,54 @@
+// One request inside an engine, from submission to its last event.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/answer.hpp"
+#include "engine/block_id.hpp"
+#include "engine/block_pool.hpp"
+#include "engine/request.hpp"
+
+namespace troupe::engine {
+
+struct Sequence {
+  Sequence(SequenceId sequence_id, GenerateRequest generate, Listener& hears, const model::Tokenizer* tokenizer,
+           const std::vector<TokenId>& end_tokens, TimePoint now)
+      : id(sequence_id),
+        request(std::move(generate)),
+        listener(&hears),
+        answer(tokenizer, end_tokens, request),
+        tokens(request.prompt),
+        submitted(now),
+        last_token(now) {}
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
+
+  bool decoding() const { return computed >= static_cast<std::int32_t>(request.prompt.size()); }
+  std::int32_t tokens_left() const { return static_cast<std::int32_t>(tokens.size()) - computed; }
+  /// Positions whose keys and values are ever needed: the last token of the answer is never computed with.
+  std::int32_t positions_max() const { return static_cast<std::int32_t>(request.prompt.size()) + request.tokens_max - 1; }
+
+  SequenceId id;
+  GenerateRequest request;
+  Listener* listener;
+  Answer answer;
+
+  std::vector<TokenId> tokens;     ///< prompt and answer
+  std::int32_t computed = 0;       ///< tokens whose keys and values are in `blocks`
+  std::vector<BlockIndex> blocks;  ///< room for the worst case is made at admission, so that passes may point into it
+  std::int32_t reserved = 0;       ///< blocks promised and not yet taken
+  std::int32_t named = 0;          ///< leading blocks whose identity is known
+  BlockId identity;                ///< of the last of these, or the root
+
+  bool running = false;                ///< admitted
+  bool in_pass = false;                ///< its blocks and tokens are being used by a forward pass
+  std::optional<FinishReason> doomed;  ///< to be finished so as soon as no pass uses it
+
+  TimePoint submitted;
+  TimePoint last_token;
+  SequenceStatistics statistics;
+};
+
+}  // namespace troupe::engine

@@ -1,0 +1,31 @@
+// Weights as matrix products read them: panels of 32 outputs, in each the 32 weights of input 0, then of input 1, ...:
+// [outputs / 32][inputs][32] in bf16, the last panel padded with zeros. One token streams the panels from memory once;
+// vectors run across outputs, so every output element is one chain over ascending inputs whatever the vector's width.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/bf16.hpp"
+
+namespace troupe::kernels {
+
+inline constexpr int panel_outputs = 32;
+
+/// Borrows its weights.
+struct PackedMatrix {
+  const bf16* data = nullptr;
+  std::int32_t outputs = 0;
+  std::int32_t inputs = 0;
+
+  int panels() const { return (outputs + panel_outputs - 1) / panel_outputs; }
+  std::size_t panel_elements() const { return static_cast<std::size_t>(inputs) * panel_outputs; }
+  std::size_t elements() const { return static_cast<std::size_t>(panels()) * panel_elements(); }
+  const bf16* panel(int index) const { return data + static_cast<std::size_t>(index) * panel_elements(); }
+};
+
+/// Copies rows [outputs, inputs] of a checkpoint into a packed matrix, as outputs `first_output`.. of it. The target has
+/// `PackedMatrix::elements()` elements, zeroed beforehand; several tensors may be packed one below the other.
+void pack_rows(bf16* target, std::int32_t inputs, std::int32_t first_output, const bf16* rows, std::int32_t outputs);
+
+}  // namespace troupe::kernels

@@ -1,0 +1,64 @@
+// The seam between a mixture-of-experts layer and whoever computes its experts: a layer hands out its rows with the experts
+// that the router chose, and may wait for the results. LocalExperts computes them here and at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.hpp"
+#include "kernels/device.hpp"
+#include "model/weights.hpp"
+
+namespace troupe::model {
+
+/// The expert work of one layer in one forward pass. All memory is the pass's and stays valid until the work is done.
+struct ExpertWork {
+  std::int32_t layer = 0;
+  std::int32_t rows = 0;
+  std::int32_t chosen = 0;               ///< experts per row
+  const float* input = nullptr;          ///< [rows, hidden], device memory
+  const std::int32_t* expert = nullptr;  ///< [rows, chosen], ascending in a row, device memory
+  float* output = nullptr;               ///< [rows, chosen, hidden], device memory: to be written in any order
+};
+
+/// Called exactly once for each work, from any thread, possibly before `compute` returns.
+using ExpertsDone = std::function<void(Result<void>)>;
+
+class Experts {
+ public:
+  virtual ~Experts() = default;
+  /// Begins the work. What an expert answers for a row is a function of that row alone; how rows are grouped is free.
+  virtual void compute(const ExpertWork& work, ExpertsDone done) = 0;
+};
+
+/// Slots (row * chosen + choice) ordered by expert, rows ascending within one.
+struct ExpertGroups {
+  std::vector<std::int32_t> slots;
+  std::vector<std::int32_t> offsets;  ///< [experts + 1] into `slots`
+};
+ExpertGroups group_by_expert(std::span<const std::int32_t> expert, std::int32_t experts);
+
+/// Computes experts on the device that holds the weights.
+class LocalExperts final : public Experts {
+ public:
+  /// `rows_max` bounds the rows of one work. The weights and the device must outlive it.
+  static Result<std::unique_ptr<LocalExperts>> create(const ModelConfig& config, const Weights& weights,
+                                                      kernels::Device& device, std::int32_t rows_max);
+  void compute(const ExpertWork& work, ExpertsDone done) override;
+
+ private:
+  LocalExperts(const ModelConfig& config, const Weights& weights, kernels::Device& device, std::int32_t rows_max);
+
+  const ModelConfig& config_;
+  const Weights& weights_;
+  kernels::Device& device_;
+  std::int32_t rows_max_;
+  kernels::Memory gathered_;  ///< [slots, hidden], also what the experts answer
+  kernels::Memory gate_up_;   ///< [slots, 2 * intermediate]
+  kernels::Memory inner_;     ///< [slots, intermediate]
+};
+
+}  // namespace troupe::model

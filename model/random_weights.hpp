@@ -1,0 +1,32 @@
+// Random numbers for weights, fast enough for billions: a counter is hashed, and the hash's bits look values up in a table of
+// quantiles.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "model/weight_plan.hpp"
+
+namespace troupe::model {
+
+/// The weights of one seed. The same seed gives the same bits on every machine: no libm, IEEE operations only.
+class RandomWeights {
+ public:
+  explicit RandomWeights(std::uint64_t seed);
+
+  /// Writes piece `index` of a plan to `target`: a packed matrix of the piece's deviation and mean 0, its padding left as it
+  /// is; or a vector of values near 1.
+  void fill(const WeightPiece& piece, std::size_t index, std::byte* target) const;
+
+ private:
+  static constexpr std::size_t table_size = 4096;
+
+  void fill_matrix(const WeightPiece& piece, std::uint64_t key, kernels::bf16* target) const;
+  void fill_vector(const WeightPiece& piece, std::uint64_t key, float* target) const;
+
+  std::uint64_t seed_;
+  std::array<float, table_size> quantiles_{};  // of the truncated normal distribution, scaled to variance 1
+};
+
+}  // namespace troupe::model

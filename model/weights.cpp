@@ -1,0 +1,171 @@
+#include "model/weights.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <unordered_set>
+#include <utility>
+
+#include "model/checkpoint.hpp"
+#include "model/random_weights.hpp"
+#include "model/tensor_values.hpp"
+#include "model/weight_plan.hpp"
+
+namespace troupe::model {
+
+namespace {
+
+using kernels::bf16;
+using Tensor = WeightPiece::Tensor;
+
+std::vector<std::int64_t> shape_of(const WeightPiece& piece, const Tensor& tensor) {
+  if (piece.vector != nullptr) return {piece.inputs};
+  return {tensor.rows, piece.inputs};
+}
+
+/// Tensors that change nothing: frequencies that are computed anyway, and a copy of the table of tied embeddings.
+Result<bool> is_harmless(const Checkpoint& checkpoint, const std::string& name, const ModelConfig& config) {
+  if (name.ends_with(".rotary_emb.inv_freq")) return true;
+  if (name != "lm_head.weight" || !config.tied_embeddings) return false;
+  TROUPE_TRY(const auto projection, checkpoint.find(name));
+  TROUPE_TRY(const auto embedding, checkpoint.find("model.embed_tokens.weight"));
+  return projection.dtype == embedding.dtype && std::ranges::equal(projection.shape, embedding.shape) &&
+         std::memcmp(projection.bytes.data(), embedding.bytes.data(), embedding.bytes.size()) == 0;
+}
+
+Result<void> check_tensor(const Checkpoint& checkpoint, const WeightPiece& piece, const Tensor& wanted) {
+  const auto shape = shape_of(piece, wanted);
+  const std::string expected = describe(TensorView{DType::bf16, shape, {}});
+  auto found = checkpoint.find(wanted.name);
+  if (!found) {
+    return Error{found.error().code, found.error().message + "; config.json implies one of " + expected};
+  }
+  if (!std::ranges::equal(found->shape, shape)) {
+    return Error{ErrorCode::invalid_argument,
+                 "tensor \"" + wanted.name + "\" is " + describe(*found) + ", but config.json implies " + expected};
+  }
+  return check_weight_type(*found, wanted.name);
+}
+
+/// Exactly the tensors of the plan, each with its shape.
+Result<void> check_tensors(const Checkpoint& checkpoint, const WeightPlan& plan, const ModelConfig& config) {
+  std::unordered_set<std::string_view> expected;
+  for (const WeightPiece& piece : plan.pieces) {
+    for (const Tensor& tensor : piece.tensors) {
+      TROUPE_TRY_DO(check_tensor(checkpoint, piece, tensor));
+      expected.insert(tensor.name);
+    }
+  }
+  for (const std::string& name : checkpoint.names()) {
+    if (expected.contains(name)) continue;
+    TROUPE_TRY(const bool harmless, is_harmless(checkpoint, name, config));
+    if (harmless) continue;
+    const bool other_projection = name == "lm_head.weight" && config.tied_embeddings;
+    return Error{
+        ErrorCode::invalid_argument,
+        "tensor \"" + name + "\" " +
+            (other_projection ? "differs from model.embed_tokens.weight, but config.json says tie_word_embeddings"
+                              : "is not part of a " + std::string(to_string(config.architecture)) + " of this config")};
+  }
+  return {};
+}
+
+/// Packs the piece's tensors into `target`, which is zeroed.
+Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, std::byte* target, std::vector<bf16>& scratch) {
+  if (piece.vector != nullptr) {
+    TROUPE_TRY(const auto tensor, checkpoint.find(piece.tensors.front().name));
+    read_float32(tensor, reinterpret_cast<float*>(target));
+    return {};
+  }
+  std::int32_t first_output = 0;
+  for (const auto& [name, rows] : piece.tensors) {
+    TROUPE_TRY(const auto tensor, checkpoint.find(name));
+    // A panel's rows at a time: what is being written stays in a cache, and scratch memory stays small.
+    for (std::int32_t row = 0; row < rows; row += kernels::panel_outputs) {
+      const std::int32_t count = std::min(kernels::panel_outputs, rows - row);
+      const auto width = static_cast<std::size_t>(piece.inputs);
+      TROUPE_TRY(const auto values, bf16_values(tensor, name, static_cast<std::size_t>(row) * width,
+                                                static_cast<std::size_t>(count) * width, scratch));
+      kernels::pack_rows(reinterpret_cast<bf16*>(target), piece.inputs, first_output + row, values.data(), count);
+    }
+    first_output += rows;
+  }
+  return {};
+}
+
+}  // namespace
+
+/// Makes weights piece by piece. The plan points into the map, so a builder stays where it is.
+class Weights::Builder {
+ public:
+  /// Writes a piece to zeroed host memory.
+  using Fill = std::function<Result<void>(const WeightPiece& piece, std::size_t index, std::byte* target)>;
+
+  explicit Builder(const ModelConfig& config) : config_(config), plan_(plan_weights(config, map_)) {}
+  Builder(const Builder&) = delete;
+  Builder& operator=(const Builder&) = delete;
+
+  const WeightPlan& plan() const { return plan_; }
+
+  Result<Weights> build(kernels::Device& device, const Progress& progress, const Fill& fill) {
+    TROUPE_TRY(auto memory, device.allocate(plan_.bytes));
+    auto* base = memory.as<std::byte>();
+    // The host writes a CPU's memory itself; for other devices it prepares each piece and has it copied.
+    const bool in_place = device.kind() == kernels::DeviceKind::cpu;
+    std::vector<std::byte> staging;
+    std::size_t done = 0;
+    double told = 0;
+    for (std::size_t index = 0; index < plan_.pieces.size(); ++index) {
+      const WeightPiece& piece = plan_.pieces[index];
+      if (!in_place) staging.assign(piece.bytes, std::byte{0});
+      TROUPE_TRY_DO(fill(piece, index, in_place ? base + piece.offset : staging.data()));
+      if (!in_place) {
+        device.stream().copy(base + piece.offset, staging.data(), piece.bytes);
+        device.stream().synchronize();
+      }
+      done += piece.bytes;
+      const double fraction =
+          index + 1 == plan_.pieces.size() ? 1 : static_cast<double>(done) / static_cast<double>(plan_.bytes);
+      if (progress && (fraction == 1 || fraction - told >= 0.01)) progress(told = fraction);
+    }
+    place(plan_, config_, base, map_);
+    return Weights(std::move(memory), std::move(map_));
+  }
+
+ private:
+  const ModelConfig& config_;
+  WeightMap map_;
+  WeightPlan plan_;
+};
+
+Result<Weights> Weights::load(const std::filesystem::path& folder, const ModelConfig& config, kernels::Device& device,
+                              const Progress& progress) {
+  TROUPE_TRY(const auto checkpoint, Checkpoint::open(folder));
+  Builder builder(config);
+  if (auto checked = check_tensors(checkpoint, builder.plan(), config); !checked) {
+    return std::move(checked).error().within(folder.string());
+  }
+  std::vector<bf16> scratch;
+  auto weights = builder.build(device, progress, [&](const WeightPiece& piece, std::size_t, std::byte* target) {
+    return load_piece(checkpoint, piece, target, scratch);
+  });
+  if (!weights) return std::move(weights).error().within(folder.string());
+  return weights;
+}
+
+Result<Weights> Weights::random(const ModelConfig& config, std::uint64_t seed, kernels::Device& device,
+                                const Progress& progress) {
+  const RandomWeights random(seed);
+  return Builder(config).build(device, progress,
+                               [&](const WeightPiece& piece, std::size_t index, std::byte* target) -> Result<void> {
+                                 random.fill(piece, index, target);
+                                 return {};
+                               });
+}
+
+std::size_t weights_bytes(const ModelConfig& config) {
+  WeightMap map;
+  return plan_weights(config, map).bytes;
+}
+
+}  // namespace troupe::model

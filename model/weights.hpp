@@ -1,0 +1,78 @@
+// A model's weights as the layers read them: packed for matrix products, on one device.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "base/result.hpp"
+#include "kernels/device.hpp"
+#include "kernels/packed_matrix.hpp"
+#include "model/config.hpp"
+#include "model/fingerprint.hpp"
+
+namespace troupe::model {
+
+using kernels::PackedMatrix;
+
+/// A SwiGLU feed-forward: dense, or one expert.
+struct FeedForwardWeights {
+  PackedMatrix gate_up;  ///< outputs: gates [intermediate], then ups [intermediate]
+  PackedMatrix down;
+};
+
+struct LayerWeights {
+  const float* attention_norm = nullptr;  ///< [hidden]
+  PackedMatrix qkv;                       ///< outputs: queries, keys, values
+  const float* query_norm = nullptr;      ///< [head_dim], or null
+  const float* key_norm = nullptr;        ///< [head_dim], or null
+  PackedMatrix attention_output;
+  const float* feed_forward_norm = nullptr;  ///< [hidden]
+  FeedForwardWeights feed_forward;           ///< of a dense layer
+  PackedMatrix router;                       ///< of a sparse layer; outputs: experts
+  std::vector<FeedForwardWeights> experts;   ///< of a sparse layer, by expert id
+};
+
+/// Where everything is. Borrows the memory.
+struct WeightMap {
+  PackedMatrix embedding;             ///< outputs: vocabulary; inputs: hidden
+  PackedMatrix output_projection;     ///< the same memory if the embeddings are tied
+  const float* final_norm = nullptr;  ///< [hidden]
+  std::vector<LayerWeights> layers;
+};
+
+/// Owns the weights: one allocation, every matrix and vector aligned to 64 bytes. Immutable once made.
+class Weights {
+ public:
+  /// Reads model.safetensors (or the shards that model.safetensors.index.json names) of a Hugging Face folder, checks that
+  /// exactly the tensors are there that the config implies, each with its shape, before it allocates, and packs them onto the
+  /// device. Types: BF16; F16 and F32 if every value is exactly a bf16 (norms: any value).
+  /// `not_found`, `invalid_argument` and `corrupt` name the file or the tensor, what was seen and what was expected.
+  static Result<Weights> load(const std::filesystem::path& folder, const ModelConfig& config, kernels::Device& device,
+                              const Progress& progress = {});
+
+  /// Random weights of the config's shapes, a function of the seed alone: truncated normal, scaled so that activations and
+  /// logits stay tame in any number of layers.
+  static Result<Weights> random(const ModelConfig& config, std::uint64_t seed, kernels::Device& device,
+                                const Progress& progress = {});
+
+  PackedMatrix embedding() const { return map_.embedding; }
+  PackedMatrix output_projection() const { return map_.output_projection; }
+  const float* final_norm() const { return map_.final_norm; }
+  std::span<const LayerWeights> layers() const { return map_.layers; }
+  /// Bytes held on the device.
+  std::size_t bytes() const { return memory_.bytes(); }
+
+ private:
+  class Builder;
+  Weights(kernels::Memory memory, WeightMap map) : memory_(std::move(memory)), map_(std::move(map)) {}
+
+  kernels::Memory memory_;
+  WeightMap map_;
+};
+
+/// Bytes that Weights will hold for a config, without loading it.
+std::size_t weights_bytes(const ModelConfig& config);
+
+}  // namespace troupe::model

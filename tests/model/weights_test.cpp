@@ -1,0 +1,541 @@
+#include "model/weights.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/file.hpp"
+#include "model/safetensors.hpp"
+#include "model/tensor_values.hpp"
+#include "tests/support/plain_device.hpp"
+#include "tests/support/safetensors_writer.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe::model {
+namespace {
+
+namespace fs = std::filesystem;
+using kernels::bf16;
+using testing::far_device;
+using testing::PlainDevice;
+using tests::TensorToWrite;
+
+const fs::path portfolio = fs::path(TROUPE_SOURCE_DIR) / "portfolio";
+
+ModelConfig bundled_config(const std::string& name) {
+  auto config = load_config(portfolio / name / "config.json");
+  EXPECT_TRUE(config) << config.error().message;
+  return config.value_or(ModelConfig{});
+}
+
+/// The documented packing, written out once more: [outputs / 32][inputs][32].
+std::uint16_t packed_bits(const PackedMatrix& matrix, std::int64_t output, std::int64_t input) {
+  return matrix.data[(output / 32 * matrix.inputs + input) * 32 + output % 32].bits;
+}
+
+/// Compares weights with the file that they came from.
+class FileComparison {
+ public:
+  explicit FileComparison(const SafetensorsFile& file) : file_(file) {}
+
+  void matrix(const PackedMatrix& matrix, const std::vector<std::string>& tensors) {
+    std::int64_t output = 0;
+    std::int64_t differing = 0;
+    for (const std::string& name : tensors) {
+      const auto tensor = file_.find(name);
+      ASSERT_TRUE(tensor) << tensor.error().message;
+      ASSERT_EQ(tensor->shape[1], matrix.inputs) << name;
+      for (std::int64_t row = 0; row < tensor->shape[0]; ++row, ++output) {
+        for (std::int64_t input = 0; input < matrix.inputs; ++input) {
+          differing += packed_bits(matrix, output, input) != bits(*tensor, row * matrix.inputs + input);
+        }
+      }
+    }
+    EXPECT_EQ(output, matrix.outputs) << tensors.front();
+    EXPECT_EQ(differing, 0) << tensors.front();
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(matrix.data) % 64, 0U) << tensors.front();
+    for (std::int64_t padding = output; padding < std::int64_t{matrix.panels()} * 32; ++padding) {
+      for (std::int64_t input = 0; input < matrix.inputs; ++input) ASSERT_EQ(packed_bits(matrix, padding, input), 0);
+    }
+    compared += output * matrix.inputs;
+  }
+
+  void vector(const float* values, const std::string& name) {
+    const auto tensor = file_.find(name);
+    ASSERT_TRUE(tensor) << tensor.error().message;
+    ASSERT_NE(values, nullptr) << name;
+    for (std::int64_t i = 0; i < tensor->elements(); ++i) ASSERT_EQ(values[i], kernels::widen({bits(*tensor, i)})) << name;
+    compared += tensor->elements();
+  }
+
+  void feed_forward(const FeedForwardWeights& weights, const std::string& prefix) {
+    matrix(weights.gate_up, {prefix + "gate_proj.weight", prefix + "up_proj.weight"});
+    matrix(weights.down, {prefix + "down_proj.weight"});
+  }
+
+  void layer(const LayerWeights& layer, int index, const ModelConfig& config) {
+    const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    const std::string attention = prefix + "self_attn.";
+    vector(layer.attention_norm, prefix + "input_layernorm.weight");
+    matrix(layer.qkv, {attention + "q_proj.weight", attention + "k_proj.weight", attention + "v_proj.weight"});
+    matrix(layer.attention_output, {attention + "o_proj.weight"});
+    vector(layer.feed_forward_norm, prefix + "post_attention_layernorm.weight");
+    if (config.query_key_norm) {
+      vector(layer.query_norm, attention + "q_norm.weight");
+      vector(layer.key_norm, attention + "k_norm.weight");
+    } else {
+      EXPECT_EQ(layer.query_norm, nullptr);
+      EXPECT_EQ(layer.key_norm, nullptr);
+    }
+    if (!config.moe) {
+      feed_forward(layer.feed_forward, prefix + "mlp.");
+      EXPECT_TRUE(layer.experts.empty());
+      return;
+    }
+    matrix(layer.router, {prefix + "mlp.gate.weight"});
+    ASSERT_EQ(layer.experts.size(), static_cast<std::size_t>(config.moe->experts));
+    for (std::size_t expert = 0; expert < layer.experts.size(); ++expert) {
+      feed_forward(layer.experts[expert], prefix + "mlp.experts." + std::to_string(expert) + ".");
+    }
+  }
+
+  std::int64_t compared = 0;
+
+ private:
+  static std::uint16_t bits(const TensorView& tensor, std::int64_t index) {
+    std::uint16_t value = 0;
+    std::memcpy(&value, tensor.bytes.data() + 2 * index, 2);
+    return value;
+  }
+
+  const SafetensorsFile& file_;
+};
+
+void expect_equal_to_file(const Weights& weights, const ModelConfig& config, const fs::path& folder) {
+  const auto file = SafetensorsFile::open(folder / "model.safetensors");
+  ASSERT_TRUE(file) << file.error().message;
+  FileComparison comparison(*file);
+  comparison.matrix(weights.embedding(), {"model.embed_tokens.weight"});
+  comparison.vector(weights.final_norm(), "model.norm.weight");
+  if (config.tied_embeddings) {
+    EXPECT_EQ(weights.output_projection().data, weights.embedding().data);
+  } else {
+    comparison.matrix(weights.output_projection(), {"lm_head.weight"});
+  }
+  ASSERT_EQ(weights.layers().size(), static_cast<std::size_t>(config.layers));
+  for (int layer = 0; layer < config.layers; ++layer) {
+    comparison.layer(weights.layers()[static_cast<std::size_t>(layer)], layer, config);
+  }
+  EXPECT_EQ(comparison.compared, count_parameters(config).total) << "every parameter is somewhere";
+}
+
+TEST(Weights, HoldEveryElementOfTheBundledModels) {
+  for (const char* name : {"mini", "medium", "heavy"}) {
+    SCOPED_TRACE(name);
+    PlainDevice device;
+    const auto config = bundled_config(name);
+    const auto weights = Weights::load(portfolio / name, config, device);
+    ASSERT_TRUE(weights) << weights.error().message;
+    EXPECT_EQ(device.allocations(), 1);
+    EXPECT_EQ(device.stream().bytes_copied(), 0U) << "the host writes a CPU's memory in place";
+    EXPECT_EQ(weights->bytes(), weights_bytes(config));
+    expect_equal_to_file(*weights, config, portfolio / name);
+  }
+}
+
+TEST(Weights, ReachADeviceThatOnlyItsStreamCanWrite) {
+  PlainDevice device(std::numeric_limits<std::size_t>::max(), far_device);
+  const auto config = bundled_config("heavy");
+  const auto weights = Weights::load(portfolio / "heavy", config, device);
+  ASSERT_TRUE(weights) << weights.error().message;
+  EXPECT_GE(device.stream().bytes_copied(), 2 * static_cast<std::size_t>(count_parameters(config).total));
+  EXPECT_LE(device.stream().bytes_copied(), weights->bytes());
+  expect_equal_to_file(*weights, config, portfolio / "heavy");
+}
+
+TEST(Weights, StayWhereTheyAreWhenMoved) {
+  PlainDevice device;
+  const auto config = bundled_config("mini");
+  auto loaded = Weights::load(portfolio / "mini", config, device);
+  ASSERT_TRUE(loaded);
+  const auto* before = loaded->embedding().data;
+  const Weights moved = *std::move(loaded);
+  EXPECT_EQ(moved.embedding().data, before);
+  expect_equal_to_file(moved, config, portfolio / "mini");
+}
+
+TEST(Weights, ReportProgressUpToTheEnd) {
+  PlainDevice device;
+  std::vector<double> told;
+  ASSERT_TRUE(Weights::load(portfolio / "medium", bundled_config("medium"), device, [&](double f) { told.push_back(f); }));
+  ASSERT_GT(told.size(), 5U);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), 1);
+}
+
+TEST(Weights, SayWhenTheDeviceHasNoRoom) {
+  PlainDevice device(1 << 20);
+  const auto weights = Weights::load(portfolio / "mini", bundled_config("mini"), device);
+  ASSERT_FALSE(weights);
+  EXPECT_EQ(weights.error().code, ErrorCode::overloaded);
+}
+
+// A model small enough to be written anew for each kind of damage: one layer, 16 wide.
+class SmallCheckpoint {
+ public:
+  SmallCheckpoint() {
+    config.vocabulary = 5;
+    config.layers = 1;
+    config.hidden = 16;
+    config.intermediate = 48;
+    config.heads = 2;
+    config.kv_heads = 1;
+    config.head_dim = 16;
+    config.positions_max = 64;
+    config.tied_embeddings = true;
+    add("model.embed_tokens.weight", {5, 16});
+    add("model.layers.0.input_layernorm.weight", {16});
+    add("model.layers.0.mlp.down_proj.weight", {16, 48});
+    add("model.layers.0.mlp.gate_proj.weight", {48, 16});
+    add("model.layers.0.mlp.up_proj.weight", {48, 16});
+    add("model.layers.0.post_attention_layernorm.weight", {16});
+    add("model.layers.0.self_attn.k_proj.weight", {16, 16});
+    add("model.layers.0.self_attn.o_proj.weight", {16, 32});
+    add("model.layers.0.self_attn.q_proj.weight", {32, 16});
+    add("model.layers.0.self_attn.v_proj.weight", {16, 16});
+    add("model.norm.weight", {16});
+  }
+
+  TensorToWrite& operator[](const std::string& name) {
+    for (auto& tensor : tensors) {
+      if (tensor.name == name) return tensor;
+    }
+    add(name, {1});
+    return tensors.back();
+  }
+
+  void add(const std::string& name, std::vector<std::int64_t> shape) {
+    std::vector<bf16> values;
+    std::int64_t count = 1;
+    for (const auto size : shape) count *= size;
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(kernels::narrow(static_cast<float>(++last_ % 251 - 125) / 64));
+    tensors.push_back({name, "BF16", std::move(shape), tests::bytes_of(values)});
+  }
+
+  void erase(const std::string& name) {
+    std::erase_if(tensors, [&](const TensorToWrite& tensor) { return tensor.name == name; });
+  }
+
+  Result<Weights> load(std::size_t header_padding = 0) {
+    tests::write_file(folder.path() / "model.safetensors", tests::safetensors_bytes(tensors, header_padding));
+    return Weights::load(folder.path(), config, device);
+  }
+
+  ModelConfig config;
+  std::vector<TensorToWrite> tensors;
+  tests::TemporaryFolder folder;
+  PlainDevice device;
+
+ private:
+  int last_ = 0;
+};
+
+void expect_refused(const Result<Weights>& weights, ErrorCode code, const std::vector<std::string>& parts) {
+  ASSERT_FALSE(weights) << "accepted, expected an error about " << parts.front();
+  EXPECT_EQ(to_string(weights.error().code), to_string(code)) << weights.error().message;
+  for (const auto& part : parts) {
+    EXPECT_NE(weights.error().message.find(part), std::string::npos)
+        << "\"" << part << "\" is not in: " << weights.error().message;
+  }
+}
+
+TEST(Weights, PadTheLastPanelWithZeros) {
+  SmallCheckpoint small;
+  const auto weights = small.load();
+  ASSERT_TRUE(weights) << weights.error().message;
+  expect_equal_to_file(*weights, small.config, small.folder.path());
+}
+
+TEST(Weights, AreReadFromOddAddresses) {
+  SmallCheckpoint small;
+  const auto weights = small.load(3);
+  ASSERT_TRUE(weights) << weights.error().message;
+  expect_equal_to_file(*weights, small.config, small.folder.path());
+}
+
+TEST(Weights, NameTheTensorThatIsMissing) {
+  SmallCheckpoint small;
+  small.erase("model.layers.0.self_attn.k_proj.weight");
+  expect_refused(small.load(), ErrorCode::not_found,
+                 {"model.layers.0.self_attn.k_proj.weight", "BF16 [16, 16]", small.folder.path().string()});
+  EXPECT_EQ(small.device.allocations(), 0) << "nothing is allocated for a checkpoint that does not fit";
+}
+
+TEST(Weights, NameTheTensorOfTheWrongShape) {
+  SmallCheckpoint small;
+  small["model.layers.0.mlp.down_proj.weight"].shape = {48, 16};
+  expect_refused(small.load(), ErrorCode::invalid_argument,
+                 {"model.layers.0.mlp.down_proj.weight", "BF16 [48, 16]", "BF16 [16, 48]"});
+  SmallCheckpoint flat;
+  flat["model.norm.weight"].shape = {1, 16};
+  expect_refused(flat.load(), ErrorCode::invalid_argument, {"model.norm.weight", "BF16 [1, 16]", "BF16 [16]"});
+}
+
+TEST(Weights, NameTheTensorThatDoesNotBelong) {
+  SmallCheckpoint small;
+  small.add("model.layers.0.self_attn.q_proj.bias", {32});
+  expect_refused(small.load(), ErrorCode::invalid_argument, {"model.layers.0.self_attn.q_proj.bias", "LlamaForCausalLM"});
+}
+
+TEST(Weights, IgnoreWhatChangesNothing) {
+  SmallCheckpoint small;
+  small.add("model.layers.0.self_attn.rotary_emb.inv_freq", {8});
+  auto copy = small["model.embed_tokens.weight"];
+  copy.name = "lm_head.weight";
+  small.tensors.push_back(copy);
+  const auto weights = small.load();
+  ASSERT_TRUE(weights) << weights.error().message;
+  EXPECT_EQ(weights->output_projection().data, weights->embedding().data);
+  small["lm_head.weight"].bytes[0] = static_cast<char>(small["lm_head.weight"].bytes[0] ^ 1);
+  expect_refused(small.load(), ErrorCode::invalid_argument, {"lm_head.weight", "tie_word_embeddings"});
+}
+
+/// The same numbers in another type. `widen` gives the bytes of one value.
+void retype(TensorToWrite& tensor, const std::string& dtype, const std::function<std::string(float)>& bytes) {
+  std::string converted;
+  for (std::size_t i = 0; i < tensor.bytes.size(); i += 2) {
+    bf16 value;
+    std::memcpy(&value, tensor.bytes.data() + i, 2);
+    converted += bytes(kernels::widen(value));
+  }
+  tensor.dtype = dtype;
+  tensor.bytes = converted;
+}
+
+std::string float_bytes(float value) { return tests::bytes_of(std::vector{value}); }
+
+TEST(Weights, TakeOtherTypesOnlyIfNothingIsLost) {
+  SmallCheckpoint small;
+  const auto original = small.load();
+  ASSERT_TRUE(original) << original.error().message;
+  SmallCheckpoint wide;
+  for (auto& tensor : wide.tensors) retype(tensor, "F32", float_bytes);
+  const auto loaded = wide.load(1);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  ASSERT_EQ(loaded->bytes(), original->bytes());
+  EXPECT_EQ(std::memcmp(loaded->embedding().data, original->embedding().data, original->bytes()), 0);
+
+  const float finer = 1 + 0x1p-8F;
+  wide["model.layers.0.mlp.up_proj.weight"].bytes.replace(4 * 17, 4, float_bytes(finer));
+  expect_refused(wide.load(), ErrorCode::unsupported,
+                 {"model.layers.0.mlp.up_proj.weight", "F32 [48, 16]", "element 17 is 1.00390625", "bfloat16"});
+}
+
+TEST(Weights, ReadNormsOfAnyTypeExactly) {
+  SmallCheckpoint small;
+  small["model.norm.weight"] = {"model.norm.weight", "F32", {16}, tests::bytes_of(std::vector<float>(16, 1.1F))};
+  small["model.layers.0.input_layernorm.weight"] = {
+      "model.layers.0.input_layernorm.weight", "F16", {16}, tests::bytes_of(std::vector<std::uint16_t>(16, 0x3C01))};
+  const auto weights = small.load();
+  ASSERT_TRUE(weights) << weights.error().message;
+  EXPECT_EQ(weights->final_norm()[15], 1.1F);
+  EXPECT_EQ(weights->layers()[0].attention_norm[7], 1 + 0x1p-10F);
+}
+
+TEST(Weights, RefuseTypesThatAreNoWeights) {
+  SmallCheckpoint small;
+  auto& tensor = small["model.layers.0.self_attn.o_proj.weight"];
+  tensor.dtype = "F8_E4M3";
+  tensor.bytes.resize(16 * 32);
+  expect_refused(small.load(), ErrorCode::unsupported, {"model.layers.0.self_attn.o_proj.weight", "F8_E4M3 [16, 32]", "BF16"});
+}
+
+TEST(TensorValues, WidenEveryHalfExactly) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float value = widen_half(static_cast<std::uint16_t>(bits));
+    const int exponent = static_cast<int>(bits >> 10 & 31);
+    const auto fraction = static_cast<float>(bits & 1023);
+    const bool negative = bits >> 15 != 0;
+    ASSERT_EQ(std::signbit(value), negative) << bits;
+    if (exponent == 31) {
+      ASSERT_EQ(std::isnan(value), fraction != 0) << bits;
+      ASSERT_EQ(std::isinf(value), fraction == 0) << bits;
+    } else {
+      const float expected = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+      ASSERT_EQ(std::abs(value), expected) << bits;
+    }
+  }
+}
+
+// Sharded checkpoints.
+
+/// The small model in two files, and the index that belongs to them.
+nlohmann::json write_shards(SmallCheckpoint& small) {
+  nlohmann::json index = {{"metadata", {{"total_size", 1}}}, {"weight_map", nlohmann::json::object()}};
+  const std::size_t half = small.tensors.size() / 2;
+  const std::vector<TensorToWrite> parts[2] = {
+      {small.tensors.begin(), small.tensors.begin() + static_cast<std::ptrdiff_t>(half)},
+      {small.tensors.begin() + static_cast<std::ptrdiff_t>(half), small.tensors.end()}};
+  for (int part = 0; part < 2; ++part) {
+    const std::string name = "model-0000" + std::to_string(part + 1) + "-of-00002.safetensors";
+    tests::write_file(small.folder.path() / name, tests::safetensors_bytes(parts[part]));
+    for (const auto& tensor : parts[part]) index["weight_map"][tensor.name] = name;
+  }
+  return index;
+}
+
+Result<Weights> load_with_index(SmallCheckpoint& small, const nlohmann::json& index) {
+  tests::write_file(small.folder.path() / "model.safetensors.index.json", index.dump());
+  return Weights::load(small.folder.path(), small.config, small.device);
+}
+
+TEST(ShardedWeights, EqualThoseOfOneFile) {
+  SmallCheckpoint small;
+  const auto one = small.load();
+  ASSERT_TRUE(one);
+  fs::remove(small.folder.path() / "model.safetensors");
+  const auto sharded = load_with_index(small, write_shards(small));
+  ASSERT_TRUE(sharded) << sharded.error().message;
+  ASSERT_EQ(sharded->bytes(), one->bytes());
+  EXPECT_EQ(std::memcmp(sharded->embedding().data, one->embedding().data, one->bytes()), 0);
+}
+
+TEST(ShardedWeights, StayInTheirFolder) {
+  SmallCheckpoint small;
+  const auto index = write_shards(small);
+  for (const char* name : {"../model-00001-of-00002.safetensors", "/etc/x.safetensors", "a\\b.safetensors", "", "..",
+                           ".safetensors", "model.bin"}) {
+    auto wrong = index;
+    wrong["weight_map"]["model.norm.weight"] = name;
+    expect_refused(load_with_index(small, wrong), ErrorCode::invalid_argument, {"weight_map.model.norm.weight", "same folder"});
+  }
+}
+
+TEST(ShardedWeights, AgreeWithTheirIndex) {
+  SmallCheckpoint small;
+  const auto index = write_shards(small);
+  auto wrong = index;
+  wrong["weight_map"].erase("model.norm.weight");
+  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.norm.weight", "does not name"});
+  wrong = index;
+  wrong["weight_map"]["model.norm.weight"] = index["weight_map"]["model.embed_tokens.weight"];
+  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.norm.weight", "elsewhere"});
+  wrong = index;
+  wrong["weight_map"]["model.extra.weight"] = index["weight_map"]["model.norm.weight"];
+  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.extra.weight", "lacks it"});
+  wrong = index;
+  wrong["weight_map"]["model.norm.weight"] = "model-00003-of-00002.safetensors";
+  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.norm.weight", "elsewhere"});
+  fs::remove(small.folder.path() / "model-00002-of-00002.safetensors");
+  expect_refused(load_with_index(small, index), ErrorCode::not_found, {"model-00002-of-00002.safetensors"});
+}
+
+TEST(ShardedWeights, NeedAnIndexThatSaysSomething) {
+  SmallCheckpoint small;
+  expect_refused(Weights::load(small.folder.path(), small.config, small.device), ErrorCode::not_found,
+                 {"model.safetensors", "model.safetensors.index.json"});
+  expect_refused(load_with_index(small, nlohmann::json::object()), ErrorCode::not_found, {"weight_map"});
+  expect_refused(load_with_index(small, {{"weight_map", nlohmann::json::object()}}), ErrorCode::invalid_argument,
+                 {"weight_map"});
+  expect_refused(load_with_index(small, {{"weight_map", {{"a", 3}}}}), ErrorCode::invalid_argument, {"weight_map.a"});
+}
+
+// Random weights.
+
+std::vector<std::byte> all_bytes(const Weights& weights) {
+  const auto* begin = reinterpret_cast<const std::byte*>(weights.embedding().data);  // the first piece
+  return {begin, begin + weights.bytes()};
+}
+
+TEST(RandomWeights, AreAFunctionOfTheSeed) {
+  const auto config = bundled_config("heavy");
+  PlainDevice device;
+  PlainDevice far(std::numeric_limits<std::size_t>::max(), far_device);
+  const auto first = Weights::random(config, 1, device);
+  const auto again = Weights::random(config, 1, far);
+  const auto other = Weights::random(config, 2, device);
+  ASSERT_TRUE(first && again && other);
+  EXPECT_EQ(first->bytes(), weights_bytes(config));
+  EXPECT_EQ(all_bytes(*first), all_bytes(*again));
+  EXPECT_NE(all_bytes(*first), all_bytes(*other));
+}
+
+struct Moments {
+  double mean = 0;
+  double variance = 0;
+  double kurtosis = 0;
+};
+
+Moments moments_of(const PackedMatrix& matrix) {
+  double sum = 0;
+  double squares = 0;
+  double fourths = 0;
+  for (std::int64_t output = 0; output < matrix.outputs; ++output) {
+    for (std::int64_t input = 0; input < matrix.inputs; ++input) {
+      const double value = kernels::widen({packed_bits(matrix, output, input)});
+      sum += value;
+      squares += value * value;
+      fourths += value * value * value * value;
+    }
+  }
+  const double count = static_cast<double>(matrix.outputs) * matrix.inputs;
+  const double variance = squares / count;
+  return {sum / count, variance, fourths / count / (variance * variance)};
+}
+
+TEST(RandomWeights, AreNormalLikeAndScaledToTheirInputs) {
+  const auto config = bundled_config("medium");
+  PlainDevice device;
+  const auto weights = Weights::random(config, 5, device);
+  ASSERT_TRUE(weights);
+  const LayerWeights& layer = weights->layers()[3];
+  const double branches = 2 * config.layers;
+  const std::pair<PackedMatrix, double> expected[] = {
+      {layer.qkv, 1.0 / config.hidden},
+      {layer.feed_forward.gate_up, 1.0 / config.hidden},
+      {layer.feed_forward.down, 1.0 / config.intermediate / branches},
+      {layer.attention_output, 1.0 / config.query_width() / branches},
+      {weights->embedding(), 6.25 / config.hidden},
+  };
+  for (const auto& [matrix, variance] : expected) {
+    const Moments seen = moments_of(matrix);
+    const double count = static_cast<double>(matrix.outputs) * matrix.inputs;
+    EXPECT_LT(std::abs(seen.mean), 5 * std::sqrt(variance / count));
+    EXPECT_NEAR(seen.variance / variance, 1, 0.02);
+    EXPECT_GT(seen.kurtosis, 2);  // 1.8 if it were uniform, 3 if its tails were not cut
+    EXPECT_LT(seen.kurtosis, 3);
+  }
+  for (int i = 0; i < config.hidden; ++i) EXPECT_NEAR(weights->final_norm()[i], 1, 0.25);
+  EXPECT_NE(weights->final_norm()[0], weights->final_norm()[1]);
+}
+
+TEST(RandomWeights, PadTheLastPanelWithZeros) {
+  SmallCheckpoint small;
+  const auto weights = Weights::random(small.config, 3, small.device);
+  ASSERT_TRUE(weights);
+  const PackedMatrix& table = weights->embedding();
+  ASSERT_EQ(table.outputs, 5);
+  for (int input = 0; input < table.inputs; ++input) {
+    for (int output = 0; output < 32; ++output) EXPECT_EQ(packed_bits(table, output, input) == 0, output >= 5);
+  }
+}
+
+TEST(RandomWeights, DifferBetweenTensors) {
+  PlainDevice device;
+  const auto weights = Weights::random(bundled_config("heavy"), 3, device);
+  ASSERT_TRUE(weights);
+  const auto& experts = weights->layers()[0].experts;
+  EXPECT_NE(std::memcmp(experts[0].gate_up.data, experts[1].gate_up.data, experts[0].gate_up.elements() * sizeof(bf16)), 0);
+  const auto& next = weights->layers()[1].experts;
+  EXPECT_NE(std::memcmp(experts[0].gate_up.data, next[0].gate_up.data, experts[0].gate_up.elements() * sizeof(bf16)), 0);
+}
+
+}  // namespace
+}  // namespace troupe::model

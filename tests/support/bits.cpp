@@ -1,0 +1,32 @@
+#include "tests/support/bits.hpp"
+
+#include <utility>
+
+namespace troupe::tests::bits {
+
+void Summary::add(const CaseResult& result) {
+  ++cases;
+  sequences += result.sequences;
+  tokens += result.tokens;
+  differing += result.differences.size();
+  for (const std::string& difference : result.differences) {
+    if (differences.size() < differences_max) differences.push_back(difference);
+  }
+  for (const std::string_view feature : result.features) ++features[feature];
+}
+
+Property::Property(std::uint64_t seed, std::string_view defect) : seed_(seed), defect_(defect) {
+  for (const TinyModel& tiny : tiny_models()) universes_.emplace_back(tiny, seed, defect);
+}
+
+CaseResult Property::run(std::uint64_t number) {
+  const Schedule schedule = draw_schedule(seed_, number, universes_);
+  return run_case(schedule, universes_[schedule.universe], defect_);
+}
+
+std::string Property::describe(std::uint64_t number) {
+  const Schedule schedule = draw_schedule(seed_, number, universes_);
+  return bits::describe(schedule, universes_[schedule.universe]);
+}
+
+}  // namespace troupe::tests::bits

@@ -1,0 +1,236 @@
+#include "tests/support/bits_run.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include "tests/support/bits_place.hpp"
+
+namespace troupe::tests::bits {
+
+namespace {
+
+struct Guest {
+  Guest(const Visit& whose, std::int32_t prompt_tokens) : visit(&whose), recorder(prompt_tokens) {}
+  const Visit* visit;
+  Recorder recorder;
+  std::optional<engine::SequenceId> id;
+};
+
+std::string in_hex(std::uint64_t value) {
+  std::ostringstream text;
+  text << std::hex << std::setw(16) << std::setfill('0') << value;
+  return text.str();
+}
+
+class CaseRun {
+ public:
+  CaseRun(const Schedule& schedule, Universe& universe, std::string_view defect) : schedule_(schedule), universe_(universe) {
+    for (const EngineLayout& layout : schedule.engines)
+      places_.push_back(open_place(layout, universe.model(), clock_, bell_, defect));
+    for (const Visit& visit : schedule.visits) {
+      guests_.push_back(std::make_unique<Guest>(visit, static_cast<std::int32_t>(universe.spec(visit.spec).prompt.size())));
+    }
+  }
+
+  CaseResult run() {
+    bool going = true;
+    for (tick_ = 0; going; ++tick_) {
+      act();
+      if (idle()) {
+        going = skip_to_next_event();
+      } else {
+        going = step();
+      }
+      clock_.advance(schedule_.tick);
+    }
+    for (const auto& guest : guests_) compare(*guest);
+    for (const Place& place : places_) audit(place);
+    note_features();
+    return std::move(result_);
+  }
+
+ private:
+  void act() {
+    for (const CacheEvent& event : schedule_.cache_events) {
+      if (event.tick == tick_) act(event);
+    }
+    for (const auto& guest : guests_) {
+      const Visit& visit = *guest->visit;
+      if (visit.tick == tick_) submit(*guest);
+      if (guest->id && visit.ends_after && !visit.by_deadline && visit.tick + *visit.ends_after == tick_) {
+        places_[visit.engine].engine->cancel(*guest->id);
+      }
+    }
+  }
+
+  void submit(Guest& guest) {
+    const Visit& visit = *guest.visit;
+    engine::GenerateRequest request = universe_.spec(visit.spec).request();
+    request.priority = visit.priority;
+    request.use_prefix_cache = visit.use_prefix_cache;
+    request.tenant_salt = visit.tenant;
+    if (visit.by_deadline) request.deadline = clock_.now() + *visit.ends_after * schedule_.tick;
+    auto id = places_[visit.engine].engine->submit(std::move(request), guest.recorder);
+    if (id) {
+      guest.id = *id;
+    } else {
+      differ("spec " + std::to_string(visit.spec) + " was refused: " + id.error().message);
+    }
+  }
+
+  void act(const CacheEvent& event) {
+    engine::Engine& source = *places_[event.source].engine;
+    if (event.kind == CacheEvent::Kind::clear) {
+      source.clear_cache();
+      result_.features.insert("cache cleared");
+      return;
+    }
+    const Visit& visit = schedule_.visits[event.visit];
+    engine::BlockBundle bundle = source.export_prefix(universe_.all_tokens(visit.spec), visit.tenant);
+    if (bundle.blocks.empty()) return;
+    const auto& expected = universe_.reference(visit.spec).block_checksums;
+    for (std::size_t i = 0; i < std::min(expected.size(), bundle.blocks.size()); ++i) {
+      if (bundle.blocks[i].checksum == expected[i]) continue;
+      differ("block " + std::to_string(i) + " of spec " + std::to_string(visit.spec) + " has checksum " +
+             in_hex(bundle.blocks[i].checksum) + ", computed alone " + in_hex(expected[i]));
+    }
+    engine::Engine& target = *places_[event.target].engine;
+    if (event.kind == CacheEvent::Kind::damaged_transfer) {
+      bundle.blocks.back().payload.back() += 1;
+      const auto refused = target.import_prefix(bundle, visit.tenant);
+      if (refused || refused.error().code != ErrorCode::corrupt) differ("a damaged bundle was taken");
+      result_.features.insert("damaged blocks refused");
+      return;
+    }
+    const auto imported = target.import_prefix(bundle, visit.tenant);
+    if (!imported) return differ("a bundle was refused: " + imported.error().message);
+    if (*imported > 0) result_.features.insert("blocks imported");
+  }
+
+  bool idle() const {
+    return std::ranges::all_of(places_, [](const Place& place) { return place.engine->idle(); });
+  }
+
+  /// False if no submission or cache event is left. Moves the tick to just before the next one.
+  bool skip_to_next_event() {
+    std::optional<std::int32_t> next;
+    const auto consider = [&](std::int32_t tick) {
+      if (tick > tick_ && (!next || tick < *next)) next = tick;
+    };
+    for (const Visit& visit : schedule_.visits) consider(visit.tick);
+    for (const CacheEvent& event : schedule_.cache_events) consider(event.tick);
+    if (next) tick_ = *next - 1;
+    return next.has_value();
+  }
+
+  /// One step of every engine, after waiting for experts if all wait for them. False if nothing can happen any more.
+  bool step() {
+    while (true) {
+      bool progressed = false;
+      bool waiting = false;
+      for (const Place& place : places_) {
+        if (place.engine->idle()) continue;
+        const engine::StepReport report = place.engine->step();
+        progressed = progressed || report.progressed;
+        waiting = waiting || report.passes_waiting > 0;
+        if (report.passes_waiting > 1) result_.features.insert("several passes under way");
+      }
+      // Sequences may wait for nothing but an event of this schedule only if another one is under way.
+      if (progressed || idle()) return true;
+      if (waiting && bell_.wait()) continue;
+      differ("the engines stand still, with requests left");
+      return false;
+    }
+  }
+
+  void compare(const Guest& guest) {
+    const Visit& visit = *guest.visit;
+    const Recorder& got = guest.recorder;
+    const std::string name = "spec " + std::to_string(visit.spec) + " on engine " + std::to_string(visit.engine);
+    if (!got.finished()) return differ(name + " never finished");
+    if (!got.in_order()) differ(name + " heard its tokens out of order");
+    const engine::FinishReason reason = got.finished()->reason;
+    const bool ended_early = visit.ends_after && reason == (visit.by_deadline ? engine::FinishReason::deadline_exceeded
+                                                                              : engine::FinishReason::cancelled);
+    if (ended_early) result_.features.insert(visit.by_deadline ? "deadline missed" : "cancelled");
+    const Reference& expected = universe_.reference(visit.spec);
+    ++result_.sequences;
+    result_.tokens += got.tokens().size();
+    const std::size_t common = std::min(expected.tokens.size(), got.tokens().size());
+    for (std::size_t i = 0; i < common; ++i) {
+      if (got.tokens()[i] == expected.tokens[i]) continue;
+      return differ(name + " differs at token " + std::to_string(i) + " of " + std::to_string(expected.tokens.size()) +
+                    " (position " + std::to_string(universe_.spec(visit.spec).prompt.size() + i) + "): token " +
+                    std::to_string(got.tokens()[i].token) + ", hash " + in_hex(got.tokens()[i].hash) + "; alone token " +
+                    std::to_string(expected.tokens[i].token) + ", hash " + in_hex(expected.tokens[i].hash));
+    }
+    if (ended_early && got.tokens().size() <= expected.tokens.size()) return;
+    if (got.tokens().size() == expected.tokens.size() && reason == expected.reason) return;
+    differ(name + " has " + std::to_string(got.tokens().size()) + " tokens and ended as " +
+           std::string(engine::to_string(reason)) + "; alone " + std::to_string(expected.tokens.size()) + " tokens, " +
+           std::string(engine::to_string(expected.reason)));
+  }
+
+  /// Nothing is held or promised once all have gone.
+  void audit(const Place& place) {
+    const engine::EngineCounters counters = place.engine->counters();
+    if (counters.waiting != 0 || counters.running != 0) differ("an engine counts sequences after the last has finished");
+    if (counters.blocks_held != 0 || counters.blocks_reserved != 0 ||
+        counters.blocks_free + counters.blocks_cached != counters.blocks) {
+      differ("of " + std::to_string(counters.blocks) + " blocks " + std::to_string(counters.blocks_held) + " are held, " +
+             std::to_string(counters.blocks_reserved) + " promised, " + std::to_string(counters.blocks_free) + " free and " +
+             std::to_string(counters.blocks_cached) + " cached after the last sequence has finished");
+    }
+    if (counters.blocks_evicted > 0) result_.features.insert("blocks evicted");
+    if (counters.tokens_reused > 0) result_.features.insert("prefix reused");
+    if (place.late != nullptr && place.late->most_under_way() > 0) result_.features.insert("late experts");
+    if (place.late != nullptr && place.late->most_under_way() > 1) result_.features.insert("late experts, several works");
+  }
+
+  void note_features() {
+    for (const EngineLayout& layout : schedule_.engines) {
+      result_.features.insert(kernels::to_string(layout.instruction_set));
+      if (layout.threads > 1) result_.features.insert("several threads");
+    }
+    if (schedule_.engines.size() > 1) result_.features.insert("two engines");
+    if (schedule_.visits.size() >= 25) result_.features.insert("25 to 64 sequences");
+    for (const auto& guest : guests_) {
+      const Spec& spec = universe_.spec(guest->visit->spec);
+      const auto prompt = static_cast<std::int32_t>(spec.prompt.size());
+      const auto all = prompt + static_cast<std::int32_t>(guest->recorder.tokens().size());
+      const engine::EngineOptions& options = schedule_.engines[guest->visit->engine].options;
+      if (all > 256) result_.features.insert("attention over several spans");
+      if (all > 512) result_.features.insert("attention over three spans or more");
+      if (prompt > std::min(options.batch.chunk_tokens_max, options.batch.tokens_max))
+        result_.features.insert("prompt in chunks");
+      result_.features.insert(spec.sampling.temperature > 0 ? "sampled" : "greedy");
+    }
+    result_.features.insert(universe_.name());
+  }
+
+  void differ(std::string what) {
+    result_.differences.push_back("case " + std::to_string(schedule_.number) + ", model " + std::string(universe_.name()) +
+                                  ": " + std::move(what));
+  }
+
+  const Schedule& schedule_;
+  Universe& universe_;
+  ManualClock clock_;
+  Bell bell_;
+  std::vector<std::unique_ptr<Guest>> guests_;  // outlive the engines, which call them
+  std::vector<Place> places_;
+  std::int32_t tick_ = 0;
+  CaseResult result_;
+};
+
+}  // namespace
+
+CaseResult run_case(const Schedule& schedule, Universe& universe, std::string_view defect) {
+  return CaseRun(schedule, universe, defect).run();
+}
+
+}  // namespace troupe::tests::bits
