@@ -56,14 +56,12 @@ Json small_file() {
   vocabulary["abc"] = 257;
   vocabulary["bc"] = 258;
   vocabulary[space + "a"] = 259;
-  return {{"version", "1.0"}, {"added_tokens", Json::array({added(260, "<s>", true)})}},
-         {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
-         {"decoder", {{"type", "ByteLevel"}}}, {
-    "model", {
-      {"type", "BPE"}, {"vocab", vocabulary}, { "merges", pairs({{"b", "c"}, {"a", "b"}, {"ab", "c"}, {space, "a"}}) }
-    }
-  }
-};
+  const Json merges = pairs({{"b", "c"}, {"a", "b"}, {"ab", "c"}, {space, "a"}});
+  return {{"version", "1.0"},
+          {"added_tokens", Json::array({added(260, "<s>", true)})},
+          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
+          {"decoder", {{"type", "ByteLevel"}}},
+          {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merges}}}};
 }
 
 Tokenizer parse(const Json& file) {
@@ -270,52 +268,57 @@ TEST(Tokenizer, EncodesTheSameOnManyThreadsAtOnce) {
   EXPECT_EQ(differing, (std::array<int, 4>{}));
 }
 
-TEST(Tokenizer, RefusesByNameWhatItDoesNotImplement){
-    const std::pair<Json, const char*> cases[] =
-        {{{{"version", "2.0"}}, "t.json: version is \"2.0\", expected \"1.0\""},
-         {{{"truncation", {{"max_length", 512}}}}, "t.json: truncation is an object"},
-         {{{"padding", {{"strategy", "BatchLongest"}}}}, "t.json: padding is an object"},
-         {{{"normalizer", {{"type", "Lowercase"}}}}, "t.json: normalizer.type is \"Lowercase\", expected NFC"},
-         {{{"pre_tokenizer", {{"type", "Whitespace"}}}},
-          "t.json: pre_tokenizer.type is \"Whitespace\", expected Split or ByteLevel"},
-         {{{"pre_tokenizer", {{"add_prefix_space", true}}}}, "t.json: pre_tokenizer.add_prefix_space is true, expected false"},
-         {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "Isolated"}}}},
-          "t.json: pre_tokenizer.pattern is an object of 1 fields, expected an object with the field Regex"},
-         {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Removed"}}}},
-          "t.json: pre_tokenizer.behavior is \"Removed\", expected Isolated"},
-         {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Isolated"}, {"invert", true}}}},
-          "t.json: pre_tokenizer.invert is true, expected false"},
-         {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Isolated"}}}},
-          "t.json: pre_tokenizer is an object of 6 fields, expected one that ends with ByteLevel"},
-         {{{"decoder", {{"type", "WordPiece"}}}}, "t.json: decoder.type is \"WordPiece\", expected ByteLevel"},
-         {{{"post_processor", {{"type", "BertProcessing"}}}},
-          "t.json: post_processor.type is \"BertProcessing\", expected ByteLevel"},
-         {{{"model", {{"type", "Unigram"}}}}, "t.json: model.type is \"Unigram\", expected BPE"},
-         {{{"model", {{"dropout", 0.1}}}}, "t.json: model.dropout is 0.1, expected null"},
-         {{{"model", {{"end_of_word_suffix", "</w>"}}}}, "t.json: model.end_of_word_suffix is \"</w>\", expected null"},
-         {{{"model", {{"byte_fallback", true}}}}, "t.json: model.byte_fallback is true, expected false"},
-         {{{"added_tokens", Json::array({Json{{"id", 260}, {"content", "<s>"}, {"lstrip", true}}})}}},
-         "t.json: added_tokens[0].lstrip is true, expected false"},
-    {{{"added_tokens", Json::array({Json{{"id", 260}, {"content", "<s>"}, {"single_word", true}}})}}},
-    "t.json: added_tokens[0].single_word is true, expected false"},
-};
-for (const auto& [change, message] : cases) {
-  const Error error = error_of(change);
-  EXPECT_EQ(error.code, ErrorCode::unsupported) << error.message;
-  EXPECT_TRUE(error.message.starts_with(message)) << error.message << "\nexpected " << message;
-}
+TEST(Tokenizer, RefusesByNameWhatItDoesNotImplement) {
+  const std::pair<Json, const char*> cases[] = {
+      {{{"version", "2.0"}}, "t.json: version is \"2.0\", expected \"1.0\""},
+      {{{"truncation", {{"max_length", 512}}}}, "t.json: truncation is an object"},
+      {{{"padding", {{"strategy", "BatchLongest"}}}}, "t.json: padding is an object"},
+      {{{"normalizer", {{"type", "Lowercase"}}}}, "t.json: normalizer.type is \"Lowercase\", expected NFC"},
+      {{{"pre_tokenizer", {{"type", "Whitespace"}}}},
+       "t.json: pre_tokenizer.type is \"Whitespace\", expected Split or ByteLevel"},
+      {{{"pre_tokenizer", {{"add_prefix_space", true}}}}, "t.json: pre_tokenizer.add_prefix_space is true, expected false"},
+      {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "Isolated"}}}},
+       "t.json: pre_tokenizer.pattern is an object of 1 fields, expected an object with the field Regex"},
+      {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Removed"}}}},
+       "t.json: pre_tokenizer.behavior is \"Removed\", expected Isolated"},
+      {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Isolated"}, {"invert", true}}}},
+       "t.json: pre_tokenizer.invert is true, expected false"},
+      {{{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Isolated"}}}},
+       "t.json: pre_tokenizer is an object of 5 fields, expected one that ends with ByteLevel"},
+      {{{"decoder", {{"type", "WordPiece"}}}}, "t.json: decoder.type is \"WordPiece\", expected ByteLevel"},
+      {{{"post_processor", {{"type", "BertProcessing"}}}},
+       "t.json: post_processor.type is \"BertProcessing\", expected ByteLevel"},
+      {{{"model", {{"type", "Unigram"}}}}, "t.json: model.type is \"Unigram\", expected BPE"},
+      {{{"model", {{"dropout", 0.1}}}}, "t.json: model.dropout is 0.1, expected null"},
+      {{{"model", {{"end_of_word_suffix", "</w>"}}}}, "t.json: model.end_of_word_suffix is \"</w>\", expected null"},
+      {{{"model", {{"byte_fallback", true}}}}, "t.json: model.byte_fallback is true, expected false"},
+      {{{"added_tokens", Json::array({Json{{"id", 260}, {"content", "<s>"}, {"lstrip", true}}})}},
+       "t.json: added_tokens[0].lstrip is true, expected false"},
+      {{{"added_tokens", Json::array({Json{{"id", 260}, {"content", "<s>"}, {"single_word", true}}})}},
+       "t.json: added_tokens[0].single_word is true, expected false"},
+  };
+  for (const auto& [change, message] : cases) {
+    const Error error = error_of(change);
+    EXPECT_EQ(error.code, ErrorCode::unsupported) << error.message;
+    EXPECT_TRUE(error.message.starts_with(message)) << error.message << "\nexpected " << message;
+  }
 }
 
 TEST(Tokenizer, RefusesFilesThatContradictThemselves) {
   const auto with_vocabulary = [](const char* token, const Json& id) { return Json{{"model", {{"vocab", {{token, id}}}}}}; };
   const std::tuple<Json, ErrorCode, const char*> cases[] = {
       {with_vocabulary("abc", 256), ErrorCode::corrupt, "expected an id that no other token has"},
-      {with_vocabulary("abc", 261), ErrorCode::corrupt, "no token has id 257"},
+      {with_vocabulary("abc", 261), ErrorCode::corrupt, "name 261 tokens, but ids go up to 261"},
+      {{{"model", {{"vocab", {{"abc", 261}}}}},
+        {"added_tokens", Json::array({added(260, "<s>", true), added(256, "ab", false)})}},
+       ErrorCode::corrupt,
+       "no token has id 257"},
+      {{{"model", {{"vocab", {{"a", nullptr}, {"zz", 97}}}}}}, ErrorCode::unsupported, "no ordinary token \"a\" for byte 97"},
       {with_vocabulary("abc", 1000), ErrorCode::corrupt, "name 261 tokens, but ids go up to 1000"},
       {with_vocabulary("abc", 1 << 30), ErrorCode::out_of_range, "expected an integer from 0 to 1048575"},
       {with_vocabulary("abc", -1), ErrorCode::out_of_range, "model.vocab.abc is -1"},
       {with_vocabulary("abc", "x"), ErrorCode::invalid_argument, "model.vocab.abc is \"x\""},
-      {with_vocabulary("a", nullptr), ErrorCode::corrupt, "no token has id 97"},
+
       {{{"model", {{"merges", pairs({{"a", "x"}})}}}},
        ErrorCode::corrupt,
        "model.merges[0] is [\"a\", \"x\"], but model.vocab has no token \"ax\""},

@@ -7,16 +7,14 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "model/file.hpp"
 #include "model/safetensors.hpp"
 #include "model/tensor_values.hpp"
 #include "tests/support/plain_device.hpp"
 #include "tests/support/safetensors_writer.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/small_checkpoint.hpp"
 
 namespace troupe::model {
 namespace {
@@ -25,6 +23,9 @@ namespace fs = std::filesystem;
 using kernels::bf16;
 using testing::far_device;
 using testing::PlainDevice;
+using tests::expect_refused;
+using tests::packed_bits;
+using tests::SmallCheckpoint;
 using tests::TensorToWrite;
 
 const fs::path portfolio = fs::path(TROUPE_SOURCE_DIR) / "portfolio";
@@ -33,11 +34,6 @@ ModelConfig bundled_config(const std::string& name) {
   auto config = load_config(portfolio / name / "config.json");
   EXPECT_TRUE(config) << config.error().message;
   return config.value_or(ModelConfig{});
-}
-
-/// The documented packing, written out once more: [outputs / 32][inputs][32].
-std::uint16_t packed_bits(const PackedMatrix& matrix, std::int64_t output, std::int64_t input) {
-  return matrix.data[(output / 32 * matrix.inputs + input) * 32 + output % 32].bits;
 }
 
 /// Compares weights with the file that they came from.
@@ -187,75 +183,6 @@ TEST(Weights, SayWhenTheDeviceHasNoRoom) {
   EXPECT_EQ(weights.error().code, ErrorCode::overloaded);
 }
 
-// A model small enough to be written anew for each kind of damage: one layer, 16 wide.
-class SmallCheckpoint {
- public:
-  SmallCheckpoint() {
-    config.vocabulary = 5;
-    config.layers = 1;
-    config.hidden = 16;
-    config.intermediate = 48;
-    config.heads = 2;
-    config.kv_heads = 1;
-    config.head_dim = 16;
-    config.positions_max = 64;
-    config.tied_embeddings = true;
-    add("model.embed_tokens.weight", {5, 16});
-    add("model.layers.0.input_layernorm.weight", {16});
-    add("model.layers.0.mlp.down_proj.weight", {16, 48});
-    add("model.layers.0.mlp.gate_proj.weight", {48, 16});
-    add("model.layers.0.mlp.up_proj.weight", {48, 16});
-    add("model.layers.0.post_attention_layernorm.weight", {16});
-    add("model.layers.0.self_attn.k_proj.weight", {16, 16});
-    add("model.layers.0.self_attn.o_proj.weight", {16, 32});
-    add("model.layers.0.self_attn.q_proj.weight", {32, 16});
-    add("model.layers.0.self_attn.v_proj.weight", {16, 16});
-    add("model.norm.weight", {16});
-  }
-
-  TensorToWrite& operator[](const std::string& name) {
-    for (auto& tensor : tensors) {
-      if (tensor.name == name) return tensor;
-    }
-    add(name, {1});
-    return tensors.back();
-  }
-
-  void add(const std::string& name, std::vector<std::int64_t> shape) {
-    std::vector<bf16> values;
-    std::int64_t count = 1;
-    for (const auto size : shape) count *= size;
-    for (std::int64_t i = 0; i < count; ++i) values.push_back(kernels::narrow(static_cast<float>(++last_ % 251 - 125) / 64));
-    tensors.push_back({name, "BF16", std::move(shape), tests::bytes_of(values)});
-  }
-
-  void erase(const std::string& name) {
-    std::erase_if(tensors, [&](const TensorToWrite& tensor) { return tensor.name == name; });
-  }
-
-  Result<Weights> load(std::size_t header_padding = 0) {
-    tests::write_file(folder.path() / "model.safetensors", tests::safetensors_bytes(tensors, header_padding));
-    return Weights::load(folder.path(), config, device);
-  }
-
-  ModelConfig config;
-  std::vector<TensorToWrite> tensors;
-  tests::TemporaryFolder folder;
-  PlainDevice device;
-
- private:
-  int last_ = 0;
-};
-
-void expect_refused(const Result<Weights>& weights, ErrorCode code, const std::vector<std::string>& parts) {
-  ASSERT_FALSE(weights) << "accepted, expected an error about " << parts.front();
-  EXPECT_EQ(to_string(weights.error().code), to_string(code)) << weights.error().message;
-  for (const auto& part : parts) {
-    EXPECT_NE(weights.error().message.find(part), std::string::npos)
-        << "\"" << part << "\" is not in: " << weights.error().message;
-  }
-}
-
 TEST(Weights, PadTheLastPanelWithZeros) {
   SmallCheckpoint small;
   const auto weights = small.load();
@@ -372,169 +299,6 @@ TEST(TensorValues, WidenEveryHalfExactly) {
       ASSERT_EQ(std::abs(value), expected) << bits;
     }
   }
-}
-
-// Sharded checkpoints.
-
-/// The small model in two files, and the index that belongs to them.
-nlohmann::json write_shards(SmallCheckpoint& small) {
-  nlohmann::json index = {{"metadata", {{"total_size", 1}}}, {"weight_map", nlohmann::json::object()}};
-  const std::size_t half = small.tensors.size() / 2;
-  const std::vector<TensorToWrite> parts[2] = {
-      {small.tensors.begin(), small.tensors.begin() + static_cast<std::ptrdiff_t>(half)},
-      {small.tensors.begin() + static_cast<std::ptrdiff_t>(half), small.tensors.end()}};
-  for (int part = 0; part < 2; ++part) {
-    const std::string name = "model-0000" + std::to_string(part + 1) + "-of-00002.safetensors";
-    tests::write_file(small.folder.path() / name, tests::safetensors_bytes(parts[part]));
-    for (const auto& tensor : parts[part]) index["weight_map"][tensor.name] = name;
-  }
-  return index;
-}
-
-Result<Weights> load_with_index(SmallCheckpoint& small, const nlohmann::json& index) {
-  tests::write_file(small.folder.path() / "model.safetensors.index.json", index.dump());
-  return Weights::load(small.folder.path(), small.config, small.device);
-}
-
-TEST(ShardedWeights, EqualThoseOfOneFile) {
-  SmallCheckpoint small;
-  const auto one = small.load();
-  ASSERT_TRUE(one);
-  fs::remove(small.folder.path() / "model.safetensors");
-  const auto sharded = load_with_index(small, write_shards(small));
-  ASSERT_TRUE(sharded) << sharded.error().message;
-  ASSERT_EQ(sharded->bytes(), one->bytes());
-  EXPECT_EQ(std::memcmp(sharded->embedding().data, one->embedding().data, one->bytes()), 0);
-}
-
-TEST(ShardedWeights, StayInTheirFolder) {
-  SmallCheckpoint small;
-  const auto index = write_shards(small);
-  for (const char* name : {"../model-00001-of-00002.safetensors", "/etc/x.safetensors", "a\\b.safetensors", "", "..",
-                           ".safetensors", "model.bin"}) {
-    auto wrong = index;
-    wrong["weight_map"]["model.norm.weight"] = name;
-    expect_refused(load_with_index(small, wrong), ErrorCode::invalid_argument, {"weight_map.model.norm.weight", "same folder"});
-  }
-}
-
-TEST(ShardedWeights, AgreeWithTheirIndex) {
-  SmallCheckpoint small;
-  const auto index = write_shards(small);
-  auto wrong = index;
-  wrong["weight_map"].erase("model.norm.weight");
-  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.norm.weight", "does not name"});
-  wrong = index;
-  wrong["weight_map"]["model.norm.weight"] = index["weight_map"]["model.embed_tokens.weight"];
-  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.norm.weight", "elsewhere"});
-  wrong = index;
-  wrong["weight_map"]["model.extra.weight"] = index["weight_map"]["model.norm.weight"];
-  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.extra.weight", "lacks it"});
-  wrong = index;
-  wrong["weight_map"]["model.norm.weight"] = "model-00003-of-00002.safetensors";
-  expect_refused(load_with_index(small, wrong), ErrorCode::corrupt, {"model.norm.weight", "elsewhere"});
-  fs::remove(small.folder.path() / "model-00002-of-00002.safetensors");
-  expect_refused(load_with_index(small, index), ErrorCode::not_found, {"model-00002-of-00002.safetensors"});
-}
-
-TEST(ShardedWeights, NeedAnIndexThatSaysSomething) {
-  SmallCheckpoint small;
-  expect_refused(Weights::load(small.folder.path(), small.config, small.device), ErrorCode::not_found,
-                 {"model.safetensors", "model.safetensors.index.json"});
-  expect_refused(load_with_index(small, nlohmann::json::object()), ErrorCode::not_found, {"weight_map"});
-  expect_refused(load_with_index(small, {{"weight_map", nlohmann::json::object()}}), ErrorCode::invalid_argument,
-                 {"weight_map"});
-  expect_refused(load_with_index(small, {{"weight_map", {{"a", 3}}}}), ErrorCode::invalid_argument, {"weight_map.a"});
-}
-
-// Random weights.
-
-std::vector<std::byte> all_bytes(const Weights& weights) {
-  const auto* begin = reinterpret_cast<const std::byte*>(weights.embedding().data);  // the first piece
-  return {begin, begin + weights.bytes()};
-}
-
-TEST(RandomWeights, AreAFunctionOfTheSeed) {
-  const auto config = bundled_config("heavy");
-  PlainDevice device;
-  PlainDevice far(std::numeric_limits<std::size_t>::max(), far_device);
-  const auto first = Weights::random(config, 1, device);
-  const auto again = Weights::random(config, 1, far);
-  const auto other = Weights::random(config, 2, device);
-  ASSERT_TRUE(first && again && other);
-  EXPECT_EQ(first->bytes(), weights_bytes(config));
-  EXPECT_EQ(all_bytes(*first), all_bytes(*again));
-  EXPECT_NE(all_bytes(*first), all_bytes(*other));
-}
-
-struct Moments {
-  double mean = 0;
-  double variance = 0;
-  double kurtosis = 0;
-};
-
-Moments moments_of(const PackedMatrix& matrix) {
-  double sum = 0;
-  double squares = 0;
-  double fourths = 0;
-  for (std::int64_t output = 0; output < matrix.outputs; ++output) {
-    for (std::int64_t input = 0; input < matrix.inputs; ++input) {
-      const double value = kernels::widen({packed_bits(matrix, output, input)});
-      sum += value;
-      squares += value * value;
-      fourths += value * value * value * value;
-    }
-  }
-  const double count = static_cast<double>(matrix.outputs) * matrix.inputs;
-  const double variance = squares / count;
-  return {sum / count, variance, fourths / count / (variance * variance)};
-}
-
-TEST(RandomWeights, AreNormalLikeAndScaledToTheirInputs) {
-  const auto config = bundled_config("medium");
-  PlainDevice device;
-  const auto weights = Weights::random(config, 5, device);
-  ASSERT_TRUE(weights);
-  const LayerWeights& layer = weights->layers()[3];
-  const double branches = 2 * config.layers;
-  const std::pair<PackedMatrix, double> expected[] = {
-      {layer.qkv, 1.0 / config.hidden},
-      {layer.feed_forward.gate_up, 1.0 / config.hidden},
-      {layer.feed_forward.down, 1.0 / config.intermediate / branches},
-      {layer.attention_output, 1.0 / config.query_width() / branches},
-      {weights->embedding(), 6.25 / config.hidden},
-  };
-  for (const auto& [matrix, variance] : expected) {
-    const Moments seen = moments_of(matrix);
-    const double count = static_cast<double>(matrix.outputs) * matrix.inputs;
-    EXPECT_LT(std::abs(seen.mean), 5 * std::sqrt(variance / count));
-    EXPECT_NEAR(seen.variance / variance, 1, 0.02);
-    EXPECT_GT(seen.kurtosis, 2);  // 1.8 if it were uniform, 3 if its tails were not cut
-    EXPECT_LT(seen.kurtosis, 3);
-  }
-  for (int i = 0; i < config.hidden; ++i) EXPECT_NEAR(weights->final_norm()[i], 1, 0.25);
-  EXPECT_NE(weights->final_norm()[0], weights->final_norm()[1]);
-}
-
-TEST(RandomWeights, PadTheLastPanelWithZeros) {
-  SmallCheckpoint small;
-  const auto weights = Weights::random(small.config, 3, small.device);
-  ASSERT_TRUE(weights);
-  const PackedMatrix& table = weights->embedding();
-  ASSERT_EQ(table.outputs, 5);
-  for (int input = 0; input < table.inputs; ++input) {
-    for (int output = 0; output < 32; ++output) EXPECT_EQ(packed_bits(table, output, input) == 0, output >= 5);
-  }
-}
-
-TEST(RandomWeights, DifferBetweenTensors) {
-  PlainDevice device;
-  const auto weights = Weights::random(bundled_config("heavy"), 3, device);
-  ASSERT_TRUE(weights);
-  const auto& experts = weights->layers()[0].experts;
-  EXPECT_NE(std::memcmp(experts[0].gate_up.data, experts[1].gate_up.data, experts[0].gate_up.elements() * sizeof(bf16)), 0);
-  const auto& next = weights->layers()[1].experts;
-  EXPECT_NE(std::memcmp(experts[0].gate_up.data, next[0].gate_up.data, experts[0].gate_up.elements() * sizeof(bf16)), 0);
 }
 
 }  // namespace

@@ -1,0 +1,391 @@
+// What users of an engine count on beside equal bits (bits_test.cpp): that it takes what fits, refuses what does not, ends
+// what should end, gives memory back, and tells its listeners everything once.
+#include "engine/engine.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.hpp"
+#include "engine/engine_thread.hpp"
+#include "kernels/cpu_device.hpp"
+#include "tests/support/tiny_models.hpp"
+
+namespace troupe::engine {
+namespace {
+
+using model::TokenId;
+
+/// Remembers what it heard, and that it was told in order.
+class Recorder final : public Listener {
+ public:
+  void on_tokens(const TokensEvent& event) override {
+    EXPECT_EQ(event.first_index, static_cast<std::int32_t>(tokens.size())) << "tokens arrive once and in order";
+    EXPECT_FALSE(finished) << "nothing follows the end";
+    for (const auto& token : event.tokens) tokens.push_back(token.token);
+    text += event.text;
+  }
+  void on_finished(const FinishedEvent& event) override {
+    EXPECT_FALSE(finished) << "a sequence ends once";
+    finished = event;
+  }
+
+  std::vector<TokenId> tokens;
+  std::string text;
+  std::optional<FinishedEvent> finished;
+};
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineTest() : device_(kernels::CpuDevice::create({.threads = 1}).value()) {}
+
+  Engine& make(const EngineOptions& options, std::string_view name = "llama", model::Experts* experts = nullptr) {
+    engine_.reset();
+    model_.emplace(tests::make(tests::tiny_model(name), *device_));
+    engine_ = Engine::create(*model_, *device_, clock_, options, experts).value();
+    return *engine_;
+  }
+
+  static EngineOptions blocks(std::int32_t count) {
+    EngineOptions options;
+    options.kv_blocks = count;
+    options.batch = {64, 16, 64};
+    return options;
+  }
+
+  GenerateRequest request(std::int32_t prompt_tokens, std::int32_t tokens_max, std::uint64_t seed = 1) const {
+    Random random(seed);
+    GenerateRequest made;
+    for (std::int32_t i = 0; i < prompt_tokens; ++i) {
+      made.prompt.push_back(static_cast<TokenId>(random.below(static_cast<std::uint64_t>(model_->config.vocabulary))));
+    }
+    made.tokens_max = tokens_max;
+    made.stop_at_end_tokens = false;
+    return made;
+  }
+
+  /// The answer of an engine that has nothing else to do.
+  std::vector<TokenId> alone(GenerateRequest generate) {
+    EngineOptions options = blocks(64);
+    const auto engine = Engine::create(*model_, *device_, clock_, options).value();
+    Recorder recorder;
+    generate.deadline.reset();
+    EXPECT_TRUE(engine->submit(std::move(generate), recorder));
+    while (!engine->idle()) engine->step();
+    return recorder.tokens;
+  }
+
+  static void expect_nothing_held(const Engine& engine) {
+    const EngineCounters counters = engine.counters();
+    EXPECT_EQ(counters.blocks_held, 0);
+    EXPECT_EQ(counters.blocks_reserved, 0);
+    EXPECT_EQ(counters.blocks_free + counters.blocks_cached, counters.blocks);
+    EXPECT_EQ(counters.running, 0);
+    EXPECT_EQ(counters.waiting, 0);
+  }
+
+  std::unique_ptr<kernels::CpuDevice> device_;
+  ManualClock clock_;
+  std::optional<model::Model> model_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, AnswersOneRequest) {
+  Engine& engine = make(blocks(16));
+  Recorder recorder;
+  ASSERT_TRUE(engine.submit(request(20, 5), recorder));
+  while (!engine.idle()) engine.step();
+  ASSERT_TRUE(recorder.finished);
+  EXPECT_EQ(recorder.finished->reason, FinishReason::length);
+  EXPECT_EQ(recorder.tokens.size(), 5U);
+  EXPECT_EQ(recorder.finished->statistics.prompt_tokens, 20);
+  EXPECT_EQ(recorder.finished->statistics.generated_tokens, 5);
+  const EngineCounters counters = engine.counters();
+  EXPECT_EQ(counters.tokens_prefilled, 20U);
+  EXPECT_EQ(counters.tokens_decoded, 5U);
+  EXPECT_EQ(counters.sequences_completed, 1U);
+  expect_nothing_held(engine);
+}
+
+TEST_F(EngineTest, EndsAtAStopTokenWhichIsPartOfTheTokens) {
+  Engine& engine = make(blocks(16));
+  const auto free_running = alone(request(20, 8));
+  GenerateRequest stopped = request(20, 8);
+  stopped.stop.tokens = {free_running[3]};
+  const auto first = static_cast<std::size_t>(std::ranges::find(free_running, free_running[3]) - free_running.begin());
+  Recorder recorder;
+  ASSERT_TRUE(engine.submit(std::move(stopped), recorder));
+  while (!engine.idle()) engine.step();
+  EXPECT_EQ(recorder.finished->reason, FinishReason::stop_token);
+  EXPECT_EQ(recorder.tokens,
+            std::vector<TokenId>(free_running.begin(), free_running.begin() + static_cast<std::ptrdiff_t>(first) + 1));
+}
+
+TEST_F(EngineTest, RefusesWhatCanNeverRunOrDoesNotMakeSense) {
+  EngineOptions options = blocks(8);  // 128 positions
+  options.waiting_max = 2;
+  Engine& engine = make(options);
+  Recorder recorder;
+  const auto refused = [&](GenerateRequest wrong) {
+    const auto submitted = engine.submit(std::move(wrong), recorder);
+    EXPECT_FALSE(submitted);
+    return submitted ? ErrorCode::io : submitted.error().code;
+  };
+  EXPECT_EQ(refused(request(0, 5)), ErrorCode::invalid_argument);
+  EXPECT_EQ(refused(request(120, 20)), ErrorCode::too_large);
+  EXPECT_EQ(refused(request(5, 0)), ErrorCode::invalid_argument);
+  GenerateRequest foreign = request(5, 5);
+  foreign.prompt[2] = model_->config.vocabulary;
+  EXPECT_EQ(refused(foreign), ErrorCode::out_of_range);
+  GenerateRequest hot = request(5, 5);
+  hot.sampling.temperature = -1;
+  EXPECT_EQ(refused(hot), ErrorCode::out_of_range);
+  GenerateRequest textual = request(5, 5);
+  textual.stop.strings = {"stop"};  // this model has no tokenizer
+  EXPECT_EQ(refused(textual), ErrorCode::unsupported);
+
+  Recorder others[2];
+  for (Recorder& other : others) ASSERT_TRUE(engine.submit(request(5, 5), other));
+  EXPECT_EQ(refused(request(5, 5)), ErrorCode::overloaded);
+  EXPECT_EQ(engine.counters().sequences_refused, 7U);
+  EXPECT_FALSE(recorder.finished) << "a refused request leaves nothing behind";
+  while (!engine.idle()) engine.step();
+  expect_nothing_held(engine);
+}
+
+TEST_F(EngineTest, CancellationFreesBlocksWithinTheStepWhereverItHits) {
+  for (int steps = 0; steps < 12; ++steps) {
+    Engine& engine = make(blocks(16));
+    Recorder cancelled;
+    Recorder neighbour;
+    const auto id = engine.submit(request(100, 20, 1), cancelled);
+    ASSERT_TRUE(engine.submit(request(30, 20, 2), neighbour));
+    const auto expected = alone(request(30, 20, 2));
+    for (int i = 0; i < steps; ++i) engine.step();
+    engine.cancel(*id);
+    ASSERT_TRUE(cancelled.finished) << "after " << steps << " steps";
+    EXPECT_EQ(cancelled.finished->reason, FinishReason::cancelled);
+    EXPECT_LE(engine.counters().blocks_held, 4) << "only the neighbour's 49 positions are left";
+    while (!engine.idle()) engine.step();
+    EXPECT_EQ(neighbour.tokens, expected);
+    engine.cancel(*id);  // long gone: nothing happens
+    expect_nothing_held(engine);
+  }
+}
+
+TEST_F(EngineTest, ADeadlineEndsARequestWaitingOrRunning) {
+  EngineOptions options = blocks(8);
+  Engine& engine = make(options);
+  Recorder running;
+  Recorder waiting;
+  GenerateRequest first = request(60, 60, 1);
+  first.deadline = clock_.now() + std::chrono::seconds(2);
+  GenerateRequest second = request(60, 60, 2);  // does not fit beside the first
+  second.deadline = clock_.now() + std::chrono::seconds(1);
+  const auto first_id = engine.submit(std::move(first), running);
+  const auto second_id = engine.submit(std::move(second), waiting);
+  for (int i = 0; i < 5; ++i) engine.step();
+  EXPECT_EQ(engine.queue_position(*first_id), 0);
+  EXPECT_EQ(engine.queue_position(*second_id), 0);
+  EXPECT_EQ(engine.counters().waiting, 1);
+  EXPECT_EQ(engine.next_deadline(), clock_.now() + std::chrono::seconds(1));
+  clock_.advance(std::chrono::seconds(1));
+  engine.step();
+  ASSERT_TRUE(waiting.finished);
+  EXPECT_EQ(waiting.finished->reason, FinishReason::deadline_exceeded);
+  EXPECT_FALSE(running.finished);
+  clock_.advance(std::chrono::seconds(1));
+  engine.step();
+  ASSERT_TRUE(running.finished);
+  EXPECT_EQ(running.finished->reason, FinishReason::deadline_exceeded);
+  EXPECT_FALSE(running.tokens.empty()) << "what was said before the deadline was heard";
+  EXPECT_EQ(engine.counters().sequences_expired, 2U);
+  expect_nothing_held(engine);
+}
+
+TEST_F(EngineTest, AnInteractiveRequestOvertakesWaitingBatchWork) {
+  Engine& engine = make(blocks(8));
+  std::vector<Recorder> recorders(3);
+  GenerateRequest work = request(60, 60, 1);
+  work.priority = Priority::batch;
+  ASSERT_TRUE(engine.submit(work, recorders[0]));
+  engine.step();
+  ASSERT_TRUE(engine.submit(work, recorders[1]));
+  GenerateRequest urgent = request(60, 60, 2);
+  urgent.priority = Priority::interactive;
+  const auto id = engine.submit(urgent, recorders[2]);
+  EXPECT_EQ(engine.queue_position(*id), 0);
+  while (!recorders[2].finished) {
+    engine.step();
+    EXPECT_FALSE(recorders[1].finished) << "the batch request behind it runs later";
+  }
+  while (!engine.idle()) engine.step();
+  EXPECT_TRUE(recorders[1].finished);
+}
+
+TEST_F(EngineTest, TenTimesOversubscribedItAnswersEveryoneInBoundedMemory) {
+  const auto resident_pages = [] {
+    std::ifstream file("/proc/self/statm");
+    std::int64_t total = 0, resident = 0;
+    file >> total >> resident;
+    return resident;
+  };
+  EngineOptions options = blocks(24);  // 384 positions
+  Engine& engine = make(options, "qwen3_moe");
+  std::vector<GenerateRequest> requests;
+  std::int64_t positions = 0;
+  for (std::uint64_t seed = 0; positions < 10 * 384; ++seed) {
+    Random random(seed, 7);
+    GenerateRequest made =
+        request(static_cast<std::int32_t>(random.between(1, 200)), static_cast<std::int32_t>(random.between(1, 40)), seed);
+    if (seed % 2 == 0) made.sampling = {.temperature = 0.8F, .top_p = 0.9F, .seed = seed};
+    positions += static_cast<std::int64_t>(made.prompt.size()) + made.tokens_max;
+    requests.push_back(std::move(made));
+  }
+  std::vector<Recorder> recorders(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) ASSERT_TRUE(engine.submit(requests[i], recorders[i]));
+  for (int i = 0; i < 10; ++i) engine.step();
+  const std::int64_t before = resident_pages();
+  std::int32_t most_held = 0;
+  while (!engine.idle()) {
+    engine.step();
+    const EngineCounters counters = engine.counters();
+    most_held = std::max(most_held, counters.blocks_held);
+    ASSERT_LE(counters.blocks_held + counters.blocks_reserved, counters.blocks);
+  }
+  constexpr std::int64_t allowance_bytes = 4 << 20;  // of allocator noise; ten pools would be far more
+  EXPECT_LE((resident_pages() - before) * sysconf(_SC_PAGESIZE), allowance_bytes);
+  EXPECT_GT(most_held, 12) << "the pool was well used";
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_TRUE(recorders[i].finished);
+    EXPECT_EQ(recorders[i].finished->reason, FinishReason::length);
+    EXPECT_EQ(recorders[i].tokens, alone(requests[i])) << "request " << i;
+  }
+  expect_nothing_held(engine);
+}
+
+TEST_F(EngineTest, AFollowUpReusesTheTurnBefore) {
+  Engine& engine = make(blocks(32));
+  Recorder first;
+  GenerateRequest turn = request(100, 20);
+  ASSERT_TRUE(engine.submit(turn, first));
+  while (!engine.idle()) engine.step();
+  GenerateRequest follow_up = turn;
+  follow_up.prompt.insert(follow_up.prompt.end(), first.tokens.begin(), first.tokens.end());
+  follow_up.prompt.push_back(7);
+  Recorder second;
+  ASSERT_TRUE(engine.submit(follow_up, second));
+  while (!engine.idle()) engine.step();
+  EXPECT_EQ(second.finished->statistics.reused_tokens, 112) << "the 7 blocks that 119 computed positions fill";
+  EXPECT_EQ(engine.counters().tokens_reused, 112U);
+  EXPECT_EQ(second.tokens, alone(follow_up));
+}
+
+TEST_F(EngineTest, TenantsDoNotShareBlocks) {
+  Engine& engine = make(blocks(32));
+  GenerateRequest mine = request(64, 4);
+  mine.tenant_salt = "mine";
+  GenerateRequest theirs = mine;
+  theirs.tenant_salt = "theirs";
+  for (const auto& [asked, reused] : {std::pair{mine, 0}, std::pair{theirs, 0}, std::pair{mine, 48}}) {
+    Recorder recorder;
+    ASSERT_TRUE(engine.submit(asked, recorder));
+    while (!engine.idle()) engine.step();
+    EXPECT_EQ(recorder.finished->statistics.reused_tokens, reused);
+  }
+}
+
+TEST_F(EngineTest, BlocksOfOneEngineServeAnother) {
+  Engine& source = make(blocks(32));
+  Recorder recorder;
+  const GenerateRequest asked = request(64, 4);
+  ASSERT_TRUE(source.submit(asked, recorder));
+  while (!source.idle()) source.step();
+  const auto target = Engine::create(*model_, *device_, clock_, blocks(32)).value();
+  const BlockBundle bundle = source.export_prefix(asked.prompt, "");
+  EXPECT_EQ(bundle.blocks.size(), 4U);
+  EXPECT_EQ(target->import_prefix(bundle, "").value(), 4);
+  EXPECT_FALSE(target->import_prefix(bundle, "other tenant"));
+  Recorder other;
+  ASSERT_TRUE(target->submit(asked, other));
+  while (!target->idle()) target->step();
+  EXPECT_EQ(other.finished->statistics.reused_tokens, 48) << "the last token is always computed";
+  EXPECT_EQ(other.tokens, recorder.tokens);
+}
+
+/// Experts on a node that is gone.
+class LostExperts final : public model::Experts {
+ public:
+  void compute(const model::ExpertWork& work, model::ExpertsDone done) override {
+    static_cast<void>(work);
+    done(Error{ErrorCode::unavailable, "the node with experts 4 to 7 is gone"});
+  }
+};
+
+TEST_F(EngineTest, LostExpertsFailTheirSequencesAndNothingElse) {
+  LostExperts lost;
+  Engine& engine = make(blocks(32), "qwen3_moe", &lost);
+  Recorder recorder;
+  ASSERT_TRUE(engine.submit(request(40, 4), recorder));
+  while (!engine.idle()) engine.step();
+  ASSERT_TRUE(recorder.finished);
+  EXPECT_EQ(recorder.finished->reason, FinishReason::failed);
+  EXPECT_EQ(recorder.finished->error->code, ErrorCode::unavailable);
+  EXPECT_EQ(engine.counters().blocks_cached, 0) << "unfinished blocks get no name";
+  expect_nothing_held(engine);
+}
+
+TEST_F(EngineTest, AThreadDrivesItForManyCallers) {
+  const SystemClock clock;
+  model_.emplace(tests::make(tests::tiny_model("qwen3"), *device_));
+  EngineOptions options = blocks(64);
+  const auto engine = Engine::create(*model_, *device_, clock, options).value();
+  constexpr std::size_t callers = 4;
+  constexpr std::size_t each = 8;
+  std::vector<Recorder> recorders(callers * each);
+  {
+    EngineThread driver(*engine, clock);
+    std::vector<std::thread> threads;
+    for (std::size_t caller = 0; caller < callers; ++caller) {
+      threads.emplace_back([&, caller] {
+        for (std::size_t i = 0; i < each; ++i) {
+          const std::size_t number = caller * each + i;
+          EXPECT_TRUE(driver.submit(request(30, 6, number), recorders[number]));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    while (!driver.call([](Engine& driven) { return driven.idle(); })) std::this_thread::yield();
+  }
+  for (std::size_t i = 0; i < recorders.size(); ++i) {
+    ASSERT_TRUE(recorders[i].finished);
+    EXPECT_EQ(recorders[i].tokens, alone(request(30, 6, i)));
+  }
+  expect_nothing_held(*engine);
+}
+
+TEST_F(EngineTest, OptionsOutOfRangeAreRefusedByName) {
+  model_.emplace(tests::make(tests::tiny_model("llama"), *device_));
+  const auto refusal = [&](const EngineOptions& options) {
+    const auto made = Engine::create(*model_, *device_, clock_, options);
+    return made ? std::string() : made.error().message;
+  };
+  EngineOptions options = blocks(8);
+  options.context_max = 4096;
+  EXPECT_NE(refusal(options).find("context_max is 4096"), std::string::npos);
+  options = blocks(8);
+  options.batch.tokens_max = 0;
+  EXPECT_NE(refusal(options).find("batch.tokens_max is 0, expected 1"), std::string::npos);
+  options = blocks(0);
+  options.kv_bytes = 16;
+  EXPECT_NE(refusal(options).find("raise kv_bytes"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace troupe::engine
