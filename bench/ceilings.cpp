@@ -16,19 +16,26 @@ namespace {
 constexpr int repetitions = 3;
 constexpr std::size_t read_item_bytes = std::size_t{1} << 20;
 constexpr int arithmetic_items_per_thread = 32;
+constexpr std::size_t streams = 4;
+constexpr std::size_t read_ahead_bytes = 1024;
 constexpr std::int64_t arithmetic_steps = 10000;  // some tens of microseconds an item
 
-// Each reads its bytes, a multiple of 256, and returns something that depends on all of them.
+// Each reads its bytes, a multiple of 1024, and returns something that depends on all of them. Four streams side by side, each
+// asked for a kilobyte ahead: hardware prefetchers alone reach two thirds of that.
 using Read = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
 // Each runs so many steps and returns how many operations that was; the sum keeps the results alive.
 using Arithmetic = std::int64_t (*)(std::int64_t steps, float& sum);
 
 std::uint64_t read_plain(const std::byte* data, std::size_t bytes) {
   std::uint64_t lanes[8] = {};
-  for (std::size_t offset = 0; offset < bytes; offset += sizeof(lanes)) {
-    std::uint64_t words[8];
-    std::memcpy(words, data + offset, sizeof(words));
-    for (int i = 0; i < 8; ++i) lanes[i] ^= words[i];
+  for (std::size_t offset = 0; offset < bytes / streams; offset += sizeof(lanes)) {
+    for (std::size_t stream = 0; stream < streams; ++stream) {
+      const std::byte* line = data + stream * (bytes / streams) + offset;
+      __builtin_prefetch(line + read_ahead_bytes);
+      std::uint64_t words[8];
+      std::memcpy(words, line, sizeof(words));
+      for (int i = 0; i < 8; ++i) lanes[i] ^= words[i];
+    }
   }
   std::uint64_t result = 0;
   for (const std::uint64_t lane : lanes) result ^= lane;
@@ -49,14 +56,19 @@ std::int64_t arithmetic_plain(std::int64_t steps, float& sum) {
 #if defined(__x86_64__)
 
 __attribute__((target("avx2"))) std::uint64_t read_avx2(const std::byte* data, std::size_t bytes) {
-  __m256i lanes[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-  for (std::size_t offset = 0; offset < bytes; offset += sizeof(lanes)) {
-    const auto* words = reinterpret_cast<const __m256i*>(data + offset);
-    for (int i = 0; i < 4; ++i) lanes[i] = _mm256_xor_si256(lanes[i], _mm256_loadu_si256(words + i));
+  __m256i low = _mm256_setzero_si256();
+  __m256i high = _mm256_setzero_si256();
+  for (std::size_t offset = 0; offset < bytes / streams; offset += 64) {
+#pragma GCC unroll 4
+    for (std::size_t stream = 0; stream < streams; ++stream) {
+      const std::byte* line = data + stream * (bytes / streams) + offset;
+      __builtin_prefetch(line + read_ahead_bytes);
+      low = _mm256_xor_si256(low, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line)));
+      high = _mm256_xor_si256(high, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line + 32)));
+    }
   }
   alignas(32) std::uint64_t words[4];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words),
-                     _mm256_xor_si256(_mm256_xor_si256(lanes[0], lanes[1]), _mm256_xor_si256(lanes[2], lanes[3])));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(words), _mm256_xor_si256(low, high));
   return words[0] ^ words[1] ^ words[2] ^ words[3];
 }
 
@@ -75,12 +87,17 @@ __attribute__((target("avx2,fma"))) std::int64_t arithmetic_avx2(std::int64_t st
 }
 
 __attribute__((target("avx512f"))) std::uint64_t read_avx512(const std::byte* data, std::size_t bytes) {
-  __m512i lanes[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-  for (std::size_t offset = 0; offset < bytes; offset += sizeof(lanes)) {
-    for (int i = 0; i < 4; ++i) lanes[i] = _mm512_xor_si512(lanes[i], _mm512_loadu_si512(data + offset + 64 * i));
+  __m512i lanes[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+  for (std::size_t offset = 0; offset < bytes / streams; offset += 64) {
+#pragma GCC unroll 4
+    for (std::size_t stream = 0; stream < streams; ++stream) {
+      const std::byte* line = data + stream * (bytes / streams) + offset;
+      __builtin_prefetch(line + read_ahead_bytes);
+      lanes[stream % 2] = _mm512_xor_si512(lanes[stream % 2], _mm512_loadu_si512(line));
+    }
   }
   alignas(64) std::uint64_t words[8];
-  _mm512_store_si512(words, _mm512_xor_si512(_mm512_xor_si512(lanes[0], lanes[1]), _mm512_xor_si512(lanes[2], lanes[3])));
+  _mm512_store_si512(words, _mm512_xor_si512(lanes[0], lanes[1]));
   std::uint64_t result = 0;
   for (const std::uint64_t word : words) result ^= word;
   return result;

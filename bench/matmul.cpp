@@ -64,8 +64,7 @@ Result<MatmulMeasurement> measure_matmul(kernels::CpuDevice& device, Ceilings& c
   TROUPE_TRY(kernels::Memory input, device.allocate(rows * static_cast<std::size_t>(shape.inputs) * sizeof(float)));
   TROUPE_TRY(kernels::Memory output, device.allocate(rows * static_cast<std::size_t>(shape.outputs) * sizeof(float)));
   fill(input, weights);
-  const kernels::MatmulGroup group{
-      {weights.as<const kernels::bf16>(), shape.outputs, shape.inputs}, 0, shape.rows};
+  const kernels::MatmulGroup group{{weights.as<const kernels::bf16>(), shape.outputs, shape.inputs}, 0, shape.rows};
   const kernels::Matmul arguments{.input = input.as<const float>(), .output = output.as<float>(), .groups = {&group, 1}};
   auto onednn = OnednnMatmul::create(shape.rows, shape.inputs, shape.outputs, device.stream().pool().threads());
   if (!onednn && onednn.error().code != ErrorCode::unsupported) return std::move(onednn).error();

@@ -22,11 +22,11 @@ struct MatmulShape {
 /// Everything is measured in turn in each round, and shares and ratios are taken within a round; each number is the median
 /// over the rounds.
 struct MatmulMeasurement {
-  double seconds = 0;               ///< of one product
-  double read_share = 0;            ///< bytes of weights per second / the reading ceiling; above 1 where caches hold them
-  double arithmetic_share = 0;      ///< operations per second / the arithmetic ceiling
-  double read_ceiling = 0;          ///< bytes per second
-  double arithmetic_ceiling = 0;    ///< operations per second
+  double seconds = 0;             ///< of one product
+  double read_share = 0;          ///< bytes of weights per second / the reading ceiling; above 1 where caches hold them
+  double arithmetic_share = 0;    ///< operations per second / the arithmetic ceiling
+  double read_ceiling = 0;        ///< bytes per second
+  double arithmetic_ceiling = 0;  ///< operations per second
   std::optional<double> onednn_seconds;
   std::optional<double> onednn_ratio;  ///< oneDNN's time / ours: above 1, ours is faster
 };

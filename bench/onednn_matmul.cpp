@@ -81,9 +81,8 @@ Result<OnednnMatmul> OnednnMatmul::create(std::int32_t rows, std::int32_t inputs
 }
 
 void OnednnMatmul::run() {
-  state_->product.execute(state_->stream, {{DNNL_ARG_SRC, state_->input},
-                                           {DNNL_ARG_WEIGHTS, state_->weights},
-                                           {DNNL_ARG_DST, state_->output}});
+  state_->product.execute(state_->stream,
+                          {{DNNL_ARG_SRC, state_->input}, {DNNL_ARG_WEIGHTS, state_->weights}, {DNNL_ARG_DST, state_->output}});
   state_->stream.wait();
 }
 

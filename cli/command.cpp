@@ -12,8 +12,9 @@ namespace troupe::cli {
 
 namespace {
 
-constexpr auto patience = std::chrono::seconds(2);  // shorter work shows no progress
-constexpr auto interval = std::chrono::milliseconds(250);
+constexpr auto patience = std::chrono::seconds(2);                     // shorter work shows no progress
+constexpr auto interval_on_terminal = std::chrono::milliseconds(250);  // where a line is written over
+constexpr auto interval_in_log = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -95,13 +96,15 @@ model::Progress show_progress(std::string what) {
   return [what = std::move(what), begin = Steady::now(), last = Steady::time_point()](double done) mutable {
     const auto now = Steady::now();
     const bool shown = last != Steady::time_point();
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    const Steady::duration interval = terminal ? interval_on_terminal : interval_in_log;
     if (done >= 1) {
-      if (shown) std::fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s: done          \n" : "%s: done\n", what.c_str());
+      if (shown) std::fprintf(stderr, terminal ? "\r%s: done          \n" : "%s: done\n", what.c_str());
       return;
     }
     if (now - begin < patience || (shown && now - last < interval)) return;
     last = now;
-    std::fprintf(stderr, isatty(STDERR_FILENO) ? "\r%s: %3.0f %%" : "%s: %.0f %%\n", what.c_str(), 100 * done);
+    std::fprintf(stderr, terminal ? "\r%s: %3.0f %%" : "%s: %.0f %%\n", what.c_str(), 100 * done);
     std::fflush(stderr);
   };
 }

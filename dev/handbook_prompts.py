@@ -72,6 +72,11 @@ def ask(directory: Path, count: int | None = None, seed: int = 1) -> list[dict]:
     return asked
 
 
+def line_of(row: dict) -> str:
+    """A line of a JSON Lines file."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
 def verdict(asked: dict, text: str) -> dict:
     """What an answer cites, whether it is right, and whether the search had found what it needs."""
     sources = list(asked["sources"])
@@ -168,7 +173,7 @@ def main(arguments: list[str], answers: TextIO) -> int:
         if options.questions is not None and options.questions < 1:
             parser.error(f"--questions is {options.questions}, expected at least 1")
         for row in ask(HANDBOOK, options.questions, options.seed):
-            print(json.dumps(row, ensure_ascii=False))
+            sys.stdout.write(line_of(row))
         return 0
     asked = [json.loads(line) for line in options.asked.read_text(encoding="utf-8").splitlines()]
     try:

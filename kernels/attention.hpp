@@ -24,14 +24,14 @@ inline constexpr int attention_span = 256;
 inline constexpr int attention_head_dim_max = 256;
 
 struct Attention {
-  const float* query = nullptr;   ///< row r at query + r * query_stride: [heads, head_dim]
-  float* output = nullptr;        ///< [rows, heads, head_dim]
-  const float* pool = nullptr;    ///< KV blocks; those of the rows' own positions are already written
-  KvLayout layout;                ///< head_dim: a multiple of 16, at most attention_head_dim_max
+  const float* query = nullptr;  ///< row r at query + r * query_stride: [heads, head_dim]
+  float* output = nullptr;       ///< [rows, heads, head_dim]
+  const float* pool = nullptr;   ///< KV blocks; those of the rows' own positions are already written
+  KvLayout layout;               ///< head_dim: a multiple of 16, at most attention_head_dim_max
   std::span<const SequenceRows> sequences;
   std::int32_t query_stride = 0;  ///< in floats
   std::int32_t layer = 0;
-  std::int32_t heads = 0;         ///< a multiple of layout.kv_heads; head h reads kv head h / (heads / kv_heads)
+  std::int32_t heads = 0;  ///< a multiple of layout.kv_heads; head h reads kv head h / (heads / kv_heads)
   float scale = 0;
 };
 

@@ -1,5 +1,6 @@
 // The arithmetic of attention.hpp. A *query* is one head of one row. Queries that read the same KV head are taken in bundles,
-// which walk a span together in chunks that stay in the first-level cache, and in tiles, which share each load of a key or value.
+// which walk a span together in chunks that stay in the first-level cache, and in tiles, which share each load of a key or
+// value.
 
 namespace troupe::kernels::TROUPE_TARGET {
 
@@ -71,8 +72,8 @@ TROUPE_INLINE void prefetch_floats(const float* source, int count) {
   for (int i = 0; i < count; i += lanes) prefetch(source + i);
 }
 
-/// Of query q's row of weights the first 16 = scale * dot(query q, each key of a block). Lanes over d stay apart until tree_sums.
-/// `ahead` is the block to be read after this one, or null if another tile has asked for it.
+/// Of query q's row of weights the first 16 = scale * dot(query q, each key of a block). Lanes over d stay apart until
+/// tree_sums. `ahead` is the block to be read after this one, or null if another tile has asked for it.
 template <int Queries>
 void score_block(const AttentionQuery* queries, const float* keys, const float* ahead, int head_dim, float scale,
                  float* products, float* weight) {
@@ -103,11 +104,12 @@ void score_block(const AttentionQuery* queries, const float* keys, const float* 
 
 /// output[q][d..] += weight[q][j] * value[j][d..] over ascending j in [first, last) of a chunk, in Registers registers.
 template <int Queries, int Registers>
-TROUPE_INLINE void mix_slice(const float* const* values, int head_dim, int d, Range positions,
-                             const float* weight, float* output) {
+TROUPE_INLINE void mix_slice(const float* const* values, int head_dim, int d, Range positions, const float* weight,
+                             float* output) {
   Register sum[Queries][Registers];
   for (int q = 0; q < Queries; ++q) {
-    for (int r = 0; r < Registers; ++r) sum[q][r] = Register::load(output + q * attention_head_dim_max + d + r * Register::width);
+    for (int r = 0; r < Registers; ++r)
+      sum[q][r] = Register::load(output + q * attention_head_dim_max + d + r * Register::width);
   }
   int j = positions.first;
   while (j < positions.last) {
@@ -130,8 +132,7 @@ TROUPE_INLINE void mix_slice(const float* const* values, int head_dim, int d, Ra
 }
 
 template <int Queries>
-void mix_chunk(const float* const* values, int head_dim, Range positions, const float* weight,
-               float* output) {
+void mix_chunk(const float* const* values, int head_dim, Range positions, const float* weight, float* output) {
   constexpr int slice = tile_registers * Register::width;
   int d = 0;
   for (; d + slice <= head_dim; d += slice) {
@@ -143,8 +144,8 @@ void mix_chunk(const float* const* values, int head_dim, Range positions, const 
 }
 
 template <int Queries = tile_queries>
-TROUPE_INLINE void score_tile(int count, const AttentionQuery* queries, const float* keys, const float* ahead, int head_dim, float scale,
-                              float* products, float* weight) {
+TROUPE_INLINE void score_tile(int count, const AttentionQuery* queries, const float* keys, const float* ahead, int head_dim,
+                              float scale, float* products, float* weight) {
   if constexpr (Queries > 0) {
     if (count == Queries) return score_block<Queries>(queries, keys, ahead, head_dim, scale, products, weight);
     score_tile<Queries - 1>(count, queries, keys, ahead, head_dim, scale, products, weight);
@@ -152,8 +153,8 @@ TROUPE_INLINE void score_tile(int count, const AttentionQuery* queries, const fl
 }
 
 template <int Queries = tile_queries>
-TROUPE_INLINE void mix_tile(int count, const float* const* values, int head_dim, Range positions,
-                            const float* weight, float* output) {
+TROUPE_INLINE void mix_tile(int count, const float* const* values, int head_dim, Range positions, const float* weight,
+                            float* output) {
   if constexpr (Queries > 0) {
     if (count == Queries) return mix_chunk<Queries>(values, head_dim, positions, weight, output);
     mix_tile<Queries - 1>(count, values, head_dim, positions, weight, output);
@@ -211,8 +212,7 @@ void attend_span(const Attention& arguments, const SpanView& view, const Attenti
       for (int block = chunk; block < smaller(chunk + chunk_blocks, view.blocks); ++block) {
         if (block * kv_block_positions >= seen) break;
         score_tile(tile_count, queries + tile, view.keys[block], tile == 0 ? view.keys[block + 1] : nullptr, head_dim,
-                   arguments.scale, scratch.products,
-                   scratch.weight_of(tile) + block * kv_block_positions);
+                   arguments.scale, scratch.products, scratch.weight_of(tile) + block * kv_block_positions);
       }
     }
   }

@@ -32,8 +32,8 @@ void* map_huge_pages(std::size_t bytes) {
   void* const start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED) return nullptr;
   char* const begin = static_cast<char*>(start);
-  const std::size_t before = round_up(reinterpret_cast<std::uintptr_t>(begin), huge_page_bytes) -
-                             reinterpret_cast<std::uintptr_t>(begin);
+  const std::size_t before =
+      round_up(reinterpret_cast<std::uintptr_t>(begin), huge_page_bytes) - reinterpret_cast<std::uintptr_t>(begin);
   const std::size_t after = mapped - before - length;
   if (before != 0) munmap(begin, before);
   if (after != 0) munmap(begin + before + length, after);

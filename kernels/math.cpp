@@ -212,7 +212,8 @@ TROUPE_WITH_AND_WITHOUT_FMA float exp(float x) { return scalar::exp(scalar::F32x
 TROUPE_WITH_AND_WITHOUT_FMA float log(float x) { return scalar::log(scalar::F32x1{x}).value; }
 
 TROUPE_WITH_AND_WITHOUT_FMA double pow(double base, double exponent) {
-  TROUPE_CHECK(base >= 0x1p-1022 && base < std::numeric_limits<double>::infinity(), "the base of a power is normal and positive");
+  TROUPE_CHECK(base >= 0x1p-1022 && base < std::numeric_limits<double>::infinity(),
+               "the base of a power is normal and positive");
   TROUPE_CHECK(exponent - exponent == 0, "the exponent of a power is finite");
   const DoubleDouble logarithm = log_double_double(base);
   const double product = exponent * logarithm.high;

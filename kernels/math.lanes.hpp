@@ -8,7 +8,7 @@ namespace troupe::kernels::TROUPE_TARGET {
 template <class F>
 TROUPE_INLINE F exp(F x) {
   using Integers = typename F::Integers;
-  constexpr float round_to_integer = 0x1.8p23F;  // adding it leaves the nearest integer in the low bits
+  constexpr float round_to_integer = 0x1.8p23F;                 // adding it leaves the nearest integer in the low bits
   x = max(F::broadcast(-104.0F), min(F::broadcast(89.0F), x));  // in this order a NaN passes
   const F shifted = fma(x, F::broadcast(0x1.715476p0F), F::broadcast(round_to_integer));
   const F n = shifted - F::broadcast(round_to_integer);

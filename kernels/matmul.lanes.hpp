@@ -329,24 +329,16 @@ constexpr int tile_rows(int left) {
 
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 
-/// Inputs between two rests of partial results: 16 KiB of a panel, half of a small L1 cache.
-#ifndef KB
-#define KB 256
-#endif
-constexpr int block_inputs = KB;
+/// Inputs between two rests of partial results: 12 KiB of a panel, so that an L1 cache holds them and what a tile reads beside.
+constexpr int block_inputs = 192;
 /// For one tile of rows there is less to compute while the next block comes from memory: smaller ones keep it coming evenly.
 constexpr int lone_block_inputs = 64;
 /// Rows whose block of inputs stays in the L2 cache while panel after panel is multiplied with it.
-#ifndef BR
-#define BR 144
-#endif
-constexpr int block_rows = BR;
+constexpr int block_rows = 96;
 /// Up to here a panel is finished before the next begins, so that weights come from memory in one stream.
 constexpr int streaming_rows = 24;
-#ifndef DIST
-#define DIST 64
-#endif
-constexpr int prefetch_distance = DIST * panel_outputs;
+/// How far ahead of its reading a lone stream of weights is asked for: 2 KiB, across the page ends where hardware stops.
+constexpr int prefetch_distance = 32 * panel_outputs;
 
 /// Some rows of one group, as one loop nest sees them.
 struct Product {
@@ -373,7 +365,8 @@ void multiply_block(const Product& product, int first, int last, int begin, int 
       tile.weight = product.weight + static_cast<std::size_t>(unit / panel_units) * panel_stride +
                     static_cast<std::size_t>(begin) * panel_outputs + unit % panel_units * unit_outputs;
       tile.panel_stride = panel_stride;
-      tile.output = product.output + static_cast<std::size_t>(row) * product.outputs + static_cast<std::size_t>(unit) * unit_outputs;
+      tile.output =
+          product.output + static_cast<std::size_t>(row) * product.outputs + static_cast<std::size_t>(unit) * unit_outputs;
       tile.output_stride = product.outputs;
       tile.inputs = end - begin;
       tile.resumes = begin > 0;

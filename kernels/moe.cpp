@@ -42,13 +42,11 @@ void moe_route(Stream& stream, const MoeRoute& arguments) {
 }
 
 void gather_rows(Stream& stream, const MoveRows& arguments) {
-  move_rows(
-      stream, arguments, [&](std::int32_t row) { return arguments.index[row]; }, [](std::int32_t row) { return row; });
+  move_rows(stream, arguments, [&](std::int32_t row) { return arguments.index[row]; }, [](std::int32_t row) { return row; });
 }
 
 void scatter_rows(Stream& stream, const MoveRows& arguments) {
-  move_rows(
-      stream, arguments, [](std::int32_t row) { return row; }, [&](std::int32_t row) { return arguments.index[row]; });
+  move_rows(stream, arguments, [](std::int32_t row) { return row; }, [&](std::int32_t row) { return arguments.index[row]; });
 }
 
 void moe_combine(Stream& stream, const MoeCombine& arguments) {

@@ -13,9 +13,9 @@ inline constexpr std::int32_t moe_experts_max = 1024;
 /// `normalize`, each weight is its gate divided by the sum of the chosen gates, added in ascending id.
 /// A row with a NaN chooses the lowest ids, and all its weights are NaN.
 struct MoeRoute {
-  const float* logits = nullptr;    ///< [rows, experts]
-  std::int32_t* expert = nullptr;   ///< [rows, chosen], ascending in a row
-  float* weight = nullptr;          ///< [rows, chosen]
+  const float* logits = nullptr;   ///< [rows, experts]
+  std::int32_t* expert = nullptr;  ///< [rows, chosen], ascending in a row
+  float* weight = nullptr;         ///< [rows, chosen]
   std::int32_t rows = 0;
   std::int32_t experts = 0;  ///< at most moe_experts_max
   std::int32_t chosen = 0;

@@ -12,8 +12,9 @@ void rope_append(Stream& stream, const RopeAppend& arguments) {
   TROUPE_CHECK(layout.kv_heads > 0 && arguments.heads > 0, "a layer has query heads and KV heads");
   TROUPE_CHECK(arguments.layer >= 0 && arguments.layer < layout.layers, "the layer is one of the block's");
   if (arguments.sequences.empty()) return;
-  TROUPE_CHECK(arguments.qkv != nullptr && arguments.pool != nullptr && arguments.cosine != nullptr && arguments.sine != nullptr,
-               "rope_append's arrays are there");
+  TROUPE_CHECK(
+      arguments.qkv != nullptr && arguments.pool != nullptr && arguments.cosine != nullptr && arguments.sine != nullptr,
+      "rope_append's arrays are there");
   CpuStream& cpu = cpu_stream(stream);
   const CpuStream::Timing timing(cpu);
   const CpuOps& operations = cpu.operations();

@@ -15,7 +15,8 @@
 namespace troupe::kernels {
 
 struct RopeAppend {
-  float* qkv = nullptr;               ///< [rows, (heads + 2 kv_heads) * head_dim]: queries (rotated in place), keys (left unspecified), values
+  float* qkv =
+      nullptr;  ///< [rows, (heads + 2 kv_heads) * head_dim]: queries (rotated in place), keys (left unspecified), values
   const float* query_norm = nullptr;  ///< [head_dim] or null
   const float* key_norm = nullptr;    ///< [head_dim] or null
   const float* cosine = nullptr;      ///< [positions, head_dim / 2], row p for position p

@@ -1,6 +1,7 @@
 // The instruction sets that the CPU kernels are compiled for, and the table of functions that each compilation fills.
 // The arithmetic is written once, in <op>.lanes.hpp on vectors of sixteen floats; kernels/targets/<isa>.cpp includes it all.
-// A function here does a range of an operation's work in the calling thread; <op>.cpp validates and spreads ranges over threads.
+// A function here does a range of an operation's work in the calling thread; <op>.cpp validates and spreads ranges over
+// threads.
 #pragma once
 
 #include <optional>

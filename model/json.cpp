@@ -1,8 +1,11 @@
 #include "model/json.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+
+#include "model/utf8.hpp"
 
 namespace troupe::model {
 
@@ -11,6 +14,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t shown_bytes_max = 80;
+constexpr std::size_t syntax_error_bytes_max = 300;
 
 // Builds the document as the library's parser reports its pieces. The parser itself keeps an explicit stack, but the values it
 // makes are copied and printed by recursion, so the depth is limited here, and keys that come twice are noticed.
@@ -41,11 +45,12 @@ class DocumentBuilder : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(std::size_t position, const std::string& /*token*/, const nlohmann::detail::exception& exception) override {
-    std::string_view text = exception.what();  // "[json.exception.parse_error.101] parse error at ...: syntax error ..."
-    if (const auto end = text.find("] "); end != std::string_view::npos) text.remove_prefix(end + 2);
-    if (text.size() > 300) text = text.substr(0, 300);
-    error_ = Error{ErrorCode::invalid_argument,
-                   file_ + ": not valid JSON at byte " + std::to_string(position) + ": " + std::string(text)};
+    std::string text = exception.what();  // "[json.exception.parse_error.101] parse error at ...: syntax error ..."
+    if (const auto end = text.find("] "); end != std::string::npos) text.erase(0, end + 2);
+    text.resize(std::min(text.size(), syntax_error_bytes_max));
+    std::string shown_text = file_ + ": not valid JSON at byte " + std::to_string(position) + ": ";
+    take_utf8(text, shown_text);  // the library quotes what it read, which may end within a character
+    error_ = Error{ErrorCode::invalid_argument, std::move(shown_text)};
     return false;
   }
 
@@ -92,7 +97,7 @@ class DocumentBuilder : public nlohmann::json_sax<Json> {
 };
 
 std::string quoted_field(std::string_view path) {
-  return path.size() <= shown_bytes_max ? std::string(path) : std::string(path.substr(0, shown_bytes_max)) + "...";
+  return path.size() <= shown_bytes_max ? std::string(path) : std::string(utf8_prefix(path, shown_bytes_max)) + "...";
 }
 
 std::string shown(double value) {
@@ -127,7 +132,7 @@ std::string describe(const Json& value) {
       const auto& text = value.get_ref<const std::string&>();
       const auto replace = Json::error_handler_t::replace;
       if (text.size() <= shown_bytes_max) return value.dump(-1, ' ', false, replace);
-      return Json(text.substr(0, shown_bytes_max)).dump(-1, ' ', false, replace) + "... (" + std::to_string(text.size()) +
+      return Json(utf8_prefix(text, shown_bytes_max)).dump(-1, ' ', false, replace) + "... (" + std::to_string(text.size()) +
              " bytes)";
     }
     default: return value.dump();

@@ -6,6 +6,7 @@
 
 #include "model/template_operations.hpp"
 #include "model/template_text.hpp"
+#include "model/utf8.hpp"
 
 namespace troupe::model {
 
@@ -155,10 +156,11 @@ Result<TemplateValue> choose_items(const Call& call, bool wanted, bool by_field)
   TROUPE_TRY(const auto test, text_argument(call, next));
   const auto& argument = call.arguments[next + 1];
   if (!test.bytes.empty() && !is_template_test(test.bytes)) {
-    return Error{ErrorCode::unsupported, "test \"" + test.bytes.substr(0, 40) + "\" is not supported"};
+    return Error{ErrorCode::unsupported, "test \"" + std::string(utf8_prefix(test.bytes, 40)) + "\" is not supported"};
   }
   if (!test.bytes.empty() && template_test_arguments(test.bytes) != (argument ? 1U : 0U)) {
-    return Error{ErrorCode::invalid_argument, "test \"" + test.bytes + "\" has the wrong number of arguments"};
+    return Error{ErrorCode::invalid_argument,
+                 "test \"" + std::string(utf8_prefix(test.bytes, 40)) + "\" has the wrong number of arguments"};
   }
   std::vector<TemplateValue> chosen;
   for (TemplateValue& item : items) {

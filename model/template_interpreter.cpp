@@ -5,6 +5,7 @@
 
 #include "model/template_functions.hpp"
 #include "model/template_lexer.hpp"
+#include "model/utf8.hpp"
 
 namespace troupe::model {
 
@@ -235,7 +236,8 @@ class Interpreter {
   Result<Value> call_function(const std::string& name, TemplateArguments arguments) {
     if (name == "raise_exception") {
       TROUPE_TRY(const auto message, text_of(arguments.values.empty() ? Value() : arguments.values.front()));
-      return Error{ErrorCode::invalid_argument, "the template refuses the conversation: " + message.bytes.substr(0, 1000)};
+      return Error{ErrorCode::invalid_argument,
+                   "the template refuses the conversation: " + std::string(utf8_prefix(message.bytes, 1000))};
     }
     if (name == "namespace" && arguments.values.empty()) {
       Scope fields;

@@ -156,8 +156,9 @@ class Lexer {
       }
       const auto length = append_escape(rest.substr(i + 1), text);
       if (!length)
-        return template_error(line_, "string has an escape \"" + std::string(rest.substr(i, 2)) + "\" that is not supported",
-                              ErrorCode::unsupported);
+        return template_error(
+            line_, "string has an escape \"" + std::string(utf8_prefix(rest.substr(i), 5)) + "\" that is not supported",
+            ErrorCode::unsupported);
       i += *length;
     }
     return template_error(line_, "string is not closed");
@@ -189,7 +190,9 @@ class Lexer {
     for (const std::string_view candidate : symbols) {
       if (symbol.empty() && rest.starts_with(candidate)) symbol = candidate;
     }
-    if (symbol.empty()) return template_error(line_, "character \"" + std::string(1, rest[0]) + "\" has no meaning in a tag");
+    if (symbol.empty())
+      return template_error(
+          line_, "character \"" + std::string(rest.substr(0, first_utf8_unit(rest).length)) + "\" has no meaning in a tag");
     const char c = symbol[0];
     if (c == '(' || c == '[' || c == '{') brackets.push_back(c == '(' ? ')' : c == '[' ? ']' : '}');
     if (c == ')' || c == ']' || c == '}') {

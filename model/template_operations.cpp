@@ -80,6 +80,11 @@ Result<std::vector<std::size_t>> slice_indices(std::int64_t length, std::optiona
   return indices;
 }
 
+std::string seen(const Value& value) {
+  const auto* undefined = value.as<Value::Undefined>();
+  return undefined != nullptr ? "\"" + undefined->name + "\", which is undefined" : std::string(value.kind());
+}
+
 Result<Value> joined(TemplateBudget& budget, const TemplateText& a, const TemplateText& b) {
   TROUPE_TRY_DO(budget.spend(a.bytes.size() + b.bytes.size()));
   TemplateText text = a;
@@ -97,17 +102,12 @@ Result<void> TemplateBudget::spend(std::size_t bytes) {
   return {};
 }
 
-Error wrong_kind(const TemplateValue& value, std::string_view expected) {
-  std::string seen(value.kind());
-  if (const auto* undefined = value.as<TemplateValue::Undefined>()) seen = "\"" + undefined->name + "\", which is undefined";
-  return Error{ErrorCode::invalid_argument, "is given " + seen + ", expected " + std::string(expected)};
+Error wrong_kind(const Value& value, std::string_view expected) {
+  return Error{ErrorCode::invalid_argument, "is given " + seen(value) + ", expected " + std::string(expected)};
 }
 
 Error cannot(std::string_view what, const Value& value) {
-  const auto* undefined = value.as<Value::Undefined>();
-  return Error{ErrorCode::invalid_argument,
-               "cannot " + std::string(what) + " " +
-                   (undefined != nullptr ? "\"" + undefined->name + "\", which is undefined" : std::string(value.kind()))};
+  return Error{ErrorCode::invalid_argument, "cannot " + std::string(what) + " " + seen(value)};
 }
 
 Result<const TemplateText*> text_in(const TemplateValue& value) {
@@ -205,7 +205,7 @@ Result<Value> apply_template_operator(std::string_view symbol, const Value& a, c
   const bool numbers = x != nullptr && y != nullptr;
   const bool texts = s != nullptr && t != nullptr;
   if (symbol == "<" || symbol == ">" || symbol == "<=" || symbol == ">=") {
-    if (!numbers && !texts) return cannot("compare " + std::string(a.kind()) + " with", b);
+    if (!numbers && !texts) return cannot("compare " + seen(a) + " with", b);
     const auto order = numbers ? *x <=> *y : s->bytes.compare(t->bytes) <=> 0;
     return Value(symbol == "<" ? order < 0 : symbol == ">" ? order > 0 : symbol == "<=" ? order <= 0 : order >= 0);
   }
@@ -218,7 +218,7 @@ Result<Value> apply_template_operator(std::string_view symbol, const Value& a, c
     items.insert(items.end(), right->items.begin(), right->items.end());
     return Value::list(std::move(items));
   }
-  return cannot("apply \"" + std::string(symbol) + "\" to " + std::string(a.kind()) + " and", a.is_undefined() ? a : b);
+  return cannot("apply \"" + std::string(symbol) + "\" to " + seen(a) + (a.is_undefined() ? ", and" : " and"), b);
 }
 
 Result<Value> slice_template_value(std::span<const Value> operands, TemplateBudget& budget) {

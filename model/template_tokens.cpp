@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/utf8.hpp"
+
 namespace troupe::model {
 
 using Kind = TemplateToken::Kind;
@@ -53,7 +55,7 @@ std::string TemplateTokens::seen() const {
     case Kind::end: return "the end of the template";
     case Kind::output_end: return "\"}}\"";
     case Kind::statement_end: return "\"%}\"";
-    default: return "\"" + peek().content.substr(0, 40) + "\"";
+    default: return "\"" + std::string(utf8_prefix(peek().content, 40)) + "\"";
   }
 }
 

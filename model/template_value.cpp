@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "model/utf8.hpp"
+
 namespace troupe::model {
 
 namespace {
 
+constexpr std::size_t name_bytes_max = 80;  // of what was not found, for messages
 constexpr int nesting_max = 64;
 constexpr std::size_t node_bytes = 64;  // what a value weighs besides its text
 constexpr std::size_t weight_max = std::size_t{64} << 20;
@@ -126,6 +129,7 @@ TemplateValue::TemplateValue(TemplateMap map) {
 
 TemplateValue TemplateValue::undefined(std::string name) {
   TemplateValue value;
+  if (name.size() > name_bytes_max) name = utf8_prefix(name, name_bytes_max);
   value.value_ = Undefined{std::move(name)};
   return value;
 }

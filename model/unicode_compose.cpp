@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <tuple>
 #include <vector>
 
@@ -86,14 +86,14 @@ char32_t compose(char32_t first, char32_t second) {
 
 // Between characters of class 0, marks go in ascending order of their class; equal ones keep theirs.
 void put_marks_in_order(std::vector<char32_t>& codes) {
-  for (auto begin = codes.begin(); begin != codes.end();) {
-    if (class_of(*begin) == 0) {
-      ++begin;
-      continue;
-    }
-    const auto end = std::find_if(begin, codes.end(), [](char32_t code) { return class_of(code) == 0; });
-    std::stable_sort(begin, end, [](char32_t a, char32_t b) { return class_of(a) < class_of(b); });
-    begin = end;
+  std::vector<std::tuple<std::uint8_t, std::size_t, char32_t>> marks;  // class, position, code
+  for (std::size_t begin = 0; begin < codes.size(); begin += marks.size() + 1) {
+    marks.clear();
+    for (std::size_t i = begin; i < codes.size() && class_of(codes[i]) != 0; ++i)
+      marks.emplace_back(class_of(codes[i]), i, codes[i]);
+    if (marks.size() < 2) continue;
+    std::sort(marks.begin(), marks.end());
+    for (std::size_t i = 0; i < marks.size(); ++i) codes[begin + i] = std::get<char32_t>(marks[i]);
   }
 }
 

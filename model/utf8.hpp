@@ -32,6 +32,9 @@ void take_utf8(std::string& bytes, std::string& text);
 /// The code point of the valid character at the beginning of `bytes`.
 char32_t first_code_point(std::string_view bytes);
 
+/// As much of valid UTF-8 `text` as fits into `bytes_max` without cutting a character, for messages.
+std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max);
+
 /// Appends a code point that is not a surrogate.
 void append_utf8(char32_t code, std::string& text);
 

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
+#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -81,25 +81,24 @@ std::optional<Options> parse(const std::vector<std::string_view>& arguments) {
   return options;
 }
 
-/// Once a second, if it takes over two seconds.
+/// Says how far it is once it takes over two seconds: every second on a terminal, else every ten.
 class Progress {
  public:
-  explicit Progress(std::uint64_t cases) : cases_(cases), shown_(start_ + std::chrono::seconds(1)) {}
+  explicit Progress(std::uint64_t cases) : cases_(cases) {}
 
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   void show(const Summary& summary) {
-    if (Clock::now() - shown_ < std::chrono::seconds(1)) return;
-    shown_ = Clock::now();
-    std::fprintf(stderr, "bits: %llu of %llu cases, %llu differences%s", static_cast<unsigned long long>(summary.cases),
-                 static_cast<unsigned long long>(cases_), static_cast<unsigned long long>(summary.differing),
-                 isatty(STDERR_FILENO) != 0 ? "\r" : "\n");
+    if (seconds() < next_) return;
+    next_ = seconds() + (is_terminal_ ? 1 : 10);
+    std::cerr << "bits: " << summary.cases << " of " << cases_ << " cases, " << summary.differing << " differences"
+              << (is_terminal_ ? "\r" : "\n") << std::flush;
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::uint64_t cases_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point shown_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  bool is_terminal_ = isatty(STDERR_FILENO) != 0;
+  double next_ = 2;
 };
 
 void print(const Summary& summary, const Options& options, double seconds) {
@@ -109,14 +108,12 @@ void print(const Summary& summary, const Options& options, double seconds) {
               << "\n";
     return;
   }
-  std::printf("%llu cases of seed %llu in %.1f s: %llu answers, %llu tokens, %llu differences\n",
-              static_cast<unsigned long long>(summary.cases), static_cast<unsigned long long>(options.seed), seconds,
-              static_cast<unsigned long long>(summary.sequences), static_cast<unsigned long long>(summary.tokens),
-              static_cast<unsigned long long>(summary.differing));
-  std::printf("share of cases with:\n");
+  std::cout << std::fixed << std::setprecision(1) << summary.cases << " cases of seed " << options.seed << " in " << seconds
+            << " s: " << summary.sequences << " answers, " << summary.tokens << " tokens, " << summary.differing
+            << " differences\nshare of cases with:\n";
   for (const auto& [feature, cases] : summary.features) {
-    std::printf("  %5.1f %%  %s\n", 100.0 * static_cast<double>(cases) / static_cast<double>(summary.cases),
-                std::string(feature).c_str());
+    std::cout << std::setw(7) << 100.0 * static_cast<double>(cases) / static_cast<double>(summary.cases) << " %  " << feature
+              << "\n";
   }
 }
 

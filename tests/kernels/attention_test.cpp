@@ -64,7 +64,8 @@ class Case {
     run_into(device, sequences, output);
     return output;
   }
-  void run_into(kernels::CpuDevice& device, std::span<const kernels::SequenceRows> sequences, std::vector<float>& output) const {
+  void run_into(kernels::CpuDevice& device, std::span<const kernels::SequenceRows> sequences,
+                std::vector<float>& output) const {
     kernels::attention(device.stream(), {.query = query_.data(),
                                          .output = output.data(),
                                          .pool = pool_.data(),
@@ -97,15 +98,16 @@ class Case {
   }
 
   std::size_t at(const kernels::SequenceRows& sequence, kernels::KeyOrValue which, int kv_head, std::int32_t position) const {
-    return static_cast<std::size_t>(sequence.blocks[position / 16]) * layout_.block_elements() + layout_.offset(1, which, kv_head) +
-           static_cast<std::size_t>(position % 16) * dim();
+    return static_cast<std::size_t>(sequence.blocks[position / 16]) * layout_.block_elements() +
+           layout_.offset(1, which, kv_head) + static_cast<std::size_t>(position % 16) * dim();
   }
 
   void fill_position(Random& random, const kernels::SequenceRows& sequence, std::int32_t position) {
     for (int kv_head = 0; kv_head < layout_.kv_heads; ++kv_head) {
       for (const auto which : {kernels::KeyOrValue::key, kernels::KeyOrValue::value}) {
         const std::vector<float> values = tests::random_floats(random, dim(), 3);
-        std::copy(values.begin(), values.end(), pool_.begin() + static_cast<std::ptrdiff_t>(at(sequence, which, kv_head, position)));
+        std::copy(values.begin(), values.end(),
+                  pool_.begin() + static_cast<std::ptrdiff_t>(at(sequence, which, kv_head, position)));
       }
     }
   }
@@ -150,13 +152,14 @@ class Case {
 };
 
 /// Every edge of a block, a chunk of blocks and a span, in prefill and decode.
-const std::vector<Stretch> edges = {{0, 1},   {0, 18},  {15, 1}, {15, 3}, {16, 1},  {17, 1},  {60, 9},
+const std::vector<Stretch> edges = {{0, 1},   {0, 18},  {15, 1},  {15, 3},  {16, 1},  {17, 1}, {60, 9},
                                     {254, 4}, {255, 1}, {256, 1}, {257, 1}, {510, 5}, {700, 1}};
 
 TEST(Attention, IsCloseToTheTruthInDouble) {
   const auto device = tests::cpu_device(kernels::best_instruction_set(), 2);
   std::uint64_t seed = 0;
-  for (const Shape& shape : {Shape{1, 3, 64}, Shape{2, 2, 64}, Shape{2, 4, 128}, Shape{3, 1, 16}, Shape{1, 30, 48}, Shape{1, 2, 256}}) {
+  for (const Shape& shape :
+       {Shape{1, 3, 64}, Shape{2, 2, 64}, Shape{2, 4, 128}, Shape{3, 1, 16}, Shape{1, 30, 48}, Shape{1, 2, 256}}) {
     const Case c(shape, edges, ++seed);
     c.expect_close_to_truth(c.run(*device));
   }
@@ -185,7 +188,8 @@ TEST(Attention, GivesTheSameBitsRowByRowInChunksAndAllAtOnce) {
       std::vector<float> output(all.size());
       for (const kernels::SequenceRows& sequence : c.sequences()) {
         for (std::int32_t first = 0; first < sequence.rows;) {
-          const auto rows = static_cast<std::int32_t>(std::min<std::int64_t>(random.between(1, chunk_max), sequence.rows - first));
+          const auto rows =
+              static_cast<std::int32_t>(std::min<std::int64_t>(random.between(1, chunk_max), sequence.rows - first));
           const kernels::SequenceRows chunk{sequence.first_row + first, rows, sequence.first_position + first, sequence.blocks};
           c.run_into(*device, std::span(&chunk, 1), output);
           first += rows;

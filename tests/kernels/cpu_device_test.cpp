@@ -16,7 +16,8 @@ TEST(CpuDevice, DescribesItself) {
   EXPECT_EQ((*device)->description(), "cpu, plain, 2 threads");
   EXPECT_EQ((*device)->kind(), DeviceKind::cpu);
   EXPECT_EQ((*device)->stream().pool().threads(), 2);
-  EXPECT_EQ((*CpuDevice::create({.instruction_set = InstructionSet::plain, .threads = 1}))->description(), "cpu, plain, 1 thread");
+  EXPECT_EQ((*CpuDevice::create({.instruction_set = InstructionSet::plain, .threads = 1}))->description(),
+            "cpu, plain, 1 thread");
 }
 
 TEST(CpuDevice, ChoosesTheBestInstructionSetAndAtLeastOneThreadByItself) {
@@ -57,7 +58,8 @@ TEST(CpuDevice, MemoryIsAlignedAndZeroed) {
   auto device = CpuDevice::create({.threads = 1});
   ASSERT_TRUE(device) << device.error().message;
   constexpr std::size_t huge = std::size_t{2} << 20;
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{63}, std::size_t{4096}, huge - 1, huge, huge + 1, 3 * huge + 12345}) {
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{63}, std::size_t{4096}, huge - 1, huge, huge + 1, 3 * huge + 12345}) {
     for (int again = 0; again < 2; ++again) {  // the second time the allocator may hand out what was written before
       auto memory = (*device)->allocate(bytes);
       ASSERT_TRUE(memory) << memory.error().message;

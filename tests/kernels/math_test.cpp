@@ -26,8 +26,9 @@ std::vector<float> floats_apart(std::uint64_t step) {
   for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += step) {
     values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
   }
-  for (const float special : {0.0F, -0.0F, 1.0F, -1.0F, infinity, -infinity, nan, 0x1p-149F, 0x1p-126F, 0x1.fffffep127F, 88.72283F,
-                              88.72284F, 88.73F, 89.0F, 90.0F, -87.33654F, -87.4F, -103.9F, -103.97F, -103.98F, -104.0F, -105.0F}) {
+  for (const float special :
+       {0.0F,      -0.0F,  1.0F,  -1.0F, infinity,   -infinity, nan,     0x1p-149F, 0x1p-126F, 0x1.fffffep127F, 88.72283F,
+        88.72284F, 88.73F, 89.0F, 90.0F, -87.33654F, -87.4F,    -103.9F, -103.97F,  -103.98F,  -104.0F,         -105.0F}) {
     values.push_back(special);
   }
   return values;

@@ -30,7 +30,7 @@ struct Case {
   std::vector<std::int32_t> group_rows;
   std::int32_t rows = 0;
   std::vector<float> input;
-  std::vector<std::vector<float>> weights;   // per group, [outputs, inputs], values that bf16 holds exactly
+  std::vector<std::vector<float>> weights;  // per group, [outputs, inputs], values that bf16 holds exactly
   std::vector<std::vector<bf16>> packed;
 
   Case(std::int32_t input_count, std::int32_t output_count, std::vector<std::int32_t> rows_of_groups, Random& random)
@@ -89,7 +89,8 @@ void expect_same_bits(const std::vector<float>& output, const std::vector<float>
     ASSERT_EQ(std::bit_cast<std::uint32_t>(output[i]), std::bit_cast<std::uint32_t>(expected[i]))
         << what << ": element " << i << " is " << output[i] << ", not " << expected[i];
   }
-  for (std::size_t i = expected.size(); i < output.size(); ++i) ASSERT_EQ(output[i], untouched) << what << " wrote past the end";
+  for (std::size_t i = expected.size(); i < output.size(); ++i)
+    ASSERT_EQ(output[i], untouched) << what << " wrote past the end";
 }
 
 std::vector<InstructionSet> supported_sets() {
@@ -142,7 +143,8 @@ TEST_F(Matmuls, AreCloseToTheTruth) {
   for (const auto& device : devices_) {
     auto output = test.blank_output();
     matmul(device->stream(), {.input = test.input.data(), .output = output.data(), .groups = groups});
-    for (std::size_t i = 0; i < truth.size(); ++i) ASSERT_NEAR(output[i], truth[i], 700 * 0x1p-24 * magnitude[i]) << "element " << i;
+    for (std::size_t i = 0; i < truth.size(); ++i)
+      ASSERT_NEAR(output[i], truth[i], 700 * 0x1p-24 * magnitude[i]) << "element " << i;
   }
 }
 
@@ -189,10 +191,11 @@ TEST_F(Matmuls, GiveEachGroupItsOwnWeights) {
   Random random(7);
   for (int round = 0; round < 20; ++round) {
     std::vector<std::int32_t> rows;
-    for (auto groups = random.between(1, 12); groups > 0; --groups) rows.push_back(static_cast<std::int32_t>(random.between(0, 9)));
+    for (auto groups = random.between(1, 12); groups > 0; --groups)
+      rows.push_back(static_cast<std::int32_t>(random.between(0, 9)));
     if (round % 5 == 0) rows.push_back(150);
-    expect_chain_everywhere(Case(static_cast<std::int32_t>(random.between(1, 100)), static_cast<std::int32_t>(random.between(1, 300)),
-                                 rows, random),
+    expect_chain_everywhere(Case(static_cast<std::int32_t>(random.between(1, 100)),
+                                 static_cast<std::int32_t>(random.between(1, 300)), rows, random),
                             "round " + std::to_string(round));
   }
 }
@@ -267,7 +270,8 @@ TEST_F(Matmuls, WriteOnlyTheirRange) {
     for (std::size_t row = 0; row < 9; ++row) {
       for (std::size_t n = 0; n < 160; ++n) {
         const bool inside = row >= 2 && row < 7 && n >= 32 && n < 128;
-        ASSERT_EQ(output[row * 160 + n], inside ? expected[row * 160 + n] : untouched) << to_string(set) << ' ' << row << ' ' << n;
+        ASSERT_EQ(output[row * 160 + n], inside ? expected[row * 160 + n] : untouched)
+            << to_string(set) << ' ' << row << ' ' << n;
       }
     }
   }

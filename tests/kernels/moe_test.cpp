@@ -47,7 +47,8 @@ TEST(MoeRoute, IsCloseToTheTruthInDouble) {
       const std::int32_t chosen = std::min(experts, 8);
       const Routes routes = route_one(logits, chosen, normalize);
       const reference::Route truth = reference::moe_route(logits, static_cast<std::size_t>(chosen), normalize);
-      // A difference of logits is rounded once, which exp makes relative: up to 12 roundings; exp's two; the sum's; two divisions.
+      // A difference of logits is rounded once, which exp makes relative: up to 12 roundings; exp's two; the sum's; two
+      // divisions.
       const double tolerance = (12 + 2 + experts / 16.0 + 5 + chosen + 2) * tests::unit_roundoff;
       for (std::size_t c = 0; c < truth.expert.size(); ++c) {
         EXPECT_EQ(routes.expert[c], truth.expert[c]) << experts;

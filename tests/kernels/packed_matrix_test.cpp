@@ -15,7 +15,9 @@ std::vector<bf16> numbered(std::int32_t outputs, std::int32_t inputs, int start)
   return rows;
 }
 
-PackedMatrix shape(std::int32_t outputs, std::int32_t inputs) { return {.data = nullptr, .outputs = outputs, .inputs = inputs}; }
+PackedMatrix shape(std::int32_t outputs, std::int32_t inputs) {
+  return {.data = nullptr, .outputs = outputs, .inputs = inputs};
+}
 
 /// Where weight [output, input] belongs, written as the header's layout says it.
 std::size_t place(std::int32_t inputs, std::int32_t output, std::int32_t input) {

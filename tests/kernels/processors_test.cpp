@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 /// A root folder with only the files that a test writes into it.
 class Processors : public ::testing::Test {
  protected:
-  Processors() : root_(fs::path(testing::TempDir()) / ("processors_" + std::to_string(::getpid()))) { fs::create_directories(root_); }
+  Processors() : root_(fs::path(testing::TempDir()) / ("processors_" + std::to_string(::getpid()))) {
+    fs::create_directories(root_);
+  }
   ~Processors() override { fs::remove_all(root_); }
 
   void write(const std::string& path, const std::string& text) const {

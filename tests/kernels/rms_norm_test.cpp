@@ -19,7 +19,8 @@ struct Case {
   bool with_addend;
   std::vector<float> x, addend, weight;
 
-  Case(std::int32_t row_count, std::int32_t width, bool adds, float scale = 4) : rows(row_count), dim(width), with_addend(adds) {
+  Case(std::int32_t row_count, std::int32_t width, bool adds, float scale = 4)
+      : rows(row_count), dim(width), with_addend(adds) {
     Random random(static_cast<std::uint64_t>(width) * 100 + static_cast<std::uint64_t>(row_count));
     const auto count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(dim);
     x = tests::random_floats(random, count, scale);

@@ -28,7 +28,8 @@ struct Case {
   std::vector<std::int32_t> second_blocks = {1, 8};
   std::vector<kernels::SequenceRows> sequences;
 
-  Case(std::int32_t head_dim, bool norms) : layout{.layers = 3, .kv_heads = 2, .head_dim = head_dim}, heads(6), with_norms(norms) {
+  Case(std::int32_t head_dim, bool norms)
+      : layout{.layers = 3, .kv_heads = 2, .head_dim = head_dim}, heads(6), with_norms(norms) {
     Random random(static_cast<std::uint64_t>(head_dim));
     sequences = {{.first_row = 0, .rows = 35, .first_position = 14, .blocks = first_blocks.data()},
                  {.first_row = 35, .rows = 2, .first_position = 15, .blocks = second_blocks.data()}};
@@ -79,7 +80,8 @@ std::vector<float> queries(const Case& c, const Case::Result& result) {
   return all;
 }
 
-void expect_head(const Case& c, const float* before, const std::vector<float>& norm, std::int32_t position, const float* after) {
+void expect_head(const Case& c, const float* before, const std::vector<float>& norm, std::int32_t position,
+                 const float* after) {
   std::vector<double> head(before, before + c.dim());
   if (c.with_norms) head = reference::rms_norm(std::span(before, c.dim()), norm, Case::epsilon);
   const std::size_t half = c.dim() / 2;

@@ -32,7 +32,8 @@ TEST(Swiglu, IsCloseToTheTruthInDouble) {
     const std::vector<float> output = run(*device, input, 2, dim);
     for (std::int32_t i = 0; i < 2 * dim; ++i) {
       const std::int32_t gate = i / dim * 2 * dim + i % dim;
-      const double truth = reference::swiglu(input[static_cast<std::size_t>(gate)], input[static_cast<std::size_t>(gate + dim)]);
+      const double truth =
+          reference::swiglu(input[static_cast<std::size_t>(gate)], input[static_cast<std::size_t>(gate + dim)]);
       // exp contributes one unit in the last place (two roundings), then a sum, a division and a product.
       EXPECT_NEAR(output[static_cast<std::size_t>(i)], truth, std::fabs(truth) * 6 * tests::unit_roundoff) << dim;
     }

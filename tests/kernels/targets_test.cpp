@@ -70,7 +70,8 @@ std::filesystem::path object_of(const std::string& target) {
 bool is_shared(const std::string& type) { return type == "W" || type == "V" || type == "u" || type == "w" || type == "v"; }
 
 // A linker keeps one copy of an inline function, of whichever object it likes. A copy that avx2.cpp compiled would crash
-// processors without AVX2 wherever the function is called. So these objects may define such functions only under their own name.
+// processors without AVX2 wherever the function is called. So these objects may define such functions only under their own
+// name.
 TEST(Targets, EmitNoFunctionThatOthersMightShare) {
 #if defined(__x86_64__)
   for (const std::string target : {"avx2", "avx512"}) {

@@ -20,6 +20,13 @@ std::int32_t prompt_tokens_max(std::size_t family) {
   return longest[family % std::size(longest)];
 }
 
+/// Some families say the same again and again, so that blocks of equal tokens stand at several positions.
+bool repeats_itself(std::size_t family) { return family % 5 == 3; }
+
+void repeat_first_block(std::vector<TokenId>& tokens) {
+  for (std::size_t i = engine::kv_block_positions; i < tokens.size(); ++i) tokens[i] = tokens[i - engine::kv_block_positions];
+}
+
 /// Prefers lengths around what the engine cuts at.
 std::int32_t draw_length(Random& random, std::int32_t longest) {
   const auto around = [&](std::int32_t step) {
@@ -133,6 +140,7 @@ Spec Universe::draw(std::size_t index) {
     const std::int32_t length = draw_length(own, longest);
     const std::int32_t common = own.chance(0.3F) ? length : static_cast<std::int32_t>(own.between(0, length));
     append(shared, spec.prompt, common);
+    if (repeats_itself(family)) repeat_first_block(spec.prompt);
     append(own, spec.prompt, length - common);
   }
   spec.tokens_max = static_cast<std::int32_t>(own.between(1, own.between(1, answer_tokens_max)));

@@ -37,8 +37,7 @@ std::string instruction_set_of(const ::testing::TestParamInfo<kernels::Instructi
 }  // namespace troupe::tests
 
 /// `TROUPE_ACROSS_INSTRUCTION_SETS(SwigluBits)` runs a fixture's TEST_Ps for every instruction set.
-#define TROUPE_ACROSS_INSTRUCTION_SETS(fixture)                                                                 \
-  INSTANTIATE_TEST_SUITE_P(On, fixture,                                                                         \
-                           ::testing::Values(::troupe::kernels::InstructionSet::avx2,                           \
-                                             ::troupe::kernels::InstructionSet::avx512),                        \
-                           ::troupe::tests::instruction_set_of)
+#define TROUPE_ACROSS_INSTRUCTION_SETS(fixture)                                                                           \
+  INSTANTIATE_TEST_SUITE_P(                                                                                               \
+      On, fixture, ::testing::Values(::troupe::kernels::InstructionSet::avx2, ::troupe::kernels::InstructionSet::avx512), \
+      ::troupe::tests::instruction_set_of)
