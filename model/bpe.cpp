@@ -53,17 +53,17 @@ void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>&
 }
 
 void Bpe::consider(Scratch& scratch, std::uint32_t position) const {
-  const auto& symbol = scratch.symbols[position];
+  const auto& symbol = scratch.symbols_[position];
   if (symbol.next == none) return;
-  const TokenId right = scratch.symbols[symbol.next].token;
+  const TokenId right = scratch.symbols_[symbol.next].token;
   if (const auto place = ranks_.find(key_of(symbol.token, right)); place != ranks_.end()) {
-    scratch.heap.push_back({place->second, position, symbol.token, right});
+    scratch.heap_.push_back({place->second, position, symbol.token, right});
   }
 }
 
 void Bpe::merge(std::string_view piece, Scratch& scratch, std::vector<TokenId>& tokens) const {
-  auto& symbols = scratch.symbols;
-  auto& heap = scratch.heap;
+  auto& symbols = scratch.symbols_;
+  auto& heap = scratch.heap_;
   const auto count = static_cast<std::uint32_t>(piece.size());
   symbols.clear();
   heap.clear();

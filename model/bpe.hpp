@@ -48,8 +48,8 @@ class Bpe {
       std::uint32_t rank, position;
       TokenId left, right;
     };
-    std::vector<Symbol> symbols;
-    std::vector<Candidate> heap;
+    std::vector<Symbol> symbols_;
+    std::vector<Candidate> heap_;
   };
 
   explicit Bpe(BpeDefinition definition);

@@ -23,7 +23,8 @@ struct ChatMessage {
   std::string content;
 };
 
-/// A variable besides `messages` and `add_generation_prompt`: bos_token, enable_thinking. Its text is trusted like the template's own.
+/// A variable besides `messages` and `add_generation_prompt`: bos_token, enable_thinking. Its text is trusted like the
+/// template's own.
 using ChatVariable = std::pair<std::string, std::variant<bool, std::int64_t, std::string>>;
 
 struct RenderedChat {

@@ -1,6 +1,7 @@
 // Cuts text into pieces that tokens never cross, with the regular expressions that a tokenizer.json brings ("Split" with
-// behaviour "Isolated": each match is a piece, and so is what lies between two matches). The expressions run on PCRE2
-// (10.42: Unicode 14), which cuts as Hugging Face's engine does except at characters newer than that and at U+180E, white space here.
+// behaviour "Isolated": each match is a piece, and so is what lies between two matches). The expressions run on PCRE2, which
+// cuts as Hugging Face's engine does but for characters that only one of the two knows (PCRE2 10.42: Unicode 14) and
+// for U+180E, which is white space here.
 #pragma once
 
 #include <memory>
