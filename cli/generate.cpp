@@ -24,6 +24,7 @@ struct GenerateOptions {
   std::string model = "mini";
   PromptSources sources;
   engine::GenerateRequest request;
+  std::int32_t tokens_max = 0;  // 0: as many as usual, or as fit
   double deadline_seconds = 0;
   DeviceChoice device;
   EngineChoice engine;
@@ -140,6 +141,12 @@ Result<int> generate(const GenerateOptions& options) {
     engine::GenerateRequest request = options.request;
     request.stop_at_end_tokens = !options.ignore_end;
     TROUPE_TRY(request.prompt, tokens_of(prompt, model));
+    if (options.tokens_max != 0) {
+      request.tokens_max = options.tokens_max;
+    } else {
+      const std::int32_t room = engine->memory_plan().context_max - static_cast<std::int32_t>(request.prompt.size());
+      request.tokens_max = std::clamp(room, 1, request.tokens_max);
+    }
     if (options.deadline_seconds > 0) {
       request.deadline =
           clock.now() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.deadline_seconds));
@@ -176,7 +183,7 @@ void add_generate(CLI::App& app, Action& action) {
   CLI::App& command = *app.add_subcommand("generate", "Answer prompts with a model, here and now");
   command.footer(
       "Examples:\n"
-      "  troupe generate \"Hello\"                                  one chat message to the bundled mini model\n"
+      "  troupe generate --system \"You are a handbook assistant. You answer from the conversation so far.\" \"Hello\"\n"
       "  troupe generate --model heavy --system \"You answer from the numbered sources and cite them.\" --file question.txt\n"
       "  troupe generate --raw --max-tokens 20 \"The retention period for\"\n"
       "  troupe generate --input prompts.jsonl --json > answers.jsonl   many at once; one JSON object an answer\n"
@@ -193,7 +200,10 @@ void add_generate(CLI::App& app, Action& action) {
   command.add_flag("--raw", options->sources.raw, "Continue the text as it is instead of answering a chat message");
 
   auto& sampling = options->request.sampling;
-  command.add_option("-n,--max-tokens", options->request.tokens_max, "Tokens of an answer at most")
+  command
+      .add_option("-n,--max-tokens", options->tokens_max,
+                  "Tokens of an answer at most (0: 512, or what the context has room for)")
+      ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("-t,--temperature", sampling.temperature, "0: always the most likely token")

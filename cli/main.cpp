@@ -6,7 +6,7 @@
 int main(int argc, char** argv) {
   CLI::App app(
       "troupe runs language models whose answers depend on nothing but the prompt, the parameters and the seed.\n"
-      "Begin with:  troupe generate \"Hello\"",
+      "Begin with:  troupe generate --help",
       "troupe");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of all commands");
