@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "kernels/cpu_device.hpp"
+#include "kernels/launch.hpp"
 
 namespace troupe::kernels {
 namespace {
@@ -40,7 +40,7 @@ Range rows_of(const MatmulGroup& group, std::int32_t index) {
   return {std::min(index * rows, group.rows), std::min((index + 1) * rows, group.rows)};
 }
 
-Cut cut(std::span<const MatmulGroup> groups, int threads) {
+Cut cut_work(std::span<const MatmulGroup> groups, int threads) {
   Cut result;
   std::int64_t work_of_all = 0;  // per panel
   for (const MatmulGroup& group : groups) {
@@ -88,11 +88,10 @@ std::pair<const MatmulGroup*, std::int32_t> find_block(std::span<const MatmulGro
 }  // namespace
 
 void matmul(Stream& stream, const Matmul& arguments) {
-  TROUPE_CHECK(stream.kind() == DeviceKind::cpu, "a product runs on the device that its stream belongs to");
+  CpuStream& cpu = cpu_stream(stream);
   validate(arguments);
-  auto& cpu = static_cast<CpuStream&>(stream);
   const CpuStream::Timing timing(cpu);
-  const Cut cut = kernels::cut(arguments.groups, cpu.pool().threads());
+  const Cut cut = cut_work(arguments.groups, cpu.pool().threads());
   if (cut.blocks == 0) return;
 
   const std::int32_t panels = arguments.groups.front().weight.panels();

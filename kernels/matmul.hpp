@@ -1,6 +1,7 @@
 // output[row, n] = sum over ascending k of input[row, k] * weight[n, k], as one chain of fused multiply-adds that starts
 // from zero, for groups of rows that each have their own weights (one group: an ordinary product; several: experts).
 // Vectors run across n and the tiling is over rows and n only, so one row or a thousand, one thread or many give the same bits.
+// A group of the wrong shape or with missing pointers is a bug and stops the process.
 // Floor: one row reads the weights once (2 bytes each); many rows take 2 x rows x n x k operations.
 #pragma once
 

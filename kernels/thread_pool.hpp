@@ -5,9 +5,7 @@
 // follow each other within a microsecond or two and an idle process costs nothing.
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <type_traits>
 
 namespace troupe::kernels {
 
