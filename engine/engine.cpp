@@ -151,11 +151,15 @@ StepReport Engine::step() {
 
 void Engine::end_late_ones() {
   const TimePoint now = clock_.now();
-  std::vector<Sequence*> late;
+  std::vector<SequenceId> late;
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->request.deadline && *sequence->request.deadline <= now) late.push_back(sequence.get());
+    if (sequence->request.deadline && *sequence->request.deadline <= now) late.push_back(id);
   }
-  for (Sequence* sequence : late) end(*sequence, FinishReason::deadline_exceeded);
+  for (const SequenceId id : late) {
+    // A listener that hears of one end may have cancelled the next.
+    const auto found = sequences_.find(id);
+    if (found != sequences_.end()) end(*found->second, FinishReason::deadline_exceeded);
+  }
 }
 
 bool Engine::admit() {
@@ -256,16 +260,21 @@ void Engine::land(Flight& flight) {
   device_.stream().synchronize();
   std::size_t row = 0;
   for (const auto& [sequence, tokens] : entries) {
-    sequence->in_pass = false;
     if (!sequence->decoding()) counters_.tokens_prefilled += static_cast<std::uint64_t>(tokens);
     sequence->computed += tokens;
     name_full_blocks(*sequence);
     const bool has_logits = sequence->tokens_left() == 0;
     const std::size_t mine = has_logits ? row++ : row;
+    const std::span<const float> logits =
+        std::span(host_logits_).subspan(has_logits ? mine * vocabulary : 0, has_logits ? vocabulary : 0);
+    if (has_logits && !sequence->doomed) {
+      sequence->listener->on_logits(sequence->id, static_cast<std::int32_t>(sequence->tokens.size()), logits);
+    }
+    sequence->in_pass = false;  // only now, so that a listener may cancel its own sequence in on_logits
     if (sequence->doomed) {
       finish(*sequence, *sequence->doomed);
     } else if (has_logits) {
-      take_token(*sequence, std::span(host_logits_).subspan(mine * vocabulary, vocabulary), summaries[mine]);
+      take_token(*sequence, logits, summaries[mine]);
     }
   }
 }
@@ -296,7 +305,6 @@ void Engine::name_full_blocks(Sequence& sequence) {
 
 void Engine::take_token(Sequence& sequence, std::span<const float> logits, const kernels::LogitSummary& summary) {
   const auto position = static_cast<std::int32_t>(sequence.tokens.size());
-  sequence.listener->on_logits(sequence.id, position, logits);
   auto sampled = model::sample(logits, summary, sequence.request.sampling, position);
   if (!sampled) return finish(sequence, FinishReason::failed, std::move(sampled).error());
   const TimePoint now = clock_.now();

@@ -61,7 +61,8 @@ struct FinishedEvent {
   SequenceStatistics statistics;
 };
 
-/// Hears of its sequence on the thread that drives the engine; must be quick, and must outlive the sequence.
+/// Hears of its sequence on the thread that drives the engine; must be quick, and must outlive the sequence. It may cancel any
+/// sequence, its own included, from any of these calls.
 class Listener {
  public:
   virtual ~Listener() = default;

@@ -76,7 +76,7 @@ std::optional<Options> parse(const std::vector<std::string_view>& arguments) {
     }
     if (name == "--cases") options.cases = *parsed;
     if (name == "--seed") options.seed = *parsed;
-    if (name == "--case") options.only = *parsed;
+    if (name == "--case") options.only = parsed;
   }
   return options;
 }

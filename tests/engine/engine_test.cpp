@@ -179,6 +179,75 @@ TEST_F(EngineTest, CancellationFreesBlocksWithinTheStepWhereverItHits) {
   }
 }
 
+/// Cancels its own sequence, or everybody's, in the middle of being told something.
+class Quitter final : public Listener {
+ public:
+  enum class When { logits, tokens, end };
+  explicit Quitter(When when) : when_(when) {}
+
+  void on_logits(SequenceId, std::int32_t, std::span<const float>) override {
+    if (when_ == When::logits) quit();
+  }
+  void on_tokens(const TokensEvent&) override {
+    if (when_ == When::tokens) quit();
+  }
+  void on_finished(const FinishedEvent& event) override {
+    EXPECT_FALSE(reason) << "a sequence ends once";
+    reason = event.reason;
+    if (when_ == When::end) quit();
+  }
+
+  Engine* engine = nullptr;
+  std::vector<SequenceId> sequences;
+  std::optional<FinishReason> reason;
+
+ private:
+  void quit() {
+    for (const SequenceId sequence : sequences) engine->cancel(sequence);
+  }
+
+  When when_;
+};
+
+TEST_F(EngineTest, AListenerMayCancelItsOwnSequenceAndItsNeighboursWhileItListens) {
+  for (const Quitter::When when : {Quitter::When::logits, Quitter::When::tokens}) {
+    Engine& engine = make(blocks(32));
+    std::vector<Quitter> quitters(3, Quitter(when));
+    std::vector<SequenceId> ids;
+    for (std::size_t i = 0; i < quitters.size(); ++i) ids.push_back(engine.submit(request(20, 10, i), quitters[i]).value());
+    for (Quitter& quitter : quitters) {
+      quitter.engine = &engine;
+      quitter.sequences = ids;
+    }
+    while (!engine.idle()) engine.step();
+    for (const Quitter& quitter : quitters) EXPECT_EQ(quitter.reason, FinishReason::cancelled);
+    expect_nothing_held(engine);
+  }
+}
+
+TEST_F(EngineTest, AListenerMayCancelOthersWhenItsDeadlineEndsIt) {
+  Engine& engine = make(blocks(32));
+  std::vector<Quitter> quitters(3, Quitter(Quitter::When::end));
+  std::vector<SequenceId> ids;
+  for (std::size_t i = 0; i < quitters.size(); ++i) {
+    GenerateRequest late = request(20, 10, i);
+    late.deadline = clock_.now() + std::chrono::seconds(1);
+    ids.push_back(engine.submit(std::move(late), quitters[i]).value());
+  }
+  for (Quitter& quitter : quitters) {
+    quitter.engine = &engine;
+    quitter.sequences = ids;
+  }
+  engine.step();
+  clock_.advance(std::chrono::seconds(1));
+  engine.step();
+  EXPECT_EQ(quitters[0].reason, FinishReason::deadline_exceeded);
+  EXPECT_EQ(quitters[1].reason, FinishReason::cancelled);
+  EXPECT_EQ(quitters[2].reason, FinishReason::cancelled);
+  EXPECT_TRUE(engine.idle());
+  expect_nothing_held(engine);
+}
+
 TEST_F(EngineTest, ADeadlineEndsARequestWaitingOrRunning) {
   EngineOptions options = blocks(8);
   Engine& engine = make(options);
