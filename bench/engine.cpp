@@ -17,7 +17,7 @@ using engine::Engine;
 
 constexpr std::int32_t decode_prompt_tokens = 16;
 
-class Deaf final : public engine::Listener {
+class NullListener final : public engine::Listener {
   void on_tokens(const engine::TokensEvent&) override {}
   void on_finished(const engine::FinishedEvent&) override {}
 };
@@ -66,9 +66,9 @@ Round run(Engine& engine, std::int32_t prompt_tokens, std::int32_t decode, std::
   request.tokens_max = decode + 1;
   request.stop_at_end_tokens = false;
   request.use_prefix_cache = false;
-  Deaf deaf;
+  NullListener listener;
   Round round;
-  if (!engine.submit(std::move(request), deaf)) return round;
+  if (!engine.submit(std::move(request), listener)) return round;
   round.prefill = seconds_of([&] { engine.step(); });
   const auto before = engine.counters();
   std::vector<double> steps;

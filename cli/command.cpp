@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,13 @@ Result<std::filesystem::path> find_model(const std::string& name) {
   }
   return Error{ErrorCode::not_found, "there is no model " + name + " (looked for " + looked +
                                          "); give a Hugging Face folder, or one of the bundled mini, medium, heavy"};
+}
+
+Result<int> checked_output(Result<int> status) {
+  std::cout.flush();
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  if (status && !written) return Error{ErrorCode::io, "cannot write to the standard output; is the disk full?"};
+  return status;
 }
 
 void DeviceChoice::add_to(CLI::App& command) {

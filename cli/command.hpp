@@ -27,6 +27,9 @@ void add_bench(CLI::App& app, Action& action);
 /// in ./portfolio and beside the program. `not_found` says where it looked.
 Result<std::filesystem::path> find_model(const std::string& name);
 
+/// The status, or `io` if what was written to the standard output did not all get there (a full disk).
+Result<int> checked_output(Result<int> status);
+
 /// Options of the device, the same for every subcommand that computes.
 struct DeviceChoice {
   std::string instruction_set;  ///< empty: the best there is

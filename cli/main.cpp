@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  const auto status = action();
+  const auto status = troupe::cli::checked_output(action());
   if (status) return *status;
   const auto& error = status.error();
   std::fprintf(stderr, "troupe: %s (%s)\n", error.message.c_str(), std::string(troupe::to_string(error.code)).c_str());

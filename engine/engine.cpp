@@ -67,8 +67,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
   const model::ForwardLimits limits{options.batch.tokens_max, options.batch.sequences_max};
   for (std::int32_t i = 0; i < options.passes; ++i) {
     TROUPE_TRY(auto pass, model::ForwardPass::create(model.config, model.weights, engine->rope_, device, limits));
-    engine->flights_.push_back({std::move(pass), {}, false});
+    engine->batches_.push_back({std::move(pass), {}, false});
   }
+  engine->host_logits_.resize(static_cast<std::size_t>(options.batch.sequences_max) *
+                              static_cast<std::size_t>(model.config.vocabulary));
   engine->busy_before_ = device.stream().busy_seconds();
   return engine;
 }
@@ -133,13 +135,13 @@ StepReport Engine::step() {
   StepReport report;
   end_late_ones();
   report.progressed = admit();
-  for (Flight& flight : flights_) {
-    if (flight.active && flight.pass->ready()) report.progressed |= advance(flight, report);
+  for (InflightBatch& batch : batches_) {
+    if (batch.active && batch.pass->ready()) report.progressed |= advance(batch, report);
   }
-  const auto grounded = std::ranges::find_if(flights_, [](const Flight& flight) { return !flight.active; });
-  if (grounded != flights_.end() && take_off(*grounded)) report.progressed |= advance(*grounded, report);
+  const auto idle = std::ranges::find_if(batches_, [](const InflightBatch& batch) { return !batch.active; });
+  if (idle != batches_.end() && start_batch(*idle)) report.progressed |= advance(*idle, report);
 
-  report.passes_waiting = static_cast<std::int32_t>(std::ranges::count_if(flights_, &Flight::active));
+  report.passes_waiting = static_cast<std::int32_t>(std::ranges::count_if(batches_, &InflightBatch::active));
   const Duration took = clock_.now() - begin;
   if (report.rows > 0) {
     ++counters_.steps;
@@ -204,7 +206,7 @@ bool Engine::try_admit(Sequence& sequence) {
   return true;
 }
 
-bool Engine::take_off(Flight& flight) {
+bool Engine::start_batch(InflightBatch& batch) {
   std::vector<policy::RunnableSequence> runnable;
   for (const auto& [id, sequence] : sequences_) {
     if (!sequence->running || sequence->in_pass) continue;
@@ -213,13 +215,13 @@ bool Engine::take_off(Flight& flight) {
   policy::BatchLimits limits = options_.batch;
   const std::int32_t running = static_cast<std::int32_t>(sequences_.size()) - waiting_;
   limits.sequences_max = std::min(limits.sequences_max, (running + options_.passes - 1) / options_.passes);
-  const std::vector<policy::BatchEntry> batch = policy::plan_batch(runnable, limits);
-  if (batch.empty()) return false;
+  const std::vector<policy::BatchEntry> planned = policy::plan_batch(runnable, limits);
+  if (planned.empty()) return false;
 
   std::vector<TokenId> tokens;
   std::vector<kernels::SequenceRows> rows;
   std::vector<std::int32_t> logit_rows;
-  for (const policy::BatchEntry& entry : batch) {
+  for (const policy::BatchEntry& entry : planned) {
     Sequence& sequence = *sequences_.at(SequenceId{entry.id});
     const std::int32_t end = sequence.computed + entry.tokens;
     while (static_cast<std::int32_t>(sequence.blocks.size()) * kv_block_positions < end) {
@@ -230,33 +232,32 @@ bool Engine::take_off(Flight& flight) {
     tokens.insert(tokens.end(), sequence.tokens.begin() + sequence.computed, sequence.tokens.begin() + end);
     if (end == static_cast<std::int32_t>(sequence.tokens.size()))
       logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
-    flight.entries.emplace_back(&sequence, entry.tokens);
+    batch.entries.emplace_back(&sequence, entry.tokens);
     sequence.in_pass = true;
   }
-  flight.active = true;
-  flight.pass->start({tokens, rows, logit_rows, cache_.data()}, wake_);
+  batch.active = true;
+  batch.pass->start({tokens, rows, logit_rows, cache_.data()}, wake_);
   return true;
 }
 
-bool Engine::advance(Flight& flight, StepReport& report) {
-  const auto state = flight.pass->advance(*experts_);
+bool Engine::advance(InflightBatch& batch, StepReport& report) {
+  const auto state = batch.pass->advance(*experts_);
   if (!state) {
-    fail(flight, state.error());
+    fail(batch, state.error());
     return true;
   }
   if (*state != model::ForwardPass::State::done) return false;
-  for (const auto& [sequence, tokens] : flight.entries) report.rows += tokens;
-  land(flight);
+  for (const auto& [sequence, tokens] : batch.entries) report.rows += tokens;
+  complete(batch);
   return true;
 }
 
-void Engine::land(Flight& flight) {
-  const auto entries = std::exchange(flight.entries, {});
-  flight.active = false;
+void Engine::complete(InflightBatch& batch) {
+  const auto entries = std::exchange(batch.entries, {});
+  batch.active = false;
   const auto vocabulary = static_cast<std::size_t>(model_.config.vocabulary);
-  const auto summaries = flight.pass->summaries();
-  host_logits_.resize(summaries.size() * vocabulary);
-  device_.stream().copy(host_logits_.data(), flight.pass->logits(), host_logits_.size() * sizeof(float));
+  const auto summaries = batch.pass->summaries();
+  device_.stream().copy(host_logits_.data(), batch.pass->logits(), summaries.size() * vocabulary * sizeof(float));
   device_.stream().synchronize();
   std::size_t row = 0;
   for (const auto& [sequence, tokens] : entries) {
@@ -267,24 +268,24 @@ void Engine::land(Flight& flight) {
     const std::size_t mine = has_logits ? row++ : row;
     const std::span<const float> logits =
         std::span(host_logits_).subspan(has_logits ? mine * vocabulary : 0, has_logits ? vocabulary : 0);
-    if (has_logits && !sequence->doomed) {
+    if (has_logits && !sequence->pending_finish) {
       sequence->listener->on_logits(sequence->id, static_cast<std::int32_t>(sequence->tokens.size()), logits);
     }
     sequence->in_pass = false;  // only now, so that a listener may cancel its own sequence in on_logits
-    if (sequence->doomed) {
-      finish(*sequence, *sequence->doomed);
+    if (sequence->pending_finish) {
+      finish(*sequence, *sequence->pending_finish);
     } else if (has_logits) {
       take_token(*sequence, logits, summaries[mine]);
     }
   }
 }
 
-void Engine::fail(Flight& flight, const Error& error) {
-  flight.active = false;
-  for (const auto& [sequence, tokens] : std::exchange(flight.entries, {})) {
+void Engine::fail(InflightBatch& batch, const Error& error) {
+  batch.active = false;
+  for (const auto& [sequence, tokens] : std::exchange(batch.entries, {})) {
     sequence->in_pass = false;
-    if (sequence->doomed) {
-      finish(*sequence, *sequence->doomed);
+    if (sequence->pending_finish) {
+      finish(*sequence, *sequence->pending_finish);
     } else {
       finish(*sequence, FinishReason::failed, error);
     }
@@ -329,7 +330,7 @@ void Engine::emit(Sequence& sequence) {
 
 void Engine::end(Sequence& sequence, FinishReason reason) {
   if (sequence.in_pass) {
-    sequence.doomed = reason;
+    sequence.pending_finish = reason;
   } else {
     finish(sequence, reason);
   }

@@ -83,7 +83,7 @@ class Engine {
 
  private:
   /// One forward pass and whose rows are in it.
-  struct Flight {
+  struct InflightBatch {
     std::unique_ptr<model::ForwardPass> pass;
     std::vector<std::pair<Sequence*, std::int32_t>> entries;  ///< with how many tokens
     bool active = false;
@@ -95,10 +95,10 @@ class Engine {
   void end_late_ones();
   bool admit();
   bool try_admit(Sequence& sequence);
-  bool take_off(Flight& flight);
-  bool advance(Flight& flight, StepReport& report);
-  void land(Flight& flight);
-  void fail(Flight& flight, const Error& error);
+  bool start_batch(InflightBatch& batch);
+  bool advance(InflightBatch& batch, StepReport& report);
+  void complete(InflightBatch& batch);
+  void fail(InflightBatch& batch, const Error& error);
   void name_full_blocks(Sequence& sequence);
   /// Samples, emits, and finishes the sequence if that was its last token.
   void take_token(Sequence& sequence, std::span<const float> logits, const kernels::LogitSummary& summary);
@@ -120,7 +120,7 @@ class Engine {
   model::Experts* experts_ = nullptr;
   std::function<void()> wake_;
 
-  std::vector<Flight> flights_;
+  std::vector<InflightBatch> batches_;
   std::map<SequenceId, std::unique_ptr<Sequence>> sequences_;  ///< ascending ids are ascending arrivals
   std::uint64_t last_id_ = 0;
   std::int32_t waiting_ = 0;

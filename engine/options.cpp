@@ -7,6 +7,7 @@
 
 #include "kernels/kv_layout.hpp"
 #include "model/activations.hpp"
+#include "model/experts.hpp"
 #include "model/weights.hpp"
 
 namespace troupe::engine {
@@ -51,8 +52,11 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOpt
   plan.weights_bytes = model::weights_bytes(config);
   plan.kv_bytes = static_cast<std::size_t>(plan.kv_blocks) * layout.block_bytes();
   plan.kv_bytes_per_token = layout.block_bytes() / kernels::kv_block_positions;
-  plan.activation_bytes = static_cast<std::size_t>(options.passes) *
-                          model::Activations::bytes(config, {options.batch.tokens_max, options.batch.sequences_max});
+  plan.activation_bytes =
+      static_cast<std::size_t>(options.passes) *
+          model::Activations::bytes(config, {options.batch.tokens_max, options.batch.sequences_max}) +
+      model::LocalExperts::bytes(config, options.batch.tokens_max) +
+      static_cast<std::size_t>(options.batch.sequences_max) * static_cast<std::size_t>(config.vocabulary) * sizeof(float);
   plan.rope_bytes = static_cast<std::size_t>(plan.context_max) * static_cast<std::size_t>(config.head_dim) * sizeof(float);
   return plan;
 }

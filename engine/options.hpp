@@ -28,7 +28,7 @@ struct MemoryPlan {
   std::size_t weights_bytes = 0;
   std::size_t kv_bytes = 0;
   std::size_t kv_bytes_per_token = 0;
-  std::size_t activation_bytes = 0;  ///< of all passes
+  std::size_t activation_bytes = 0;  ///< of all passes, of experts computed here, and the host's copy of the logits
   std::size_t rope_bytes = 0;
   std::size_t total() const { return weights_bytes + kv_bytes + activation_bytes + rope_bytes; }
 };

@@ -42,10 +42,10 @@ struct Sequence {
   std::int32_t named = 0;          ///< leading blocks whose identity is known
   BlockId identity;                ///< of the last of these, or the root
 
-  bool running = false;                    ///< admitted
-  Priority priority = Priority::standard;  ///< since then: the request's, with what it gained by waiting
-  bool in_pass = false;                    ///< its blocks and tokens are being used by a forward pass
-  std::optional<FinishReason> doomed;      ///< to be finished so as soon as no pass uses it
+  bool running = false;                        ///< admitted
+  Priority priority = Priority::standard;      ///< since then: the request's, with what it gained by waiting
+  bool in_pass = false;                        ///< its blocks and tokens are being used by a forward pass
+  std::optional<FinishReason> pending_finish;  ///< to be finished so as soon as no pass uses it
 
   TimePoint submitted;
   TimePoint last_token;

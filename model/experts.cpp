@@ -38,6 +38,12 @@ Result<std::unique_ptr<LocalExperts>> LocalExperts::create(const ModelConfig& co
   return local;
 }
 
+std::size_t LocalExperts::bytes(const ModelConfig& config, std::int32_t rows_max) {
+  if (!config.moe) return 0;
+  const std::size_t slots = static_cast<std::size_t>(rows_max) * static_cast<std::size_t>(config.moe->experts_per_token);
+  return slots * static_cast<std::size_t>(config.hidden + 3 * config.moe->intermediate) * sizeof(float);
+}
+
 void LocalExperts::compute(const ExpertWork& work, ExpertsDone done) {
   TROUPE_CHECK(config_.moe && work.rows <= rows_max_, "experts get at most as many rows as they were made for");
   kernels::Stream& stream = device_.stream();

@@ -47,6 +47,8 @@ class LocalExperts final : public Experts {
   /// `rows_max` bounds the rows of one work. The weights and the device must outlive it.
   static Result<std::unique_ptr<LocalExperts>> create(const ModelConfig& config, const Weights& weights,
                                                       kernels::Device& device, std::int32_t rows_max);
+  /// What `create` allocates.
+  static std::size_t bytes(const ModelConfig& config, std::int32_t rows_max);
   void compute(const ExpertWork& work, ExpertsDone done) override;
 
  private:

@@ -7,6 +7,7 @@
 
 #include "model/file.hpp"
 #include "tests/fuzz/properties.hpp"
+#include "tests/fuzz/text_properties.hpp"
 
 namespace troupe {
 namespace {
@@ -37,6 +38,10 @@ TEST(FuzzCorpus, OfSafetensorsHoldsItsProperties) {
 TEST(FuzzCorpus, OfConfigHoldsItsProperties) {
   EXPECT_GE(replay("config", [](const std::string& input) { tests::check_config(input); }), 6);
 }
+
+TEST(FuzzCorpus, OfTokenizersHoldsItsProperties) { EXPECT_GE(replay("tokenizer", tests::check_tokenizer), 4); }
+
+TEST(FuzzCorpus, OfChatTemplatesHoldsItsProperties) { EXPECT_GE(replay("chat_template", tests::check_chat_template), 4); }
 
 }  // namespace
 }  // namespace troupe

@@ -1,0 +1,139 @@
+// The program as its users meet it: what it prints, how it refuses, and with which status it ends.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace troupe {
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string output;  ///< both streams, as they came
+};
+
+/// Runs "troupe ARGUMENTS" in a shell at the repository's root.
+Outcome troupe(const std::string& arguments) {
+  const std::string command = "cd '" TROUPE_SOURCE_DIR "' && { " TROUPE_BINARY " " + arguments + "\n} 2>&1";
+  Outcome run;
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return run;
+  std::array<char, 4096> buffer{};
+  for (std::size_t read = 0; (read = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    run.output.append(buffer.data(), read);
+  const int status = pclose(pipe);
+  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return run;
+}
+
+void expect_refusal(const std::string& arguments, int status, std::string_view message) {
+  const Outcome run = troupe(arguments);
+  EXPECT_EQ(run.status, status) << arguments << "\n" << run.output;
+  EXPECT_NE(run.output.find(message), std::string::npos) << arguments << "\n" << run.output;
+}
+
+const std::string question =
+    "--system 'You answer from the numbered sources and cite them.' "
+    "\"$(printf '[1] Records Policy §2.4: Access logs are kept for 180 days.\\n\\nQuestion: How long do we keep access "
+    "logs?')\"";
+
+TEST(Troupe, AnswersAQuestionFromASource) {
+  const Outcome run = troupe("generate --quiet --model heavy " + question);
+  EXPECT_EQ(run.status, 0);
+  EXPECT_NE(run.output.find("180 days [1]."), std::string::npos) << run.output;
+}
+
+TEST(Troupe, AnswersTheSameOnEveryInstructionSetAndAnyNumberOfThreads) {
+  const std::string sampled = "generate --quiet --temperature 1 --seed 5 --raw -n 24 'The retention period for'";
+  const Outcome best = troupe(sampled);
+  EXPECT_EQ(best.status, 0);
+  EXPECT_EQ(troupe(sampled + " --isa plain --threads 3 --batch-tokens 2").output, best.output);
+}
+
+TEST(Troupe, PrintsOneJsonObjectAnAnswerInTheOrderOfThePrompts) {
+  const Outcome run = troupe(R"(generate --json --input - <<'END'
+{"id": "first", "prompt": "The retention period"}
+
+{"id": "second", "messages": [{"role": "user", "content": "Hello"}]}
+END
+)");
+  EXPECT_EQ(run.status, 0) << run.output;
+  const auto first = run.output.find(R"({"id":"first")");
+  const auto second = run.output.find(R"({"id":"second")");
+  ASSERT_NE(first, std::string::npos) << run.output;
+  ASSERT_NE(second, std::string::npos) << run.output;
+  EXPECT_LT(first, second);
+  for (const char* key :
+       {"text", "finish_reason", "prompt_tokens", "reused_tokens", "generated_tokens", "log_probability_sum", "seconds"}) {
+    EXPECT_NE(run.output.find('"' + std::string(key) + "\":"), std::string::npos) << key;
+  }
+}
+
+TEST(Troupe, RefusesWithTheNameOfWhatIsWrong) {
+  expect_refusal("generate --model nosuch Hi", 1, "there is no model nosuch (looked for portfolio/nosuch");
+  expect_refusal("generate --model README.md Hi", 1, "README.md is a file");
+  expect_refusal("generate", 1, "there is no prompt");
+  expect_refusal("generate --file nowhere.txt", 1, "nowhere.txt: cannot open: No such file or directory");
+  expect_refusal("generate --temperature -3 Hi", 1, "temperature is -3, expected 0");
+  expect_refusal("generate --max-tokens 99999 Hi", 1, "the context holds 2048");
+  expect_refusal("generate --context 9999 Hi", 1, "context_max is 9999");
+  expect_refusal("generate --raw ''", 1, "the prompt has 0 tokens");
+  expect_refusal("generate \"$(printf 'caf\\351')\"", 1, "is not valid UTF-8 at byte 3");
+  expect_refusal("bench engine --config portfolio/mini/tokenizer.json", 1, "model_type is missing");
+}
+
+TEST(Troupe, NamesTheLineOfABadInputFile) {
+  const auto refused = [](const std::string& line, std::string_view message) {
+    expect_refusal("generate --input - <<'END'\n{\"prompt\": \"x\"}\n" + line + "\nEND\n", 1, message);
+  };
+  refused(R"({"id": 1, "prompt": "x"})", "-:2: id is 1");
+  refused(R"({"prompt": "x", "messages": []})", "-:2: expected either \"prompt\"");
+  refused(R"({"messages": []})", "-:2: \"messages\" is empty");
+  refused(R"({"prompt": "x")", "-:2: not valid JSON at byte");
+}
+
+TEST(Troupe, EndsWithTwoForAWrongCommandLine) {
+  expect_refusal("", 2, "subcommand is required");
+  expect_refusal("generate --bogus", 2, "--bogus");
+  expect_refusal("generate --events Hi", 2, "--json");
+  expect_refusal("generate --isa mmx Hi", 2, "mmx");
+}
+
+TEST(Troupe, ExplainsItself) {
+  for (const char* command : {"--help", "generate --help", "model inspect --help", "bench engine --help"}) {
+    const Outcome run = troupe(command);
+    EXPECT_EQ(run.status, 0) << command;
+    EXPECT_NE(run.output.find("Usage: troupe"), std::string::npos) << command;
+  }
+}
+
+TEST(Troupe, InspectsAModel) {
+  const Outcome run = troupe("model inspect heavy --json");
+  EXPECT_EQ(run.status, 0);
+  for (const char* part : {R"("architecture": "Qwen3MoeForCausalLM")", R"("numeric_class": "cpu-f32-v1")",
+                           R"("total": 13789504)", R"("fingerprint")"}) {
+    EXPECT_NE(run.output.find(part), std::string::npos) << part << "\n" << run.output;
+  }
+}
+
+TEST(Troupe, SaysThatAFullDiskLostItsOutput) {
+  expect_refusal("generate --quiet --raw -n 4 Hi > /dev/full", 1, "cannot write to the standard output");
+  expect_refusal("model inspect mini > /dev/full", 1, "cannot write to the standard output");
+}
+
+TEST(Troupe, AnInterruptEndsAnAnswerEarlyWithItsOwnStatus) {
+  // The interrupt is sent once something was said; an answer of 2000 tokens on one thread without vectors is far from its end
+  // then.
+  const Outcome run = troupe(
+      "--version > /dev/null; said=$(mktemp); " TROUPE_BINARY
+      " generate --quiet --isa plain --threads 1 --model heavy --raw --ignore-end -n 2000 'The retention period' > $said & "
+      "until [ -s $said ] || ! kill -0 $!; do sleep 0.02; done; kill -INT $!; wait $!; status=$?; rm $said; exit $status");
+  EXPECT_EQ(run.status, 130) << run.output;
+  EXPECT_NE(run.output.find("ended early: cancelled"), std::string::npos) << run.output;
+}
+
+}  // namespace
+}  // namespace troupe
