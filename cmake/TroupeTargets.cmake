@@ -31,24 +31,66 @@ if(TROUPE_CCACHE)
       ${TROUPE_CCACHE})
 endif()
 
-# troupe_library(folder dependency...): all .cpp of the folder as target troupe_<folder>.
+# troupe_library(folder dependency...): all .cpp of the folder as target troupe_<folder>, a slash in its path as "_".
 function(troupe_library folder)
+  string(REPLACE "/" "_" name troupe_${folder})
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
   if(NOT sources)
-    add_library(troupe_${folder} INTERFACE)
+    add_library(${name} INTERFACE)
     set(scope INTERFACE)
   else()
-    add_library(troupe_${folder} STATIC ${sources})
+    add_library(${name} STATIC ${sources})
     set(scope PUBLIC)
   endif()
-  target_include_directories(troupe_${folder} ${scope} ${PROJECT_SOURCE_DIR})
+  target_include_directories(${name} ${scope} ${PROJECT_SOURCE_DIR})
   foreach(dependency IN LISTS ARGN)
     if(TARGET troupe_${dependency})
-      target_link_libraries(troupe_${folder} ${scope} troupe_${dependency})
+      target_link_libraries(${name} ${scope} troupe_${dependency})
     else()
-      target_link_libraries(troupe_${folder} ${scope} ${dependency})
+      target_link_libraries(${name} ${scope} ${dependency})
     endif()
   endforeach()
+endfunction()
+
+# troupe_headers(folder header...): the large headers of a library that all of a folder's files need, compiled once.
+function(troupe_headers folder)
+  string(REPLACE "/" "_" name troupe_${folder})
+  get_target_property(type ${name} TYPE)
+  if(NOT type STREQUAL "INTERFACE_LIBRARY")
+    target_precompile_headers(${name} PRIVATE ${ARGN})
+  endif()
+endfunction()
+
+# troupe_schemas(name...): schemas/<name>.capnp becomes "schemas/<name>.capnp.h" and a part of troupe_schemas.
+function(troupe_schemas)
+  set(folder ${PROJECT_BINARY_DIR}/generated)
+  foreach(name IN LISTS ARGN)
+    set(schema schemas/${name}.capnp)
+    if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${schema})
+      continue()
+    endif()
+    add_custom_command(
+      OUTPUT ${folder}/${schema}.c++ ${folder}/${schema}.h
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}
+      COMMAND ${CAPNP_COMPILER} compile -oc++:${folder} ${schema}
+      DEPENDS ${PROJECT_SOURCE_DIR}/${schema}
+      WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+      COMMENT "Compiling ${schema}" VERBATIM)
+    list(APPEND generated ${folder}/${schema}.c++ ${folder}/${schema}.h)
+  endforeach()
+  if(generated)
+    # A library of its own: the house's warnings are not for generated code.
+    add_library(troupe_generated STATIC ${generated})
+    target_compile_options(troupe_generated PRIVATE -w)
+    target_include_directories(troupe_generated SYSTEM PUBLIC ${folder})
+    target_link_libraries(troupe_generated PUBLIC PkgConfig::CAPNP_RPC)
+    get_target_property(type troupe_schemas TYPE)
+    if(type STREQUAL "INTERFACE_LIBRARY")
+      target_link_libraries(troupe_schemas INTERFACE troupe_generated)
+    else()
+      target_link_libraries(troupe_schemas PUBLIC troupe_generated)
+    endif()
+  endif()
 endfunction()
 
 # Kernels run fast in every build type. kernels/targets/<isa>.cpp compiles the same arithmetic once per instruction set.

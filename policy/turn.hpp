@@ -167,7 +167,4 @@ std::uint64_t next_attempt_number(const Turn& turn);
 /// running attempt that are shown as they come are `running`.
 std::vector<TurnEvent> events_of(const Turn& turn, const std::vector<Emission>& running = {});
 
-/// The product of the probabilities of all tokens; 1 for none.
-double confidence_of(const std::vector<Emission>& emissions);
-
 }  // namespace troupe::policy
