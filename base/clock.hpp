@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace troupe {
 
@@ -19,6 +20,20 @@ class Clock {
 class SystemClock final : public Clock {
  public:
   TimePoint now() const override { return std::chrono::steady_clock::now(); }
+};
+
+/// What calendars show: milliseconds since 1970. For what must outlive a process; it may jump.
+class WallClock {
+ public:
+  virtual ~WallClock() = default;
+  virtual std::int64_t now_ms() const = 0;
+};
+
+class SystemWallClock final : public WallClock {
+ public:
+  std::int64_t now_ms() const override {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  }
 };
 
 /// A clock that stands still until it is told to move. Not synchronised.

@@ -22,6 +22,12 @@ using Action = std::function<Result<int>()>;
 void add_generate(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_node(CLI::App& app, Action& action);
+void add_ask(CLI::App& app, Action& action);
+void add_chat(CLI::App& app, Action& action);
+void add_history(CLI::App& app, Action& action);
+void add_explain(CLI::App& app, Action& action);
+void add_cluster(CLI::App& app, Action& action);
 
 /// The folder of a model: a path, or the name of a bundled one (mini, medium, heavy), which is looked for in $TROUPE_PORTFOLIO,
 /// in ./portfolio and beside the program. `not_found` says where it looked.

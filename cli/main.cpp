@@ -15,6 +15,12 @@ int main(int argc, char** argv) {
   troupe::cli::add_generate(app, action);
   troupe::cli::add_model(app, action);
   troupe::cli::add_bench(app, action);
+  troupe::cli::add_node(app, action);
+  troupe::cli::add_ask(app, action);
+  troupe::cli::add_chat(app, action);
+  troupe::cli::add_history(app, action);
+  troupe::cli::add_explain(app, action);
+  troupe::cli::add_cluster(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

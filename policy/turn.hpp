@@ -2,7 +2,8 @@
 //
 // Generation's only input is an attempt's plan, which is durable before the first token; so an attempt that a crash cut short
 // is repeated with the same bits. Event numbers ascend and follow from plans alone: an attempt reserves one number for each
-// token that it may produce, so that the number of what follows does not depend on how far an attempt came.
+// token that it may produce, and one for text that ends it without a token, so that the number of what follows does not depend
+// on how far an attempt came.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,13 @@ struct Passage {
   friend bool operator==(const Passage&, const Passage&) = default;
 };
 
+/// A tier that may answer, and the confidence below which its answer is not enough.
+struct Rung {
+  Tier tier = Tier::mini;
+  double confidence_min = 0;
+  friend bool operator==(const Rung&, const Rung&) = default;
+};
+
 /// Everything that an attempt's tokens depend on, and why it is made.
 struct AttemptPlan {
   std::int32_t attempt = 0;        ///< 0, 1, ... within the turn
@@ -38,6 +46,7 @@ struct AttemptPlan {
   std::uint64_t seed = 0;
   std::int32_t tokens_max = 0;
   double confidence_min = 0;  ///< below it the attempt is superseded, if there is a stronger tier
+  std::vector<Rung> escalation;  ///< the tiers that may follow, ascending
   bool held_back = false;     ///< nothing is shown before its checks have passed
   std::string task;           ///< the prompt of the profile: "answer" or "chat"
   std::uint32_t summary_version = 0;  ///< 0: none

@@ -15,7 +15,7 @@
 
 namespace troupe::storage {
 
-/// A column family. The numbers are positions, not stored; the names are (rocks_store.cpp).
+/// A column family. The numbers are positions, not stored; the names are (store.cpp).
 enum class Column : std::uint8_t { meta, conversations, leases, corpus };
 inline constexpr std::size_t columns = 4;
 std::string_view to_string(Column column);
@@ -46,7 +46,7 @@ class Store {
  public:
   virtual ~Store() = default;
   virtual Result<std::optional<std::string>> get(Column column, std::string_view key) const = 0;
-  /// Keys in [begin, end), ascending (descending if `backwards`), at most `limit`.
+  /// Keys in [begin, end), ascending (descending if `backwards`), at most `limit`. An empty `end` is behind all keys.
   virtual Result<std::vector<KeyValue>> scan(Column column, std::string_view begin, std::string_view end, std::size_t limit,
                                              bool backwards = false) const = 0;
   /// On the disk when it returns: all of the batches, in order, as one. One result for each batch: a batch whose fence refuses

@@ -1,0 +1,161 @@
+#include "actors/caf_network.hpp"
+
+#include <algorithm>
+#include <caf/io/all.hpp>
+#include <charconv>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr auto handshake_timeout = std::chrono::seconds(3);
+constexpr std::size_t dialers = 2;
+constexpr std::size_t dials_max = 256;
+
+caf::atom_value engine_name(std::size_t index) { return caf::atom_from_string("engine" + std::to_string(index)); }
+
+template <class Handle>
+Handle look_up(caf::actor_system& system, caf::atom_value name, const caf::node_id& node) {
+  return caf::actor_cast<Handle>(system.middleman().remote_lookup(name, node));
+}
+
+Result<Connected> dial(caf::actor_system& system, const std::string& text, const schemas::Hello& hello) {
+  TROUPE_TRY(const Address address, parse_address(text));
+  auto node = system.middleman().remote_actor<NodeActor>(address.host, address.port);
+  if (!node) return Error{ErrorCode::unavailable, "no node answers at " + text + ": " + system.render(node.error())};
+  Connected connected;
+  std::optional<Error> failed;
+  caf::scoped_actor self{system};
+  self->request(*node, handshake_timeout, hello)
+      .receive([&](schemas::Welcome& welcome) { connected.welcome = std::move(welcome); },
+               [&](caf::error& error) { failed = from_caf(error, "shaking hands with " + text); });
+  if (failed) return *failed;
+  const caf::node_id id = node->node();
+  const auto answering = std::find_if(connected.welcome.nodes.begin(), connected.welcome.nodes.end(),
+                                      [&](const policy::NodeView& view) { return view.id == connected.welcome.node; });
+  if (answering == connected.welcome.nodes.end()) {
+    return Error{ErrorCode::corrupt, "the node at " + text + " does not know itself"};
+  }
+  connected.node = *answering;
+  connected.handles.node = *node;
+  connected.handles.home = look_up<HomeActor>(system, caf::atom("home"), id);
+  connected.handles.reader = look_up<ReaderActor>(system, caf::atom("reader"), id);
+  if (connected.node.leases) connected.handles.lease = look_up<LeaseActor>(system, caf::atom("lease"), id);
+  for (std::size_t index = 0; index < connected.node.replicas.size(); ++index) {
+    connected.handles.engines.push_back(look_up<EngineActor>(system, engine_name(index), id));
+  }
+  if (!connected.handles.home || !connected.handles.reader) {
+    return Error{ErrorCode::unavailable, "the node at " + text + " is still starting"};
+  }
+  return connected;
+}
+
+class CafNetwork final : public Network {
+ public:
+  explicit CafNetwork(caf::actor_system& system) : system_(system) {
+    for (std::size_t i = 0; i < dialers; ++i) threads_.emplace_back([this] { run(); });
+  }
+  ~CafNetwork() override {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  CafNetwork(const CafNetwork&) = delete;
+  CafNetwork& operator=(const CafNetwork&) = delete;
+
+  void connect(const std::string& address, const schemas::Hello& hello, std::function<void(Result<Connected>)> done) override {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (dials_.size() < dials_max) {
+        dials_.push_back({address, hello, std::move(done)});
+        changed_.notify_one();
+        return;
+      }
+    }
+    done(Error{ErrorCode::overloaded, "too many nodes are being dialled"});
+  }
+
+ private:
+  struct Dial {
+    std::string address;
+    schemas::Hello hello;
+    std::function<void(Result<Connected>)> done;
+  };
+
+  void run() {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stopping_ || !dials_.empty(); });
+      if (stopping_) return;
+      const Dial next = std::move(dials_.front());
+      dials_.pop_front();
+      lock.unlock();
+      next.done(dial(system_, next.address, next.hello));
+    }
+  }
+
+  caf::actor_system& system_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Dial> dials_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+void configure(caf::actor_system_config& config) {
+  config.load<caf::io::middleman>();
+  config.add_message_types<caf::id_block::troupe>();
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("scheduler.max-threads", std::size_t{2});
+  config.set("middleman.workers", std::size_t{0});
+  config.set("middleman.heartbeat-interval", caf::timespan(std::chrono::milliseconds(200)));
+  config.set("middleman.connection-timeout", caf::timespan(std::chrono::seconds(1)));
+  config.set("logger.verbosity", caf::atom("quiet"));
+}
+
+void register_handles(caf::actor_system& system, const PeerHandles& handles) {
+  const auto put = [&](caf::atom_value name, const auto& handle) {
+    if (handle) system.registry().put(name, caf::actor_cast<caf::strong_actor_ptr>(handle));
+  };
+  put(caf::atom("home"), handles.home);
+  put(caf::atom("reader"), handles.reader);
+  put(caf::atom("lease"), handles.lease);
+  for (std::size_t index = 0; index < handles.engines.size(); ++index) put(engine_name(index), handles.engines[index]);
+}
+
+Result<std::uint16_t> publish_node(caf::actor_system& system, const NodeActor& node, const std::string& text) {
+  TROUPE_TRY(const Address address, parse_address(text));
+  auto port = system.middleman().publish(node, address.port, address.host.c_str(), /*reuse_addr=*/true);
+  if (!port) {
+    return Error{ErrorCode::io, "cannot listen for other nodes on " + text + ": " + system.render(port.error()) +
+                                    "; is another node running there? (--cluster chooses another port)"};
+  }
+  return *port;
+}
+
+std::shared_ptr<Network> make_caf_network(caf::actor_system& system) { return std::make_shared<CafNetwork>(system); }
+
+Result<Address> parse_address(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  Address address;
+  if (colon != std::string::npos && colon > 0) {
+    address.host = text.substr(0, colon);
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, address.port);
+    if (error == std::errc{} && stop == end) return address;
+  }
+  return Error{ErrorCode::invalid_argument, "\"" + text + "\" is no address; expected HOST:PORT, for instance 127.0.0.1:7500"};
+}
+
+}  // namespace troupe::actors

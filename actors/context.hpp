@@ -1,0 +1,89 @@
+// What all actors of a node share: who the node is, the outside world behind interfaces, and the latest picture of the cluster.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "base/clock.hpp"
+#include "base/entropy.hpp"
+#include "base/log.hpp"
+#include "policy/cluster_view.hpp"
+#include "policy/routing.hpp"
+#include "storage/journal.hpp"
+
+namespace troupe::actors {
+
+/// Handles of a node's actors. Those of other nodes come from the directory alone; empty while there is no connection.
+struct PeerHandles {
+  NodeActor node;
+  HomeActor home;
+  ReaderActor reader;
+  LeaseActor lease;  ///< only of the node that grants leases
+  std::vector<EngineActor> engines;  ///< by replica index
+};
+
+struct Peer {
+  policy::NodeView view;
+  PeerHandles handles;
+};
+
+/// A picture of the cluster at one moment.
+struct Cluster {
+  policy::ClusterId id;
+  policy::NodeId self;
+  std::vector<Peer> peers;  ///< ascending by node, this one included
+
+  const Peer* find(const policy::NodeId& node) const;
+  /// The peer that grants leases, if it is known.
+  const Peer* lease_holder() const;
+};
+
+/// Where the directory puts the picture, and everybody on the node finds the latest.
+class ClusterCell {
+ public:
+  std::shared_ptr<const Cluster> load() const {
+    const std::scoped_lock lock(mutex_);
+    return picture_;
+  }
+  void store(std::shared_ptr<const Cluster> picture) {
+    const std::scoped_lock lock(mutex_);
+    picture_ = std::move(picture);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Cluster> picture_ = std::make_shared<const Cluster>();
+};
+
+/// Until when this node may act as a home. Only the node actor moves it, and only forwards.
+class LeaseSession {
+ public:
+  void extend(TimePoint until) { until_.store(until.time_since_epoch().count()); }
+  bool valid(TimePoint now) const { return now.time_since_epoch().count() < until_.load(); }
+
+ private:
+  std::atomic<Duration::rep> until_{0};
+};
+
+/// Lives as long as any actor of the node.
+struct NodeContext {
+  policy::NodeId self;
+  std::uint64_t incarnation = 0;
+  std::shared_ptr<const Clock> clock;
+  std::shared_ptr<const WallClock> wall;
+  std::shared_ptr<Entropy> entropy;
+  std::shared_ptr<storage::Journal> journal;
+  std::shared_ptr<const policy::RoutingPolicy> routing;
+  Log log;
+  ClusterCell cluster;
+  LeaseSession session;
+  std::atomic<std::int32_t> conversations{0};  ///< awake here
+  std::atomic<std::int32_t> turns{0};          ///< accepted here and not ended
+};
+using NodeContextPtr = std::shared_ptr<NodeContext>;
+
+}  // namespace troupe::actors

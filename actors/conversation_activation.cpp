@@ -1,0 +1,146 @@
+// From a name to a conversation that can act: the lease first, then the records.
+#include <utility>
+
+#include "actors/conversation_actor.hpp"
+#include "policy/citation.hpp"
+#include "policy/context.hpp"
+#include "storage/conversations.hpp"
+
+namespace troupe::actors {
+
+namespace {
+constexpr Duration give_up_after = std::chrono::seconds(5);
+constexpr Duration again_after = std::chrono::milliseconds(200);
+constexpr Duration lease_timeout = std::chrono::seconds(1);
+constexpr std::size_t turns_at_once = 64;
+}  // namespace
+
+struct ConversationState::Loaded {
+  std::optional<schemas::ConversationRecord> record;
+  policy::Summary summary;
+  std::vector<policy::Turn> turns;  ///< since the summary
+};
+
+void ConversationState::acquire_lease() {
+  const auto again = [this](const Error& error) {
+    if (error.code != ErrorCode::unavailable && error.code != ErrorCode::overloaded) return become_ready(error);
+    if (context_->clock->now() - began_ >= give_up_after) return become_ready(error);
+    after(self_, again_after, [this] { acquire_lease(); });
+  };
+  const auto cluster = context_->cluster.load();
+  const Peer* holder = cluster->lease_holder();
+  if (holder == nullptr || !holder->handles.lease) {
+    return again({ErrorCode::unavailable, "the node that grants leases cannot be reached"});
+  }
+  self_->request(holder->handles.lease, lease_timeout, schemas::LeaseAcquire{id_, context_->self, context_->incarnation, create_})
+      .then(
+          [this](const schemas::LeaseGrant& grant) {
+            epoch_ = grant.epoch;
+            context_->log(LogLevel::debug, "home", {{"conversation", to_string(id_)}, {"epoch", std::to_string(epoch_)}});
+            fence_off();
+          },
+          [again](caf::error& error) { again(from_caf(error, "asking for the conversation's lease")); });
+}
+
+void ConversationState::fence_off() {
+  // An earlier home may still have writes on their way. From here on they are refused, so that what is read now stays true.
+  storage::WriteBatch fence;
+  fence.fence = storage::fence_of(id_, epoch_);
+  context_->journal->commit(std::move(fence), resume(self_, std::function<void(Result<void>)>([this](Result<void> fenced) {
+                                                       if (!fenced) return become_ready(std::move(fenced));
+                                                       load();
+                                                     })));
+}
+
+void ConversationState::load() {
+  auto done = resume(self_, std::function<void(std::shared_ptr<Result<Loaded>>)>(
+                                [this](std::shared_ptr<Result<Loaded>> loaded) { on_loaded(std::move(*loaded)); }));
+  context_->journal->read([id = id_, done](const storage::Store& store) {
+    const auto read = [&]() -> Result<Loaded> {
+      Loaded loaded;
+      TROUPE_TRY(loaded.record, storage::read_conversation(store, id));
+      TROUPE_TRY(const auto summary, storage::read_latest_summary(store, id));
+      if (summary) loaded.summary = *summary;
+      for (std::uint32_t from = loaded.summary.last_turn + 1;;) {
+        TROUPE_TRY(auto turns, storage::read_turns(store, id, from, turns_at_once));
+        const bool more = turns.size() == turns_at_once;
+        if (!turns.empty()) from = turns.back().id.number + 1;
+        std::move(turns.begin(), turns.end(), std::back_inserter(loaded.turns));
+        if (!more) break;
+      }
+      return loaded;
+    };
+    done(std::make_shared<Result<Loaded>>(read()));
+  });
+}
+
+void ConversationState::on_loaded(Result<Loaded> loaded) {
+  if (!loaded) return become_ready(loaded.error());
+  summary_ = loaded->summary;
+  for (policy::Turn& turn : loaded->turns) {
+    if (!turn.outcome) {
+      auto live = std::make_unique<LiveTurn>(std::move(turn));
+      live->log.append(policy::events_of(live->turn));
+      if (!live->turn.attempts.empty()) {
+        live->grounded = live->turn.attempts.back().plan.task == policy::to_string(policy::Task::answer);
+      }
+      push_live(std::move(live));
+    } else if (turn.outcome->committed) {
+      remember(turn);
+    }
+  }
+  if (loaded->record) {
+    record_ = *loaded->record;
+    return become_ready({});
+  }
+  if (!create_) return become_ready(Error{ErrorCode::not_found, "there is no conversation " + to_string(id_)});
+  record_ = {.id = id_, .created_ms = context_->wall->now_ms(), .turns = 0, .summary_version = 0};
+  storage::WriteBatch batch;
+  batch.fence = storage::fence_of(id_, epoch_);
+  batch.puts.push_back(storage::put_conversation(record_, epoch_));
+  context_->journal->commit(std::move(batch), resume(self_, std::function<void(Result<void>)>([this](Result<void> written) {
+                                                       become_ready(std::move(written));
+                                                     })));
+}
+
+void ConversationState::become_ready(Result<void> ready) {
+  ready_ = std::move(ready);
+  last_used_ = context_->clock->now();
+  for (const auto& work : std::exchange(waiting_, {})) work(*ready_);
+  if (!*ready_) {
+    // Those who waited know why; whoever asks next wakes it up again.
+    return self_->quit(caf::exit_reason::user_shutdown);
+  }
+  tick();
+}
+
+void ConversationState::when_ready(std::function<void(const Result<void>&)> work) {
+  if (ready_) return work(*ready_);
+  if (waiting_.size() >= waiting_for_activation_max) {
+    return work(Error{ErrorCode::overloaded, "the conversation is waking up, and " + std::to_string(waiting_.size()) +
+                                                 " requests wait for it"});
+  }
+  waiting_.push_back(std::move(work));
+}
+
+Result<void> ConversationState::check_home(std::uint64_t epoch) const {
+  if (!context_->session.valid(context_->clock->now())) {
+    return Error{ErrorCode::unavailable, "node " + context_->self.value + " has lost touch with the lease service"};
+  }
+  if (epoch != 0 && epoch != epoch_) {
+    return Error{ErrorCode::unavailable, "the request is for epoch " + std::to_string(epoch) + " of the conversation's lease, and this is " +
+                                             std::to_string(epoch_)};
+  }
+  return {};
+}
+
+void ConversationState::remember(const policy::Turn& turn) {
+  const policy::AttemptPlan& plan = turn.attempts.at(static_cast<std::size_t>(turn.outcome->attempt)).plan;
+  Recent recent;
+  recent.number = turn.id.number;
+  recent.exchange = {turn.ask.question, policy::resolve_citations(turn.outcome->answer, plan.passages)};
+  recent.tokens = estimate_tokens(recent.exchange.question) + estimate_tokens(recent.exchange.answer);
+  recent_.push_back(std::move(recent));
+}
+
+}  // namespace troupe::actors

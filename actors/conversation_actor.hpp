@@ -1,0 +1,144 @@
+// One conversation: the only writer of its records. Takes questions in order, each through planning, attempts and its end; every
+// step that the world may see is durable first. Decisions are policy/'s; this asks for them, waits, writes and sends.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/context.hpp"
+#include "actors/live_turn.hpp"
+#include "actors/services.hpp"
+#include "schemas/records.hpp"
+
+namespace troupe::actors {
+
+using ConversationActor = HomeActor::extend<takes<Continuation>>;
+/// Told when a conversation has had nothing to do for a while and may be put to sleep.
+using OnIdle = std::function<void(const policy::ConversationId&)>;
+
+/// Tokens of a text, roughly: a function of the text alone, since what is decided by it must not depend on which model counts.
+std::int32_t estimate_tokens(std::string_view text);
+
+class ConversationState {
+ public:
+  explicit ConversationState(ConversationActor::pointer self) : self_(self) {}
+  ~ConversationState();
+  static inline const char* name = "conversation";
+
+  static constexpr std::size_t live_turns_max = 16;
+  static constexpr std::size_t ended_logs_max = 8;
+  static constexpr std::size_t waiting_for_activation_max = 256;
+
+  ConversationActor::behavior_type start(NodeContextPtr context, Services services, policy::ConversationId id, bool create,
+                                         OnIdle on_idle);
+
+ private:
+  template <class T>
+  using Promise = caf::typed_response_promise<T>;
+
+  // conversation_activation.cpp: from a name to a conversation that can act.
+  struct Loaded;
+  void acquire_lease();
+  void fence_off();
+  void load();
+  void on_loaded(Result<Loaded> loaded);
+  void become_ready(Result<void> ready);
+  /// Now, or as soon as the lease is held and the records are read; with an error if that fails.
+  void when_ready(std::function<void(const Result<void>&)> work);
+  /// Keeps a committed turn as context for the next ones.
+  void remember(const policy::Turn& turn);
+  /// Whether the actor may act as the conversation's home, and was addressed as such.
+  Result<void> check_home(std::uint64_t epoch) const;
+
+  // conversation_actor.cpp: messages.
+  template <class Reply, class Work>
+  caf::result<Reply> answer(std::uint64_t epoch, Work work);
+  caf::result<schemas::HomeOpened> on_open(const schemas::HomeOpen& open);
+  caf::result<schemas::HomeAccepted> on_ask(const schemas::HomeAsk& ask);
+  void accept(const policy::Ask& ask, Promise<schemas::HomeAccepted> promise);
+  void push_live(std::unique_ptr<LiveTurn> turn);
+  /// Answers for a turn that exists already, once it is durable.
+  void join(LiveTurn& turn, Promise<schemas::HomeAccepted> promise);
+  void on_more(const schemas::HomeMore& more);
+  void on_leave(const schemas::HomeLeave& leave);
+  caf::result<schemas::HomeAccepted> on_cancel(const schemas::HomeCancel& cancel);
+  caf::result<schemas::HomeHistoryPage> on_history(const schemas::HomeHistory& history);
+  caf::result<policy::Turn> on_turn(const schemas::HomeTurn& turn);
+  void on_emissions(const schemas::EngineEmissions& emissions);
+  void on_finished(const schemas::EngineFinished& finished);
+  void tick();
+  void keep_ticking();
+  void read_ended(const schemas::HomeMore& more);
+  void deliver(TurnLog& log);
+  void fail_reader(const schemas::HomeMore& more, const Error& error);
+  TurnLog* find_ended(std::uint32_t turn);
+  LiveTurn* find_live(std::uint32_t turn);
+
+  // conversation_turns.cpp: what is done for a turn.
+  void advance(LiveTurn& turn);
+  void summarize(LiveTurn& turn);
+  void on_summary(LiveTurn& turn, const SummaryText& text, std::size_t folded);
+  void classify(LiveTurn& turn);
+  void rewrite(LiveTurn& turn);
+  void call_model(LiveTurn& turn, schemas::Purpose purpose, policy::ContextParts parts,
+                  std::function<void(LiveTurn&, const std::string&)> then);
+  void search(LiveTurn& turn);
+  void route(LiveTurn& turn);
+  void prepare(LiveTurn& turn);
+  void plan(LiveTurn& turn, schemas::EnginePrepared prepared);
+  void generate(LiveTurn& turn);
+  void decide(LiveTurn& turn, policy::AttemptResult result);
+  void commit_outcome(LiveTurn& turn, policy::TurnOutcome outcome);
+  void fail(LiveTurn& turn, const Error& error);
+  void end(LiveTurn& turn);
+  /// Appends what has become durable to the turn's events, and sends it on.
+  void show(LiveTurn& turn);
+  policy::ContextParts parts_of(const LiveTurn& turn) const;
+  policy::Tier smallest_tier() const;
+
+  // Steps of a turn: a reply finds its turn again, or finds that it is no longer wanted.
+  std::uint64_t begin_step(LiveTurn& turn);
+  LiveTurn* find_step(std::uint32_t turn, std::uint64_t step);
+  void commit(LiveTurn& turn, storage::WriteBatch batch, std::function<void(LiveTurn&)> then);
+  /// A write that failed leaves memory and disk in doubt of each other: the conversation begins again from what is durable.
+  void give_up(const Error& error);
+
+  ConversationActor::pointer self_;
+  NodeContextPtr context_;
+  Services services_;
+  policy::ConversationId id_;
+  bool create_ = false;
+  OnIdle on_idle_;
+
+  std::optional<Result<void>> ready_;
+  std::vector<std::function<void(const Result<void>&)>> waiting_;
+  TimePoint began_{};
+  std::uint64_t epoch_ = 0;
+
+  /// A committed turn that no summary covers.
+  struct Recent {
+    std::uint32_t number = 0;
+    policy::Exchange exchange;
+    std::int32_t tokens = 0;  ///< an estimate that is a function of the texts
+  };
+  schemas::ConversationRecord record_;
+  policy::Summary summary_;  ///< version 0: none
+  std::vector<Recent> recent_;
+  std::deque<std::unique_ptr<LiveTurn>> live_;  ///< in order; the first is being worked on
+  std::list<TurnLog> ended_;                    ///< most recently read first
+  std::optional<policy::ReplicaPlace> last_place_;
+  TimePoint last_used_{};
+  bool ticking_ = false;
+};
+
+ConversationActor::behavior_type conversation_actor(ConversationActor::stateful_pointer<ConversationState> self,
+                                                    NodeContextPtr context, Services services, policy::ConversationId id,
+                                                    bool create, OnIdle on_idle);
+
+}  // namespace troupe::actors

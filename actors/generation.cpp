@@ -1,0 +1,113 @@
+#include "actors/generation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace troupe::actors {
+
+namespace {
+constexpr Duration quiet_max = std::chrono::seconds(1);        ///< then the engine is asked what became of the attempt
+constexpr Duration in_touch_every = std::chrono::seconds(3);   ///< so that the engine knows that somebody waits
+constexpr Duration again_after = std::chrono::milliseconds(100);
+}  // namespace
+
+EngineActor engine_at(const Cluster& cluster, const policy::ReplicaPlace& place) {
+  const Peer* peer = cluster.find(place.node);
+  if (peer == nullptr || peer->view.state == policy::NodeState::gone || place.index >= peer->handles.engines.size()) return {};
+  return peer->handles.engines[place.index];
+}
+
+std::vector<policy::NodeView> views_of(const Cluster& cluster) {
+  std::vector<policy::NodeView> views;
+  views.reserve(cluster.peers.size());
+  for (const Peer& peer : cluster.peers) views.push_back(peer.view);
+  return views;
+}
+
+Generation::Generation(NodeContextPtr context, EngineLink link, Job job, std::optional<policy::ReplicaPlace> before)
+    : context_(std::move(context)), link_(std::move(link)), job_(std::move(job)), before_(std::move(before)) {}
+
+Generation::~Generation() { leave(); }
+
+void Generation::leave() {
+  if (!place_) return;
+  const auto cluster = context_->cluster.load();
+  if (const EngineActor engine = engine_at(*cluster, *place_)) link_.release(engine, {job_.key, job_.epoch});
+  before_ = std::exchange(place_, std::nullopt);
+}
+
+void Generation::send(const EngineActor& engine) {
+  const std::int64_t left = job_.deadline_ms - context_->wall->now_ms();
+  link_.generate(engine, {job_.key, job_.epoch, context_->self, job_.model, next_index_, std::max<std::int64_t>(left, 1), job_.request});
+  sent_ = context_->clock->now();
+}
+
+void Generation::drive() {
+  const TimePoint now = context_->clock->now();
+  if (ended_ || now < not_before_) return;
+  const auto cluster = context_->cluster.load();
+  if (place_ && !engine_at(*cluster, *place_)) place_.reset();  // its node is gone; there is nobody to release it
+  if (!place_) {
+    const auto views = views_of(*cluster);
+    auto places = policy::places_of(views, job_.model);
+    std::erase_if(places, [&](const policy::ReplicaPlace& place) { return !engine_at(*cluster, place); });
+    place_ = policy::choose_place(views, places, before_, context_->self);
+    if (!place_) return;
+    heard_ = now;
+    return send(engine_at(*cluster, *place_));
+  }
+  if (now - std::max(heard_, sent_) >= quiet_max || now - sent_ >= in_touch_every) send(engine_at(*cluster, *place_));
+}
+
+std::vector<policy::Emission> Generation::take(const schemas::EngineEmissions& emissions) {
+  std::vector<policy::Emission> next;
+  if (ended_ || emissions.key != job_.key) return next;
+  heard_ = context_->clock->now();
+  bool missing = false;
+  for (const policy::Emission& emission : emissions.emissions) {
+    missing = missing || emission.first_index > next_index_;
+    // Text that is left over at the end may come without tokens of its own.
+    const bool tail = emission.ids.empty();
+    if (emission.first_index != next_index_ || (tail && tail_taken_)) continue;
+    tail_taken_ = tail_taken_ || tail;
+    next_index_ += static_cast<std::int32_t>(emission.ids.size());
+    emissions_.push_back(emission);
+    next.push_back(emission);
+  }
+  if (missing && place_ && heard_ - sent_ >= again_after) {
+    const auto cluster = context_->cluster.load();
+    if (const EngineActor engine = engine_at(*cluster, *place_)) send(engine);
+  }
+  return next;
+}
+
+std::optional<Generation::End> Generation::take(const schemas::EngineFinished& finished) {
+  if (ended_ || finished.key != job_.key) return std::nullopt;
+  heard_ = context_->clock->now();
+  if (finished.error) {
+    switch (*finished.error) {
+      case ErrorCode::overloaded:
+      case ErrorCode::unavailable:
+      case ErrorCode::unsupported:  // the node has come back with another model
+      case ErrorCode::cancelled:    // not by us: whoever waits here has not given up
+        leave();
+        not_before_ = heard_ + again_after;
+        return std::nullopt;
+      default: break;
+    }
+    ended_ = true;
+    if (finished.result.finish_reason.empty() || *finished.error == ErrorCode::deadline_exceeded) {
+      return Error{*finished.error, finished.message};
+    }
+  } else if (finished.emissions != static_cast<std::int32_t>(emissions_.size())) {
+    const auto cluster = context_->cluster.load();
+    if (const EngineActor engine = place_ ? engine_at(*cluster, *place_) : EngineActor{}) send(engine);
+    return std::nullopt;
+  }
+  ended_ = true;
+  policy::AttemptResult result = finished.result;
+  result.emissions = emissions_;
+  return result;
+}
+
+}  // namespace troupe::actors

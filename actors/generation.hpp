@@ -1,0 +1,91 @@
+// One attempt, seen from its home: placed on a replica, kept in touch with, its tokens put in order, moved to another replica of
+// the same class when its node is lost. Tokens may come late, twice or not at all; what comes out is each once, in order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/context.hpp"
+#include "policy/placement.hpp"
+
+namespace troupe::actors {
+
+/// How an actor speaks to engines.
+struct EngineLink {
+  std::function<void(const EngineActor&, schemas::EnginePrepare, std::function<void(Result<schemas::EnginePrepared>)>)> prepare;
+  std::function<void(const EngineActor&, schemas::EngineGenerate)> generate;
+  std::function<void(const EngineActor&, schemas::EngineRelease)> release;
+};
+
+inline constexpr Duration prepare_timeout = std::chrono::seconds(5);
+
+template <class Self>
+EngineLink engine_link(Self* self) {
+  return {
+      [self](const EngineActor& engine, schemas::EnginePrepare request,
+             std::function<void(Result<schemas::EnginePrepared>)> done) {
+        self->request(engine, prepare_timeout, std::move(request))
+            .then([done](schemas::EnginePrepared& prepared) { done(std::move(prepared)); },
+                  [done](caf::error& error) { done(from_caf(error, "asking an engine for tokens")); });
+      },
+      [self](const EngineActor& engine, schemas::EngineGenerate generate) { self->send(engine, std::move(generate)); },
+      [self](const EngineActor& engine, schemas::EngineRelease release) { self->send(engine, std::move(release)); },
+  };
+}
+
+/// The engine at a place, if it can be reached now.
+EngineActor engine_at(const Cluster& cluster, const policy::ReplicaPlace& place);
+std::vector<policy::NodeView> views_of(const Cluster& cluster);
+
+class Generation {
+ public:
+  struct Job {
+    schemas::AttemptKey key;
+    std::uint64_t epoch = 0;
+    policy::ModelClass model;
+    schemas::EngineRequest request;
+    std::int64_t deadline_ms = 0;  ///< since 1970
+  };
+  /// How it ended: a result with all its emissions, or an error that no other replica would mend.
+  using End = Result<policy::AttemptResult>;
+
+  /// Nothing is sent before the first `drive()`. `before`: where the conversation ran last.
+  Generation(NodeContextPtr context, EngineLink link, Job job, std::optional<policy::ReplicaPlace> before);
+  /// Lets the engine forget the attempt.
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  /// Places the attempt if it is not placed, and asks again if nothing was heard for a while. To be called now and then.
+  void drive();
+  /// Those of the emissions that are next, in order.
+  std::vector<policy::Emission> take(const schemas::EngineEmissions& emissions);
+  /// The end, if this is it; what is missing is asked for again.
+  std::optional<End> take(const schemas::EngineFinished& finished);
+
+  const schemas::AttemptKey& key() const { return job_.key; }
+  const std::vector<policy::Emission>& emissions() const { return emissions_; }
+  const std::optional<policy::ReplicaPlace>& place() const { return place_; }
+
+ private:
+  void send(const EngineActor& engine);
+  void leave();
+
+  NodeContextPtr context_;
+  EngineLink link_;
+  Job job_;
+  std::optional<policy::ReplicaPlace> place_;   ///< where it runs
+  std::optional<policy::ReplicaPlace> before_;  ///< where to go if there is a choice
+  std::vector<policy::Emission> emissions_;
+  std::int32_t next_index_ = 0;
+  TimePoint sent_{};     ///< when the engine was last asked
+  TimePoint heard_{};    ///< when it was last heard of
+  TimePoint not_before_{};
+  bool tail_taken_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace troupe::actors

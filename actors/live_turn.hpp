@@ -1,0 +1,58 @@
+// A turn that has not ended, as its conversation works on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/generation.hpp"
+#include "actors/model_call.hpp"
+#include "actors/services.hpp"
+#include "actors/turn_log.hpp"
+#include "policy/prompt.hpp"
+
+namespace troupe::actors {
+
+/// What is done for a turn, in order. An escalation goes back to `prepare`.
+enum class Stage : std::uint8_t {
+  queued,     ///< behind earlier turns of the conversation
+  summarize,  ///< the summary that it reads is not there yet
+  classify,   ///< what kind of question is it
+  rewrite,    ///< a follow-up is made to stand alone, for the search
+  search,     ///< passages of the corpus
+  route,      ///< which tier answers
+  prepare,    ///< the prompt as that tier's tokens
+  plan,       ///< the attempt's plan becomes durable
+  generate,   ///< tokens come
+  end,        ///< the outcome becomes durable
+};
+
+struct LiveTurn {
+  explicit LiveTurn(policy::Turn begun) : turn(std::move(begun)), log(turn.id) {}
+
+  policy::Turn turn;
+  TurnLog log;
+  Stage stage = Stage::queued;
+  /// Something is under way whose end moves the turn on. Replies carry the number of their step, and are ignored if the turn has
+  /// moved on without them.
+  bool busy = false;
+  std::uint64_t step = 0;
+
+  bool grounded = false;
+  std::vector<FoundPassage> passages;
+  std::string corpus_version;
+  policy::RouteDecision route;
+  std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned
+  std::string next_why;
+  std::shared_ptr<ModelCall> call;         ///< while it is classified or rewritten
+  std::unique_ptr<Generation> generation;  ///< while an attempt runs
+  std::optional<Error> doom;               ///< why it is to end as failed, as soon as it can
+
+  using Waiting = std::vector<caf::typed_response_promise<schemas::HomeAccepted>>;
+  std::optional<Waiting> accepting;  ///< those who asked, while it is not durable yet
+  Waiting ending;                    ///< those who want to know when it has ended
+};
+
+}  // namespace troupe::actors

@@ -1,0 +1,124 @@
+// The messages that cross nodes, as CAF sees them: each is its Cap'n Proto encoding (schemas/cluster_messages.hpp). And the typed
+// interfaces of the actors that other nodes talk to.
+#pragma once
+
+#include "actors/seam.hpp"
+#include "schemas/cluster_messages.hpp"
+
+namespace troupe::actors {
+
+template <class Inspector, class Message>
+typename Inspector::result_type inspect_encoded(Inspector& inspector, Message& message, const char* name) {
+  using schemas::decode;
+  using schemas::encode;
+  if constexpr (Inspector::reads_state) {
+    std::string bytes = encode(message);
+    return inspector(caf::meta::type_name(name), bytes);
+  } else {
+    std::string bytes;
+    auto load = [&]() -> caf::error {
+      auto decoded = decode(bytes, message);
+      return decoded ? caf::error{} : to_caf(decoded.error());
+    };
+    return inspector(caf::meta::type_name(name), bytes, caf::meta::load_callback(load));
+  }
+}
+
+}  // namespace troupe::actors
+
+#define TROUPE_INSPECTED(space, Message)                                            \
+  namespace space {                                                                 \
+  template <class Inspector>                                                        \
+  typename Inspector::result_type inspect(Inspector& inspector, Message& message) { \
+    return troupe::actors::inspect_encoded(inspector, message, #Message);           \
+  }                                                                                 \
+  }
+
+TROUPE_INSPECTED(troupe::schemas, Hello)
+TROUPE_INSPECTED(troupe::schemas, Welcome)
+TROUPE_INSPECTED(troupe::schemas, Announce)
+TROUPE_INSPECTED(troupe::schemas, LeaseKeep)
+TROUPE_INSPECTED(troupe::schemas, LeaseKept)
+TROUPE_INSPECTED(troupe::schemas, LeaseAcquire)
+TROUPE_INSPECTED(troupe::schemas, LeaseGrant)
+TROUPE_INSPECTED(troupe::schemas, LeaseLocate)
+TROUPE_INSPECTED(troupe::schemas, HomeOpen)
+TROUPE_INSPECTED(troupe::schemas, HomeOpened)
+TROUPE_INSPECTED(troupe::schemas, HomeAsk)
+TROUPE_INSPECTED(troupe::schemas, HomeAccepted)
+TROUPE_INSPECTED(troupe::schemas, HomeMore)
+TROUPE_INSPECTED(troupe::schemas, HomeLeave)
+TROUPE_INSPECTED(troupe::schemas, HomeCancel)
+TROUPE_INSPECTED(troupe::schemas, HomeHistory)
+TROUPE_INSPECTED(troupe::schemas, HomeHistoryPage)
+TROUPE_INSPECTED(troupe::schemas, HomeTurn)
+TROUPE_INSPECTED(troupe::policy, Turn)
+TROUPE_INSPECTED(troupe::schemas, ReaderEvents)
+TROUPE_INSPECTED(troupe::schemas, ReaderFailed)
+TROUPE_INSPECTED(troupe::schemas, EnginePrepare)
+TROUPE_INSPECTED(troupe::schemas, EnginePrepared)
+TROUPE_INSPECTED(troupe::schemas, EngineGenerate)
+TROUPE_INSPECTED(troupe::schemas, EngineRelease)
+TROUPE_INSPECTED(troupe::schemas, EngineEmissions)
+TROUPE_INSPECTED(troupe::schemas, EngineFinished)
+#undef TROUPE_INSPECTED
+
+CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Hello))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Welcome))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Announce))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseKeep))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseKept))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseAcquire))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseGrant))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseLocate))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeOpen))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeOpened))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeAsk))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeAccepted))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeMore))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeLeave))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeCancel))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHistory))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHistoryPage))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTurn))
+  CAF_ADD_TYPE_ID(troupe, (troupe::policy::Turn))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ReaderEvents))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ReaderFailed))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EnginePrepare))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EnginePrepared))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineGenerate))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineRelease))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineEmissions))
+  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineFinished))
+CAF_END_TYPE_ID_BLOCK(troupe)
+
+namespace troupe::actors {
+
+/// A node's door: handshake and heartbeats.
+using NodeActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>>;
+
+/// Decides who is home to a conversation.
+using LeaseActor = caf::typed_actor<on<schemas::LeaseKeep>::gives<schemas::LeaseKept>,       //
+                                    on<schemas::LeaseAcquire>::gives<schemas::LeaseGrant>,  //
+                                    on<schemas::LeaseLocate>::gives<schemas::LeaseGrant>>;
+
+/// All conversations that are at home on a node, and each of them.
+using HomeActor = caf::typed_actor<on<schemas::HomeOpen>::gives<schemas::HomeOpened>,            //
+                                   on<schemas::HomeAsk>::gives<schemas::HomeAccepted>,           //
+                                   takes<schemas::HomeMore>,                                     //
+                                   takes<schemas::HomeLeave>,                                    //
+                                   on<schemas::HomeCancel>::gives<schemas::HomeAccepted>,        //
+                                   on<schemas::HomeHistory>::gives<schemas::HomeHistoryPage>,    //
+                                   on<schemas::HomeTurn>::gives<policy::Turn>,                   //
+                                   takes<schemas::EngineEmissions>,                              //
+                                   takes<schemas::EngineFinished>>;
+
+/// Those who read turns through a node.
+using ReaderActor = caf::typed_actor<takes<schemas::ReaderEvents>, takes<schemas::ReaderFailed>>;
+
+/// One replica of a model.
+using EngineActor = caf::typed_actor<on<schemas::EnginePrepare>::gives<schemas::EnginePrepared>,  //
+                                     takes<schemas::EngineGenerate>, takes<schemas::EngineRelease>>;
+
+}  // namespace troupe::actors

@@ -1,0 +1,75 @@
+#include "actors/model_call.hpp"
+
+#include <utility>
+
+namespace troupe::actors {
+
+ModelCall::ModelCall(NodeContextPtr context, EngineLink link, Job job, Done done)
+    : context_(std::move(context)), link_(std::move(link)), job_(std::move(job)), done_(std::move(done)) {}
+
+void ModelCall::drive() {
+  if (generation_) {
+    generation_->drive();
+  } else if (!preparing_) {
+    prepare();
+  }
+}
+
+void ModelCall::prepare() {
+  const auto cluster = context_->cluster.load();
+  const auto views = views_of(*cluster);
+  const auto place = policy::choose_place(views, policy::places_of(views, job_.tier), std::nullopt, context_->self);
+  const EngineActor engine = place ? engine_at(*cluster, *place) : EngineActor{};
+  if (!engine) return;  // drive() tries again
+  preparing_ = true;
+  link_.prepare(engine, {job_.key.purpose, job_.parts, job_.prompt_tokens_max},
+                [this, alive = std::weak_ptr(alive_)](Result<schemas::EnginePrepared> prepared) {
+                  if (!alive.expired()) on_prepared(std::move(prepared));
+                });
+}
+
+void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
+  preparing_ = false;
+  if (!prepared) {
+    const ErrorCode code = prepared.error().code;
+    if (code == ErrorCode::unavailable || code == ErrorCode::overloaded) return;  // drive() tries again
+    return finish(prepared.error());
+  }
+  model_ = prepared->model;
+  Generation::Job job;
+  job.key = job_.key;
+  job.epoch = job_.epoch;
+  job.model = prepared->model;
+  job.request.prompt = std::move(prepared->prompt);
+  const std::int32_t room = prepared->context_max - static_cast<std::int32_t>(job.request.prompt.size());
+  job.request.tokens_max = std::min(job_.tokens_max, room);
+  job.request.priority = job_.priority;
+  job.deadline_ms = job_.deadline_ms;
+  if (job.request.tokens_max < 1) return finish(Error{ErrorCode::too_large, "the prompt leaves no room for a reply"});
+  generation_ = std::make_unique<Generation>(context_, link_, std::move(job), std::nullopt);
+  generation_->drive();
+}
+
+void ModelCall::finish(Result<Reply> reply) {
+  const Done done = std::move(done_);
+  done(std::move(reply));  // this may be gone now
+}
+
+void ModelCall::take(const schemas::EngineEmissions& emissions) {
+  if (generation_) generation_->take(emissions);
+}
+
+void ModelCall::take(const schemas::EngineFinished& finished) {
+  if (!generation_) return;
+  auto end = generation_->take(finished);
+  if (!end) return;
+  if (!*end) return finish(end->error());
+  if ((*end)->finish_reason == "failed") return finish(Error{ErrorCode::corrupt, "the model failed: " + finished.message});
+  Reply reply;
+  for (const policy::Emission& emission : (*end)->emissions) reply.text += emission.text;
+  reply.model = model_;
+  reply.result = **std::move(end);
+  finish(std::move(reply));
+}
+
+}  // namespace troupe::actors

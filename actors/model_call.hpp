@@ -1,0 +1,56 @@
+// A small question to a model on the way to an answer: what kind of request this is, how it would stand alone, what to keep of a
+// conversation. Greedy, so its reply is a function of what it reads; nobody sees it come.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "actors/generation.hpp"
+
+namespace troupe::actors {
+
+class ModelCall {
+ public:
+  struct Job {
+    schemas::AttemptKey key;
+    std::uint64_t epoch = 0;
+    policy::Tier tier = policy::Tier::mini;
+    policy::ContextParts parts;
+    std::int32_t prompt_tokens_max = 0;
+    std::int32_t tokens_max = 0;
+    policy::Priority priority = policy::Priority::standard;
+    std::int64_t deadline_ms = 0;  ///< since 1970
+  };
+  struct Reply {
+    std::string text;
+    policy::ModelClass model;
+    policy::AttemptResult result;
+  };
+  using Done = std::function<void(Result<Reply>)>;
+
+  /// `done` is called once, from one of the calls below or from the link, on the actor that owns this; it may destroy this.
+  ModelCall(NodeContextPtr context, EngineLink link, Job job, Done done);
+
+  void drive();
+  void take(const schemas::EngineEmissions& emissions);
+  void take(const schemas::EngineFinished& finished);
+  const schemas::AttemptKey& key() const { return job_.key; }
+
+ private:
+  void prepare();
+  void finish(Result<Reply> reply);
+  void on_prepared(Result<schemas::EnginePrepared> prepared);
+
+  NodeContextPtr context_;
+  EngineLink link_;
+  Job job_;
+  Done done_;
+  bool preparing_ = false;
+  policy::ModelClass model_;
+  std::unique_ptr<Generation> generation_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< for replies that come after this is gone
+};
+
+}  // namespace troupe::actors

@@ -1,0 +1,45 @@
+// A replica with everything that it consists of: a device, a model, an engine, and the thread that drives it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "actors/engine_replica.hpp"
+#include "engine/engine_thread.hpp"
+#include "kernels/device.hpp"
+#include "model/model.hpp"
+
+namespace troupe::actors {
+
+class ModelReplica final : public Replica {
+ public:
+  /// Loads the model in `folder` onto `device`.
+  static Result<std::unique_ptr<ModelReplica>> load(const std::filesystem::path& folder, std::unique_ptr<kernels::Device> device,
+                                                    const engine::EngineOptions& options, std::uint32_t index, policy::Tier tier,
+                                                    std::string model_name, const model::Progress& progress = {});
+
+  policy::ReplicaView view() const override { return replica_->view(); }
+  Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const override {
+    return replica_->prepare(request);
+  }
+  void start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
+             OnEnd on_end) override {
+    replica_->start(number, request, time_left, std::move(on_emission), std::move(on_end));
+  }
+  void cancel(std::uint64_t number) override { replica_->cancel(number); }
+  const engine::MemoryPlan& memory_plan() const { return engine_->memory_plan(); }
+
+ private:
+  ModelReplica() = default;
+
+  // Each uses those before it. The thread goes first, since it calls all others; then the engine, whose sequences are the
+  // replica's.
+  std::shared_ptr<const Clock> clock_;
+  std::unique_ptr<kernels::Device> device_;
+  std::optional<model::Model> model_;
+  std::unique_ptr<EngineReplica> replica_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<engine::EngineThread> thread_;
+};
+
+}  // namespace troupe::actors

@@ -1,0 +1,152 @@
+#include "actors/node.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "actors/caf_network.hpp"
+#include "actors/node_actor.hpp"
+#include "actors/reader_actor.hpp"
+#include "storage/data_folder.hpp"
+#include "storage/group_commit.hpp"
+#include "storage/rocks_store.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr auto join_again_after = std::chrono::milliseconds(500);
+
+/// The address with a port that is free, if it asks for any.
+Result<std::string> with_port(const std::string& text) {
+  TROUPE_TRY(const Address address, parse_address(text));
+  if (address.port != 0) return text;
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(any);
+  const bool found = socket >= 0 && ::bind(socket, reinterpret_cast<sockaddr*>(&any), size) == 0 &&
+                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&any), &size) == 0;
+  if (socket >= 0) ::close(socket);
+  if (!found) return Error{ErrorCode::io, "there is no free port for " + text};
+  return address.host + ":" + std::to_string(ntohs(any.sin_port));
+}
+
+/// Which cluster the nodes at `seeds` are, once one of them answers.
+Result<policy::ClusterId> ask_for_cluster(Network& network, const NodeOptions& options) {
+  schemas::Hello hello;
+  hello.node.id = policy::NodeId{options.name};
+  for (;;) {
+    std::string why;
+    for (const std::string& seed : options.join) {
+      std::promise<Result<Connected>> promise;
+      auto answer = promise.get_future();
+      network.connect(seed, hello, [&](Result<Connected> connected) { promise.set_value(std::move(connected)); });
+      auto connected = answer.get();
+      if (connected) return connected->welcome.cluster;
+      if (connected.error().code != ErrorCode::unavailable) return connected.error();
+      why = connected.error().message;
+    }
+    if (options.waiting) options.waiting(why);
+    std::this_thread::sleep_for(join_again_after);
+  }
+}
+
+Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, std::vector<storage::Section> sections) {
+  TROUPE_TRY(auto kept, storage::load_corpus(store));
+  if (!sections.empty()) {
+    TROUPE_TRY(auto given, storage::make_corpus(std::move(sections)));
+    if (!kept || kept->version != given.version) {
+      for (const auto& written : store.write(storage::put_corpus(given))) TROUPE_TRY_DO(written);
+      TROUPE_TRY(const auto forgotten, storage::forget_other_corpora(store));
+      for (const auto& written : store.write(forgotten)) TROUPE_TRY_DO(written);
+    }
+    kept = std::move(given);
+  }
+  if (!kept || kept->sections.empty()) return std::shared_ptr<const IndexedCorpus>();
+  return std::shared_ptr<const IndexedCorpus>(std::make_shared<IndexedCorpus>(*std::move(kept)));
+}
+
+}  // namespace
+
+class Node::Parts {
+ public:
+  caf::actor_system_config config;
+  std::unique_ptr<storage::RocksStore> store;
+  std::shared_ptr<storage::GroupCommit> journal;
+  std::unique_ptr<caf::actor_system> system;
+  std::shared_ptr<Network> network;
+  NodeContextPtr context;
+  NodeActorImpl node;
+  std::shared_ptr<Front> front;
+  std::string cluster_address;
+
+  ~Parts() {
+    if (!system) return;
+    if (node) caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
+    node = nullptr;
+    network.reset();
+    system->await_actors_before_shutdown(false);
+    system.reset();
+  }
+};
+
+Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
+  auto parts = std::make_unique<Parts>();
+  TROUPE_TRY(parts->cluster_address, with_port(options.cluster_address));
+  TROUPE_TRY(parts->store, storage::RocksStore::open(options.data));
+  configure(parts->config);
+  parts->system = std::make_unique<caf::actor_system>(parts->config);
+  parts->network = make_caf_network(*parts->system);
+
+  auto entropy = std::make_shared<SystemEntropy>();
+  std::optional<policy::ClusterId> cluster;
+  if (!options.join.empty()) {
+    TROUPE_TRY(cluster, ask_for_cluster(*parts->network, options));
+  }
+  auto identity = storage::claim(*parts->store, cluster, options.name, entropy->draw_name<policy::ClusterId>().bytes);
+  if (!identity) return std::move(identity).error().within(options.data.string());
+  TROUPE_TRY(auto corpus, corpus_of(*parts->store, std::move(options.corpus)));
+
+  parts->journal = std::make_shared<storage::GroupCommit>(*parts->store);
+  parts->context = std::make_shared<NodeContext>();
+  NodeContext& context = *parts->context;
+  context.self = identity->node;
+  context.incarnation = identity->incarnation;
+  context.clock = std::make_shared<SystemClock>();
+  context.wall = std::make_shared<SystemWallClock>();
+  context.entropy = std::move(entropy);
+  context.journal = parts->journal;
+  context.routing = std::make_shared<const policy::RoutingPolicy>(options.routing);
+  context.log = options.log;
+
+  NodeParts node;
+  node.cluster = identity->cluster;
+  node.grants_leases = options.join.empty();
+  node.seeds = std::move(options.join);
+  node.cluster_address = parts->cluster_address;
+  node.client_address = options.client_address;
+  node.version = options.version;
+  node.replicas = std::move(options.replicas);
+  node.corpus = std::move(corpus);
+  node.network = parts->network;
+  node.announce_handles = [system = parts->system.get()](const PeerHandles& handles) { register_handles(*system, handles); };
+  parts->node = parts->system->spawn(node_actor, parts->context, std::move(node));
+  TROUPE_TRY_DO(publish_node(*parts->system, caf::actor_cast<NodeActor>(parts->node), parts->cluster_address));
+  parts->front = make_front(parts->context);
+  return std::unique_ptr<Node>(new Node(std::move(parts)));
+}
+
+Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Node::~Node() = default;
+Front& Node::front() { return *parts_->front; }
+const std::string& Node::cluster_address() const { return parts_->cluster_address; }
+void Node::drain() { caf::anon_send(parts_->node, BeginDraining{}); }
+std::int32_t Node::turns() const { return parts_->context->turns.load(); }
+
+}  // namespace troupe::actors

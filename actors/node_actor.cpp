@@ -1,0 +1,167 @@
+#include "actors/node_actor.hpp"
+
+#include <utility>
+
+#include "actors/engine_actor.hpp"
+#include "actors/home_actor.hpp"
+#include "actors/lease_actor.hpp"
+#include "actors/reader_actor.hpp"
+#include "actors/router_actor.hpp"
+#include "actors/summarizer_actor.hpp"
+
+namespace troupe::actors {
+
+namespace {
+constexpr Duration keep_every = std::chrono::seconds(2);
+constexpr Duration keep_again_after = std::chrono::milliseconds(200);
+constexpr Duration keep_timeout = std::chrono::seconds(1);
+/// Clocks of two machines do not run equally fast.
+constexpr Duration safety = std::chrono::milliseconds(500);
+constexpr Duration restart_after = std::chrono::milliseconds(100);
+}  // namespace
+
+NodeActorState::~NodeActorState() {
+  for (const auto& [address, start_again] : children_) stop(caf::actor_cast<caf::actor>(address));
+}
+
+NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeParts parts) {
+  context_ = std::move(context);
+  parts_ = std::make_shared<const NodeParts>(std::move(parts));
+  install_defaults(self_);
+  self_->set_down_handler([this](const caf::down_msg& down) { on_down(down); });
+  handles_.node = self_;
+  handles_.engines.resize(parts_->replicas.size());
+  start_directory();
+  if (parts_->grants_leases) start_lease();
+  start_services();
+  start_reader();
+  for (std::size_t index = 0; index < parts_->replicas.size(); ++index) start_engine(index);
+  keep_session();
+  return {
+      [this](const schemas::Hello& hello) -> caf::result<schemas::Welcome> { return self_->delegate(directory_, hello); },
+      [this](const schemas::Announce& announce) { self_->send(directory_, announce); },
+      [this](BeginDraining) {
+        node_state_->store(policy::NodeState::draining);
+        context_->log(LogLevel::info, "draining");
+      },
+      [](const Continuation& next) { next.run(); },
+  };
+}
+
+template <class Handle>
+void NodeActorState::supervise(const Handle& actor, std::function<void()> start_again) {
+  self_->monitor(actor);
+  children_[actor.address()] = std::move(start_again);
+}
+
+void NodeActorState::on_down(const caf::down_msg& down) {
+  const auto child = children_.find(down.source);
+  if (child == children_.end()) return;
+  const auto start_again = child->second;
+  children_.erase(child);
+  context_->log(LogLevel::error, "an actor of the node has failed and is started again",
+                {{"why", from_caf(down.reason, "it failed").message}});
+  after(self_, restart_after, start_again);
+}
+
+void NodeActorState::start_directory() {
+  DirectoryConfig config;
+  config.cluster = parts_->cluster;
+  config.seeds = parts_->seeds;
+  config.network = parts_->network;
+  config.describe = [context = context_.get(), parts = parts_, state = node_state_] {
+    policy::NodeView view;
+    view.id = context->self;
+    view.incarnation = context->incarnation;
+    view.state = state->load();
+    view.cluster_address = parts->cluster_address;
+    view.client_address = parts->client_address;
+    view.leases = parts->grants_leases;
+    view.version = parts->version;
+    view.conversations = context->conversations.load();
+    view.turns = context->turns.load();
+    if (parts->corpus) {
+      view.corpus_version = parts->corpus->corpus.version;
+      view.corpus_sections = static_cast<std::int32_t>(parts->corpus->corpus.sections.size());
+    }
+    for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
+    return view;
+  };
+  directory_ = caf::actor_cast<DirectoryActor>(self_->spawn(directory_actor, context_, std::move(config)));
+  supervise(directory_, [this] {
+    start_directory();
+    publish();
+  });
+}
+
+void NodeActorState::start_lease() {
+  handles_.lease = caf::actor_cast<LeaseActor>(self_->spawn(lease_actor, context_));
+  supervise(handles_.lease, [this] { start_lease(); });
+  publish();
+}
+
+void NodeActorState::start_services() {
+  services_.router = caf::actor_cast<RouterActor>(self_->spawn(router_actor, context_));
+  services_.summarizer = caf::actor_cast<SummarizerActor>(self_->spawn(summarizer_actor, context_));
+  if (parts_->corpus) services_.retriever = caf::actor_cast<RetrieverActor>(self_->spawn(retriever_actor, parts_->corpus));
+  handles_.home = caf::actor_cast<HomeActor>(self_->spawn(home_actor, context_, services_));
+  // If one of them ends, the others are ended with it, and the home's end starts all again.
+  self_->monitor(handles_.home);
+  children_[handles_.home.address()] = [this] {
+    stop(services_.router);
+    stop(services_.summarizer);
+    stop(services_.retriever);
+    start_services();
+  };
+  const auto end_home = [this, home = handles_.home] { stop(home); };
+  supervise(services_.router, end_home);
+  supervise(services_.summarizer, end_home);
+  if (services_.retriever) supervise(services_.retriever, end_home);
+  publish();
+}
+
+void NodeActorState::start_reader() {
+  handles_.reader = caf::actor_cast<ReaderActor>(self_->spawn(reader_actor, context_));
+  supervise(handles_.reader, [this] { start_reader(); });
+  publish();
+}
+
+void NodeActorState::start_engine(std::size_t index) {
+  handles_.engines[index] = caf::actor_cast<EngineActor>(self_->spawn(engine_actor, context_, parts_->replicas[index]));
+  supervise(handles_.engines[index], [this, index] { start_engine(index); });
+  publish();
+}
+
+void NodeActorState::publish() {
+  self_->send(directory_, LocalHandles{handles_});
+  if (parts_->announce_handles) parts_->announce_handles(handles_);
+}
+
+void NodeActorState::keep_session() {
+  const auto cluster = context_->cluster.load();
+  const Peer* holder = cluster->lease_holder();
+  if (holder == nullptr || !holder->handles.lease) return after(self_, keep_again_after, [this] { keep_session(); });
+  const TimePoint sent = context_->clock->now();
+  self_->request(holder->handles.lease, keep_timeout, schemas::LeaseKeep{context_->self, context_->incarnation})
+      .then(
+          [this, sent](const schemas::LeaseKept& kept) {
+            context_->session.extend(sent + std::chrono::milliseconds(kept.valid_ms) - safety);
+            auto joining = policy::NodeState::joining;
+            if (node_state_->compare_exchange_strong(joining, policy::NodeState::serving)) {
+              context_->log(LogLevel::info, "serving", {{"node", context_->self.value}});
+            }
+            after(self_, keep_every, [this] { keep_session(); });
+          },
+          [this](caf::error& error) {
+            context_->log(LogLevel::warning, "cannot keep the session",
+                          {{"why", from_caf(error, "asking the lease service").message}});
+            after(self_, keep_again_after, [this] { keep_session(); });
+          });
+}
+
+NodeActorImpl::behavior_type node_actor(NodeActorImpl::stateful_pointer<NodeActorState> self, NodeContextPtr context,
+                                        NodeParts parts) {
+  return self->state.start(std::move(context), std::move(parts));
+}
+
+}  // namespace troupe::actors

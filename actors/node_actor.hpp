@@ -1,0 +1,76 @@
+// A node: its state in the cluster, its session with the lease service, and the supervision of its actors. One that fails is
+// started again; what works on conversations (home, router, retriever, summarizer) is started again together, since they hold
+// each other's handles.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/context.hpp"
+#include "actors/directory_actor.hpp"
+#include "actors/replica.hpp"
+#include "actors/retriever_actor.hpp"
+#include "actors/services.hpp"
+
+namespace troupe::actors {
+
+struct NodeParts {
+  policy::ClusterId cluster;
+  bool grants_leases = false;  ///< the cluster's first node
+  std::vector<std::string> seeds;
+  std::string cluster_address;
+  std::string client_address;
+  std::string version;
+  std::vector<std::shared_ptr<Replica>> replicas;
+  std::shared_ptr<const IndexedCorpus> corpus;  ///< null: none
+  std::shared_ptr<Network> network;
+  /// Told of this node's actors whenever one has been started, so that others can find them.
+  std::function<void(const PeerHandles&)> announce_handles;
+};
+
+/// Said to a node by whoever runs it: no new work, then an end.
+struct BeginDraining {};
+
+using NodeActorImpl = NodeActor::extend<takes<BeginDraining>, takes<Continuation>>;
+
+class NodeActorState {
+ public:
+  explicit NodeActorState(NodeActorImpl::pointer self) : self_(self) {}
+  ~NodeActorState();
+  static inline const char* name = "node";
+
+  NodeActorImpl::behavior_type start(NodeContextPtr context, NodeParts parts);
+
+ private:
+  void start_directory();
+  void start_lease();
+  void start_services();
+  void start_reader();
+  void start_engine(std::size_t index);
+  void publish();
+  template <class Handle>
+  void supervise(const Handle& actor, std::function<void()> start_again);
+  void on_down(const caf::down_msg& down);
+  void keep_session();
+
+  NodeActorImpl::pointer self_;
+  NodeContextPtr context_;
+  std::shared_ptr<const NodeParts> parts_;
+  DirectoryActor directory_;
+  Services services_;
+  PeerHandles handles_;
+  std::map<caf::actor_addr, std::function<void()>> children_;  ///< how each is started again
+  /// Read by whoever describes the node.
+  std::shared_ptr<std::atomic<policy::NodeState>> node_state_ =
+      std::make_shared<std::atomic<policy::NodeState>>(policy::NodeState::joining);
+};
+
+NodeActorImpl::behavior_type node_actor(NodeActorImpl::stateful_pointer<NodeActorState> self, NodeContextPtr context,
+                                        NodeParts parts);
+
+}  // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::BeginDraining)

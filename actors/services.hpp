@@ -1,0 +1,65 @@
+// What a conversation asks of actors on its own node: a router, a retriever, a summarizer. These messages never leave the node,
+// so they travel as they are.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "actors/context.hpp"
+#include "actors/generation.hpp"
+#include "policy/routing.hpp"
+
+namespace troupe::actors {
+
+struct RouteQuery {
+  policy::RouteFacts facts;  ///< without `served`, which the router knows
+};
+
+struct SearchQuery {
+  std::string text;
+  std::int32_t passages_max = 0;
+};
+struct FoundPassage {
+  policy::Passage passage;
+  std::string text;
+};
+struct SearchResult {
+  std::vector<FoundPassage> passages;  ///< the best first
+  std::string corpus_version;
+};
+
+/// The next summary of a conversation: what the one before says, and the exchanges to fold into it.
+struct SummaryWork {
+  schemas::AttemptKey key;  ///< `turn` is the newest that is folded
+  std::uint64_t epoch = 0;
+  std::string before;
+  std::vector<policy::Exchange> exchanges;
+};
+struct SummaryText {
+  std::string text;
+  policy::Tier tier = policy::Tier::mini;
+  policy::ModelClass model;
+};
+
+using RouterActor = caf::typed_actor<on<RouteQuery>::gives<policy::RouteDecision>>;
+using RetrieverActor = caf::typed_actor<on<SearchQuery>::gives<SearchResult>>;
+/// Hears from engines about the attempts that it has made; the home passes that on.
+using SummarizerActor =
+    caf::typed_actor<on<SummaryWork>::gives<SummaryText>, takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
+
+/// Local handles; the retriever is empty on a node without a corpus.
+struct Services {
+  RouterActor router;
+  RetrieverActor retriever;
+  SummarizerActor summarizer;
+};
+
+}  // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RouteQuery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::policy::RouteDecision)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchQuery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchResult)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryWork)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryText)

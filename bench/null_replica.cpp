@@ -1,0 +1,79 @@
+#include "bench/null_replica.hpp"
+
+#include <utility>
+
+namespace troupe::bench {
+
+NullReplica::NullReplica(policy::Tier tier) {
+  view_.tier = tier;
+  view_.model_name = "null";
+  view_.model = {"null", "null"};
+  view_.context_max = 1 << 20;
+  thread_ = std::thread([this] { run(); });
+}
+
+NullReplica::~NullReplica() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+policy::ReplicaView NullReplica::view() const {
+  const std::scoped_lock lock(mutex_);
+  policy::ReplicaView view = view_;
+  view.running = static_cast<std::int32_t>(sequences_.size());
+  return view;
+}
+
+Result<schemas::EnginePrepared> NullReplica::prepare(const schemas::EnginePrepare& request) const {
+  schemas::EnginePrepared prepared;
+  prepared.prompt.assign(request.parts.question.size() + 1, 1);
+  prepared.model = view_.model;
+  prepared.context_max = view_.context_max;
+  return prepared;
+}
+
+void NullReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration /*time_left*/, OnEmission on_emission,
+                        OnEnd on_end) {
+  {
+    const std::scoped_lock lock(mutex_);
+    sequences_[number] = {0, request.tokens_max, std::move(on_emission), std::move(on_end)};
+  }
+  changed_.notify_all();
+}
+
+void NullReplica::cancel(std::uint64_t number) {
+  const std::scoped_lock lock(mutex_);
+  sequences_.erase(number);
+}
+
+void NullReplica::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return stopping_ || !sequences_.empty(); });
+    if (stopping_) return;
+    // One token for each, as a decode step would.
+    for (auto entry = sequences_.begin(); entry != sequences_.end();) {
+      Sequence& sequence = entry->second;
+      sequence.on_emission({sequence.next, {sequence.next}, {0.0F}, " tok"});
+      if (++sequence.next < sequence.tokens_max) {
+        ++entry;
+        continue;
+      }
+      actors::SequenceEnd end;
+      end.result.finish_reason = "length";
+      end.result.confidence = 1;
+      end.result.generated_tokens = sequence.next;
+      sequence.on_end(std::move(end));
+      entry = sequences_.erase(entry);
+    }
+    // Others may come and go between two steps.
+    lock.unlock();
+    lock.lock();
+  }
+}
+
+}  // namespace troupe::bench

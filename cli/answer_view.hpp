@@ -1,0 +1,53 @@
+// Turns as people and programs read them: texts with citations resolved, and JSON.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "clients/cpp/client.hpp"
+#include "policy/turn.hpp"
+
+namespace troupe::cli {
+
+using Json = nlohmann::ordered_json;
+
+/// One line; bytes that are no UTF-8 are replaced.
+std::string dumped(const Json& json);
+
+/// The answer with "[2]" written out as "[Records Policy §3.2]". A number whose section is not known stays.
+std::string readable(const policy::TurnOutcome& outcome);
+/// The same, by the passages of the attempt that it came from.
+std::string readable(const policy::Turn& turn);
+
+Json json_of(const policy::Turn& turn);
+Json json_of(const policy::Summary& summary);
+
+/// "2024-11-25 12:00:00 UTC"
+std::string date_of(std::int64_t milliseconds_since_1970);
+
+/// One answer while it comes in, and when it has ended.
+class AnswerView {
+ public:
+  /// `streams`: shows tokens as they come, on the standard output.
+  explicit AnswerView(bool streams) : streams_(streams) {}
+
+  void take(const policy::TurnEvent& event);
+  /// What was asked for: the answer, or that there is none. `quiet`: nothing about how it came.
+  void print(const clients::Answer& answer, bool quiet) const;
+  Json json(const clients::Answer& answer) const;
+
+ private:
+  struct Try {
+    std::int32_t attempt = 0;
+    policy::Tier tier = policy::Tier::mini;
+    std::string why;
+    std::string superseded;
+  };
+
+  bool streams_;
+  bool shown_ = false;  // something of the running attempt
+  std::vector<Try> tries_;
+};
+
+}  // namespace troupe::cli

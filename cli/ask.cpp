@@ -1,0 +1,175 @@
+// troupe ask: one question to the troupe, answered with standard assurance.
+#include "cli/ask.hpp"
+
+#include <csignal>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "cli/answer_view.hpp"
+#include "cli/command.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;  // set by a signal, which can reach nothing else
+
+struct AskOptions {
+  ConnectChoice connect;
+  AskChoice choice{policy::Assurance::standard};
+  std::string question;
+  std::string conversation;
+  bool json = false;
+  bool quiet = false;
+};
+
+/// The question itself, or the standard input's.
+Result<std::string> question_of(const std::string& given) {
+  if (given != "-") return given;
+  std::string text;
+  char byte = 0;
+  while (std::cin.get(byte)) {
+    text.push_back(byte);
+    if (text.size() > policy::Ask::question_bytes_max) {
+      return Error{ErrorCode::too_large, "the question on the standard input has more than " +
+                                             std::to_string(policy::Ask::question_bytes_max) + " bytes; shorten it"};
+    }
+  }
+  return text;
+}
+
+Result<int> ask(const AskOptions& options) {
+  TROUPE_TRY(const std::string question, question_of(options.question));
+  catch_interrupts();
+  TROUPE_TRY(const auto client, options.connect.open());
+  TROUPE_TRY(const auto conversation, conversation_of(client, options.conversation));
+  const policy::Ask ask = options.choice.of(question);
+  AnswerView view(!options.json && ask.assurance == policy::Assurance::draft);
+  TROUPE_TRY(const auto answer, conversation.ask(ask, [&](const policy::TurnEvent& event) { view.take(event); }));
+  if (options.json) {
+    std::cout << dumped(view.json(answer)) << std::endl;
+  } else {
+    view.print(answer, options.quiet);
+  }
+  return answer.end.outcome.committed ? 0 : 1;
+}
+
+/// A name of an enumeration, checked while the command line is read.
+template <class Parse>
+CLI::Validator name_of(const Parse& parse, const std::string& names) {
+  return CLI::Validator(
+      [=](std::string& text) { return parse(text) ? std::string() : "is \"" + text + "\", expected " + names; }, names);
+}
+
+}  // namespace
+
+void ConnectChoice::add_to(CLI::App& command) {
+  command
+      .add_option("--connect", addresses, "A node's address for clients, host:port; repeated: others to go to when it is lost")
+      ->capture_default_str()
+      ->group("Connection");
+}
+
+Result<clients::Client> ConnectChoice::open() const {
+  clients::ClientOptions options;
+  options.interrupted = interrupted;
+  auto client = clients::Client::connect(addresses, std::move(options));
+  if (!client && client.error().code == ErrorCode::unavailable)
+    client.error().message += "; is a node running there? \"troupe node\" starts one";
+  return client;
+}
+
+AskChoice::AskChoice(policy::Assurance usual) { ask.assurance = usual; }
+
+void AskChoice::add_to(CLI::App& command) {
+  command.add_option("--tier", tier, "Answer with this tier and no other: mini, medium, heavy")
+      ->check(name_of(policy::tier_of, "mini, medium, heavy"))
+      ->group("Question");
+  command
+      .add_option("--assurance", assurance,
+                  "draft: as the model says it; standard: checked, and asked again of a stronger tier; usual: " +
+                      std::string(to_string(ask.assurance)))
+      ->check(name_of(policy::assurance_of, "draft, standard, high"))
+      ->group("Question");
+  command.add_option("--grounding", grounding, "Whether passages of the corpus are looked up: automatic, never, always")
+      ->check(name_of(policy::grounding_of, "automatic, never, always"))
+      ->group("Question");
+  command.add_option("--priority", priority, "interactive, standard, batch")
+      ->check(name_of(policy::priority_of, "interactive, standard, batch"))
+      ->group("Question");
+  command.add_option("-n,--tokens", ask.tokens_max, "Tokens of the answer at most")
+      ->check(CLI::Range(1, policy::Ask::tokens_limit))
+      ->capture_default_str()
+      ->group("Question");
+  command.add_option("--deadline", deadline_seconds, "Seconds until the answer is of no use any more")
+      ->check(CLI::Range(0.001, static_cast<double>(policy::Ask::deadline_limit_ms) / 1000))
+      ->capture_default_str()
+      ->group("Question");
+  command.add_option("-t,--temperature", ask.sampling.temperature, "With draft; 0: always the most likely token")
+      ->capture_default_str()
+      ->group("Sampling");
+  command.add_option("--top-k", ask.sampling.top_k, "With draft: only the k most likely tokens (0: off)")
+      ->capture_default_str()
+      ->group("Sampling");
+  command.add_option("--top-p", ask.sampling.top_p, "With draft: only the most likely tokens that together reach p")
+      ->capture_default_str()
+      ->group("Sampling");
+  command.add_option("--seed", seed, "With draft: the same seed gives the same answer (default: drawn)")->group("Sampling");
+}
+
+policy::Ask AskChoice::of(const std::string& question) const {
+  policy::Ask asked = ask;
+  asked.question = question;
+  asked.seed = seed;
+  asked.tier = policy::tier_of(tier);
+  asked.assurance = policy::assurance_of(assurance).value_or(ask.assurance);
+  asked.grounding = policy::grounding_of(grounding).value_or(ask.grounding);
+  asked.priority = policy::priority_of(priority).value_or(ask.priority);
+  asked.deadline_ms = static_cast<std::int64_t>(deadline_seconds * 1000);
+  return asked;
+}
+
+void catch_interrupts() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { interrupts = 1; };
+  sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: a read of the terminal comes back
+}
+bool interrupted() { return interrupts != 0; }
+void forget_interrupt() { interrupts = 0; }
+
+Result<clients::Conversation> conversation_of(const clients::Client& client, const std::string& id) {
+  if (id.empty()) return client.open();
+  const auto name = parse_name<policy::ConversationId>(id);
+  if (name) return client.resume(*name);
+  return Error{ErrorCode::invalid_argument,
+               "\"" + id + "\" is no conversation; expected 32 hexadecimal digits, as troupe ask --json prints them"};
+}
+
+void add_ask(CLI::App& app, Action& action) {
+  auto options = std::make_shared<AskOptions>();
+  CLI::App& command = *app.add_subcommand("ask", "Ask the troupe a question");
+  command.footer(
+      "Examples:\n"
+      "  troupe ask \"How long are access logs kept?\"\n"
+      "  troupe ask --conversation 0123456789abcdef0123456789abcdef \"And visitor logs?\"\n"
+      "  troupe ask --tier heavy --json \"Who approves a purchase?\"\n"
+      "  troupe ask --assurance draft --temperature 0.8 --seed 5 \"Hello\"\n"
+      "The answer goes to the standard output, how it came about to the error stream. Ctrl-C cancels the question.\n"
+      "Exit status: 0 answered, 1 not answered or an error, 2 a wrong command line.");
+  command.add_option("question", options->question, "The question; \"-\" reads it from the standard input")->required();
+  command.add_option("-c,--conversation", options->conversation, "Ask in this conversation (default: a new one)")
+      ->group("Question");
+  options->choice.add_to(command);
+  command
+      .add_option("--key", options->choice.ask.idempotency_key,
+                  "Idempotency key: the same key in a conversation is answered once (default: drawn)")
+      ->group("Question");
+  options->connect.add_to(command);
+  command.add_flag("--json", options->json, "One JSON object when the turn has ended")->group("Output");
+  command.add_flag("-q,--quiet", options->quiet, "Only the answer")->group("Output");
+  command.callback([options, &action] { action = [options] { return ask(*options); }; });
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,50 @@
+// What the commands that talk to a node share: where it is, how a question is asked, and an interrupt that cancels a turn.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "clients/cpp/client.hpp"
+#include "policy/ask.hpp"
+
+namespace troupe::cli {
+
+/// Addresses of nodes, the same for every command that is a client.
+struct ConnectChoice {
+  std::vector<std::string> addresses = {"127.0.0.1:7400"};
+
+  void add_to(CLI::App& command);
+  /// An interrupt (Ctrl-C) ends its calls once `catch_interrupts` was called.
+  Result<clients::Client> open() const;
+};
+
+/// How a question is asked.
+struct AskChoice {
+  policy::Ask ask;  ///< but for what follows
+  std::string tier;
+  std::string assurance;
+  std::string grounding;
+  std::string priority;
+  double deadline_seconds = 120;
+  std::optional<std::uint64_t> seed;
+
+  /// `standard` or `draft`: what it is without --assurance.
+  explicit AskChoice(policy::Assurance usual);
+  void add_to(CLI::App& command);
+  /// The question under these options.
+  policy::Ask of(const std::string& question) const;
+};
+
+/// From here on Ctrl-C sets a flag instead of ending the process.
+void catch_interrupts();
+bool interrupted();
+void forget_interrupt();
+
+/// The conversation that an option names, or a new one if it is empty.
+Result<clients::Conversation> conversation_of(const clients::Client& client, const std::string& id);
+
+}  // namespace troupe::cli

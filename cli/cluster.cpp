@@ -1,0 +1,112 @@
+// troupe cluster: what the nodes are doing.
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "cli/answer_view.hpp"
+#include "cli/ask.hpp"
+#include "cli/command.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+struct StatusOptions {
+  ConnectChoice connect;
+  bool json = false;
+};
+
+Json json_of(const policy::ReplicaView& replica) {
+  return {{"index", replica.index},
+          {"tier", to_string(replica.tier)},
+          {"model", replica.model_name},
+          {"fingerprint", replica.model.fingerprint},
+          {"numeric_class", replica.model.numeric_class},
+          {"parameters", replica.parameters},
+          {"active_parameters", replica.active_parameters},
+          {"context_max", replica.context_max},
+          {"running", replica.running},
+          {"waiting", replica.waiting},
+          {"blocks_total", replica.blocks_total},
+          {"blocks_free", replica.blocks_free},
+          {"blocks_cached", replica.blocks_cached},
+          {"generated_tokens", replica.generated_tokens},
+          {"prompt_tokens", replica.prompt_tokens},
+          {"reused_tokens", replica.reused_tokens}};
+}
+
+Json json_of(const policy::NodeView& node) {
+  Json object{{"node", node.id.value},
+              {"incarnation", node.incarnation},
+              {"state", to_string(node.state)},
+              {"cluster_address", node.cluster_address},
+              {"client_address", node.client_address},
+              {"leases", node.leases},
+              {"version", node.version},
+              {"conversations", node.conversations},
+              {"turns", node.turns},
+              {"corpus_version", node.corpus_version},
+              {"corpus_sections", node.corpus_sections}};
+  object["replicas"] = Json::array();
+  for (const policy::ReplicaView& replica : node.replicas) object["replicas"].push_back(json_of(replica));
+  return object;
+}
+
+void print_node(const policy::NodeView& node, bool self) {
+  std::printf("%s%s  %s, clients %s, nodes %s, version %s%s\n", node.id.value.c_str(), self ? " (answers)" : "",
+              std::string(to_string(node.state)).c_str(), node.client_address.c_str(), node.cluster_address.c_str(),
+              node.version.c_str(), node.leases ? ", grants the leases" : "");
+  std::printf("  %d conversations awake, %d turns running", node.conversations, node.turns);
+  if (!node.corpus_version.empty())
+    std::printf(", %d sections of corpus %.12s", node.corpus_sections, node.corpus_version.c_str());
+  std::printf("\n");
+  for (const policy::ReplicaView& replica : node.replicas) {
+    const double reused = replica.prompt_tokens == 0
+                              ? 0.0
+                              : 100.0 * static_cast<double>(replica.reused_tokens) / static_cast<double>(replica.prompt_tokens);
+    std::printf(
+        "  %-7s %s: %d running, %d waiting; %d of %d KV blocks free, %d cached; %llu tokens generated, %.0f %% of %llu "
+        "prompt tokens reused\n",
+        std::string(to_string(replica.tier)).c_str(), replica.model_name.c_str(), replica.running, replica.waiting,
+        replica.blocks_free, replica.blocks_total, replica.blocks_cached,
+        static_cast<unsigned long long>(replica.generated_tokens), reused,
+        static_cast<unsigned long long>(replica.prompt_tokens));
+  }
+}
+
+Result<int> status(const StatusOptions& options) {
+  catch_interrupts();
+  TROUPE_TRY(const auto client, options.connect.open());
+  TROUPE_TRY(const auto view, client.status());
+  if (options.json) {
+    Json object{{"cluster", to_string(view.id)}, {"self", view.self.value}};
+    object["nodes"] = Json::array();
+    for (const policy::NodeView& node : view.nodes) object["nodes"].push_back(json_of(node));
+    std::cout << dumped(object) << std::endl;
+    return 0;
+  }
+  std::printf("cluster %s, %zu nodes\n", to_string(view.id).c_str(), view.nodes.size());
+  for (const policy::NodeView& node : view.nodes) print_node(node, node.id == view.self);
+  return 0;
+}
+
+}  // namespace
+
+void add_cluster(CLI::App& app, Action& action) {
+  CLI::App& cluster = *app.add_subcommand("cluster", "Look at the nodes of a cluster");
+  cluster.require_subcommand(1);
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App& command = *cluster.add_subcommand("status", "Which nodes there are, their states, and what their models do");
+  command.footer(
+      "Examples:\n"
+      "  troupe cluster status\n"
+      "  troupe cluster status --json --connect 127.0.0.1:7401\n"
+      "It is the view of the node that answers: another one may know of a change a moment earlier or later.");
+  options->connect.add_to(command);
+  command.add_flag("--json", options->json, "One JSON object")->group("Output");
+  command.callback([options, &action] { action = [options] { return status(*options); }; });
+}
+
+}  // namespace troupe::cli

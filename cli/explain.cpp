@@ -1,0 +1,124 @@
+// troupe explain: why a turn was answered as it was.
+#include "cli/explain.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "cli/answer_view.hpp"
+#include "cli/ask.hpp"
+#include "cli/command.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+struct ExplainOptions {
+  ConnectChoice connect;
+  std::string turn;
+  bool tokens = false;
+  bool json = false;
+};
+
+void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
+  stream << "attempt " << plan.attempt << ": " << to_string(plan.tier) << ", because " << plan.why << '\n'
+         << "  rule           " << plan.rule << '\n'
+         << "  model          " << plan.model.fingerprint.substr(0, 16) << ", " << plan.model.numeric_class << '\n'
+         << "  sampling       temperature " << plan.sampling.temperature << ", top_k " << plan.sampling.top_k << ", top_p "
+         << plan.sampling.top_p << ", seed " << plan.seed << ", at most " << plan.tokens_max << " tokens\n"
+         << "  context        " << plan.task << " prompt";
+  if (plan.summary_version > 0) stream << ", summary " << plan.summary_version;
+  if (plan.first_turn > 0) stream << ", turns from " << plan.first_turn << " on";
+  stream << '\n';
+  stream << "  must reach     confidence " << plan.confidence_min << (plan.held_back ? ", held back until checked" : "")
+         << '\n';
+  if (!plan.escalation.empty()) {
+    stream << "  else           ";
+    for (const policy::Rung& rung : plan.escalation)
+      stream << (&rung == plan.escalation.data() ? "" : ", ") << to_string(rung.tier);
+    stream << '\n';
+  }
+  for (std::size_t i = 0; i < plan.passages.size(); ++i)
+    stream << (i == 0 ? "  passages       " : "                 ") << '[' << i + 1 << "] " << plan.passages[i].name << '\n';
+}
+
+void print_result(std::ostream& stream, const policy::AttemptResult& result) {
+  const int computed = std::max(0, result.prompt_tokens - result.reused_tokens + result.generated_tokens);
+  stream << "  ran on         " << result.node << ", ended by " << result.finish_reason << " after " << result.seconds << " s\n"
+         << "  tokens         " << result.prompt_tokens << " of the prompt (" << result.reused_tokens << " reused), "
+         << result.generated_tokens << " generated\n"
+         << "  cost           " << computed << " tokens computed x " << result.active_parameters << " active parameters\n"
+         << "  confidence     " << result.confidence << '\n';
+  if (!result.superseded_why.empty()) stream << "  superseded     " << result.superseded_why << '\n';
+}
+
+Result<int> explain(const ExplainOptions& options) {
+  const auto id = policy::parse_turn(options.turn);
+  if (!id) {
+    return Error{ErrorCode::invalid_argument,
+                 "\"" + options.turn + "\" is no turn; expected CONVERSATION/NUMBER, as troupe ask prints it"};
+  }
+  catch_interrupts();
+  TROUPE_TRY(const auto client, options.connect.open());
+  TROUPE_TRY(const auto conversation, client.resume(id->conversation));
+  TROUPE_TRY(const auto turn, conversation.explain(id->number, options.tokens));
+  if (options.json) {
+    std::cout << dumped(json_of(turn)) << std::endl;
+  } else {
+    print_explanation(std::cout, turn);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void print_explanation(std::ostream& stream, const policy::Turn& turn) {
+  const policy::Ask& ask = turn.ask;
+  stream << std::setprecision(4) << "turn " << to_string(turn.id) << ", accepted " << date_of(turn.accepted_ms) << "\n> "
+         << ask.question << '\n'
+         << "asked for        " << to_string(ask.assurance) << " assurance, tier " << (ask.tier ? to_string(*ask.tier) : "any")
+         << ", grounding " << to_string(ask.grounding) << ", " << ask.deadline_ms / 1000.0 << " s\n";
+  if (!turn.kind.empty()) stream << "taken for        " << turn.kind << '\n';
+  if (!turn.search.empty()) stream << "searched for     " << turn.search << '\n';
+  for (const policy::Attempt& attempt : turn.attempts) {
+    print_plan(stream, attempt.plan);
+    if (attempt.result) {
+      print_result(stream, *attempt.result);
+    } else {
+      stream << "  has not ended\n";
+    }
+  }
+  if (!turn.outcome) {
+    stream << "not ended yet\n";
+  } else if (turn.outcome->committed) {
+    stream << "answered by attempt " << turn.outcome->attempt << ", confidence " << turn.outcome->confidence
+           << (turn.outcome->confident ? "" : " (lower than the policy asks)") << ", " << date_of(turn.ended_ms) << '\n'
+           << readable(turn) << '\n';
+  } else {
+    stream << "not answered: " << turn.outcome->message << " (" << turn.outcome->code << "), " << date_of(turn.ended_ms)
+           << '\n';
+  }
+}
+
+void add_explain(CLI::App& app, Action& action) {
+  auto options = std::make_shared<ExplainOptions>();
+  CLI::App& command = *app.add_subcommand("explain", "Show how a turn was decided and answered");
+  command.footer(
+      "Examples:\n"
+      "  troupe explain 0123456789abcdef0123456789abcdef/3\n"
+      "  troupe explain --tokens --json 0123456789abcdef0123456789abcdef/3\n"
+      "Each attempt has a plan, which is all that its tokens depend on, and what came of it. troupe ask prints the turn's "
+      "name.");
+  command.add_option("turn", options->turn, "CONVERSATION/NUMBER")->required();
+  command.add_flag("--tokens", options->tokens, "With --json: token ids and log-probabilities too");
+  options->connect.add_to(command);
+  command.add_flag("--json", options->json, "One JSON object")->group("Output");
+  command.callback([options, &action] {
+    if (options->tokens && !options->json) throw CLI::RequiresError("--tokens", "--json");
+    action = [options] { return explain(*options); };
+  });
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,205 @@
+// troupe node: one process of the cluster.
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "actors/model_replica.hpp"
+#include "actors/node.hpp"
+#include "cli/command.hpp"
+#include "gateway/rpc_server.hpp"
+#include "model/file.hpp"
+#include "schemas/routing_file.hpp"
+#include "storage/markdown.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Steady = std::chrono::steady_clock;
+
+/// How long a node that is told to end waits for turns that run; they are taken up again at its next start in any case.
+constexpr auto end_patience = std::chrono::seconds(10);
+
+volatile std::sig_atomic_t signals = 0;
+
+struct NodeCommand {
+  std::string name;
+  std::string data;
+  std::vector<std::string> listen = {"127.0.0.1:7400"};
+  std::string cluster = "127.0.0.1:7500";
+  std::vector<std::string> join;
+  std::vector<std::string> tiers = {"mini", "medium", "heavy"};
+  std::string corpus;
+  std::string policy;
+  std::string log = "info";
+  bool json = false;
+  DeviceChoice device;
+  EngineChoice engine;
+};
+
+struct TierBinding {
+  policy::Tier tier = policy::Tier::mini;
+  std::string model;
+};
+
+Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
+  std::vector<TierBinding> bindings;
+  if (command.tiers == std::vector<std::string>{"none"}) return bindings;
+  for (const std::string& text : command.tiers) {
+    const std::size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    const auto tier = policy::tier_of(name);
+    if (!tier) {
+      return Error{ErrorCode::invalid_argument,
+                   "--tier is \"" + text + "\", expected mini, medium or heavy, or one of them with a model: heavy=FOLDER"};
+    }
+    bindings.push_back({*tier, equals == std::string::npos ? name : text.substr(equals + 1)});
+  }
+  return bindings;
+}
+
+std::filesystem::path data_folder(const NodeCommand& command) {
+  if (!command.data.empty()) return command.data;
+  const char* state = std::getenv("XDG_DATA_HOME");
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path base = state != nullptr ? std::filesystem::path(state)
+                                                      : std::filesystem::path(home != nullptr ? home : ".") / ".local/share";
+  return base / "troupe" / command.name;
+}
+
+Result<std::vector<storage::Section>> corpus_of(const NodeCommand& command) {
+  if (command.corpus == "none") return std::vector<storage::Section>{};
+  if (!command.corpus.empty() && command.corpus != "handbook") return storage::read_markdown(command.corpus);
+  TROUPE_TRY(const auto mini, find_model("mini"));  // the handbook stands beside the bundled models
+  return storage::read_markdown(mini.parent_path() / "handbook");
+}
+
+LogLevel level_of(const std::string& name) {
+  if (name == "debug") return LogLevel::debug;
+  if (name == "info") return LogLevel::info;
+  return name == "warning" ? LogLevel::warning : LogLevel::error;
+}
+
+void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
+                 const std::vector<std::shared_ptr<actors::Replica>>& replicas, std::size_t sections) {
+  if (command.json) {
+    Json object{{"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
+    for (const auto& replica : replicas) object["tiers"].push_back(to_string(replica->view().tier));
+    std::cout << object.dump() << std::endl;
+    return;
+  }
+  std::cout << "node " << command.name << '\n';
+  for (const std::string& address : gateway.addresses()) {
+    std::cout << "  clients  " << address << "   (this machine only: there are no credentials yet)\n";
+  }
+  std::cout << "  nodes    " << node.cluster_address();
+  for (const std::string& seed : command.join) std::cout << ", joining " << seed;
+  std::cout << '\n';
+  for (const auto& replica : replicas) {
+    const policy::ReplicaView view = replica->view();
+    std::cout << "  " << to_string(view.tier) << std::string(9 - to_string(view.tier).size(), ' ') << view.model_name << ", "
+              << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks\n";
+  }
+  if (sections > 0) std::cout << "  corpus   " << sections << " sections\n";
+  std::cout << "Ask it:  troupe ask --connect " << gateway.addresses().front() << " \"...\"    or:  troupe chat --connect "
+            << gateway.addresses().front() << std::endl;
+}
+
+Result<int> run_node(NodeCommand command) {
+  TROUPE_TRY(const auto bindings, bindings_of(command));
+  if (command.name.empty()) command.name = "node-" + command.cluster.substr(command.cluster.rfind(':') + 1);
+  actors::NodeOptions options;
+  options.name = command.name;
+  options.data = data_folder(command);
+  options.cluster_address = command.cluster;
+  options.join = command.join;
+  options.version = TROUPE_VERSION;
+  options.routing = policy::default_policy();
+  options.log = Log::to_stderr(level_of(command.log));
+  options.waiting = [](const std::string& why) { std::cerr << "waiting for the cluster: " << why << '\n'; };
+  if (!command.policy.empty()) {
+    TROUPE_TRY(const auto text, model::read_file(command.policy, schemas::routing_file_bytes_max));
+    TROUPE_TRY(options.routing, schemas::parse_routing(text, command.policy));
+  }
+  TROUPE_TRY(options.corpus, corpus_of(command));
+  const std::size_t sections = options.corpus.size();
+  for (const TierBinding& binding : bindings) {
+    TROUPE_TRY(const auto folder, find_model(binding.model));
+    TROUPE_TRY(auto device, command.device.open());
+    TROUPE_TRY(auto replica,
+               actors::ModelReplica::load(folder, std::move(device), command.engine.options(),
+                                          static_cast<std::uint32_t>(options.replicas.size()), binding.tier,
+                                          folder.filename().string(), show_progress("loading " + folder.string())));
+    options.replicas.push_back(std::move(replica));
+  }
+  const auto replicas = options.replicas;
+
+  // The doors for clients first: their address is part of what other nodes are told.
+  std::vector<gateway::Listener> listeners;
+  for (const std::string& address : command.listen) {
+    TROUPE_TRY(auto listener, gateway::Listener::open(address));
+    listeners.push_back(std::move(listener));
+  }
+  options.client_address = listeners.front().address();
+  TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
+  const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
+  print_start(command, *node, *gateway, replicas, sections);
+
+  std::signal(SIGINT, [](int) { signals = signals + 1; });
+  std::signal(SIGTERM, [](int) { signals = signals + 1; });
+  std::optional<Steady::time_point> ending;
+  gateway->run([&] {
+    if (signals == 0) return false;
+    if (!ending) {
+      ending = Steady::now();
+      node->drain();
+      if (node->turns() > 0) std::cerr << "waiting for " << node->turns() << " turns to end; once more to stop at once\n";
+    }
+    return signals > 1 || node->turns() == 0 || Steady::now() - *ending > end_patience;
+  });
+  return 0;
+}
+
+}  // namespace
+
+void add_node(CLI::App& app, Action& action) {
+  auto options = std::make_shared<NodeCommand>();
+  CLI::App& command = *app.add_subcommand("node", "Run a node of the cluster: models, conversations, and a door for clients");
+  command.footer(
+      "Examples:\n"
+      "  troupe node                                            one node with all three bundled models and the bundled handbook\n"
+      "  troupe node --tier mini                                the first of several nodes, with one model\n"
+      "  troupe node --cluster 127.0.0.1:7501 --listen 127.0.0.1:7401 --join 127.0.0.1:7500 --tier medium --tier heavy\n"
+      "  troupe node --corpus docs/ --policy policy.toml        answers from your own Markdown, routed by your own rules\n"
+      "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or killed,\n"
+      "takes up its unfinished turns at its next start; their answers are the same to the last bit.\n"
+      "All doors are open to this machine only, until there are credentials.");
+  command.add_option("--name", options->name, "Name in the cluster; the same at every start (default: node-PORT of --cluster)");
+  command.add_option("--data", options->data, "Folder of everything durable (default: ~/.local/share/troupe/NAME)");
+  command.add_option("--listen", options->listen, "Where clients connect; may be repeated")->capture_default_str();
+  command.add_option("--cluster", options->cluster, "Where other nodes connect")->capture_default_str();
+  command.add_option("--join", options->join, "Where another node of the cluster listens (its --cluster); may be repeated");
+  command
+      .add_option("--tier", options->tiers,
+                  "A tier that this node runs, with its model: mini, medium, heavy, or TIER=FOLDER; may be repeated; \"none\": no "
+                  "model")
+      ->capture_default_str();
+  command.add_option("--corpus", options->corpus,
+                     "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\" to keep what the data folder "
+                     "has (default: handbook)");
+  command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
+      ->check(CLI::ExistingFile);
+  command.add_option("--log", options->log, "What is logged: debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  command.add_flag("--json", options->json, "One JSON object when it has started");
+  options->device.add_to(command);
+  options->engine.add_to(command);
+  command.callback([options, &action] { action = [options] { return run_node(*options); }; });
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,87 @@
+#include "cluster/lease_table.hpp"
+
+#include <array>
+
+namespace troupe::cluster {
+
+namespace {
+
+constexpr std::uint8_t format = 1;
+constexpr std::size_t header_bytes = 1 + 8 + 8;
+constexpr std::size_t node_bytes_max = 256;
+
+void append_u64(std::string& bytes, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>((value >> shift) & 0xffU);
+}
+
+std::uint64_t read_u64(std::string_view bytes) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 8; ++i) value = (value << 8) | static_cast<std::uint8_t>(bytes[i]);
+  return value;
+}
+
+}  // namespace
+
+std::string encode(const LeaseRecord& record) {
+  std::string bytes(1, static_cast<char>(format));
+  append_u64(bytes, record.epoch);
+  append_u64(bytes, record.incarnation);
+  return bytes + record.home.value;
+}
+
+Result<LeaseRecord> decode_lease(std::string_view bytes) {
+  if (bytes.size() <= header_bytes || bytes.size() > header_bytes + node_bytes_max) {
+    return Error{ErrorCode::corrupt, "a lease has " + std::to_string(bytes.size()) + " bytes, expected " +
+                                         std::to_string(header_bytes + 1) + " to " +
+                                         std::to_string(header_bytes + node_bytes_max)};
+  }
+  if (static_cast<std::uint8_t>(bytes[0]) != format) {
+    return Error{ErrorCode::unsupported,
+                 "a lease has format " + std::to_string(bytes[0]) + ", this troupe reads " + std::to_string(format)};
+  }
+  return LeaseRecord{policy::NodeId{std::string(bytes.substr(header_bytes))}, read_u64(bytes.substr(9)), read_u64(bytes.substr(1))};
+}
+
+std::string lease_key(const policy::ConversationId& conversation) {
+  return {reinterpret_cast<const char*>(conversation.bytes.data()), conversation.bytes.size()};
+}
+
+Result<Duration> LeaseTable::keep(const policy::NodeId& node, std::uint64_t incarnation, TimePoint now) {
+  Session& session = sessions_[node];
+  if (incarnation < session.incarnation) {
+    return Error{ErrorCode::unavailable, "node " + node.value + " has been started again (life " +
+                                             std::to_string(session.incarnation) + " after " + std::to_string(incarnation) +
+                                             "); the older one holds no leases"};
+  }
+  session = {incarnation, now + valid_for_};
+  return valid_for_;
+}
+
+bool LeaseTable::alive(const policy::NodeId& node, TimePoint now) const {
+  const auto session = sessions_.find(node);
+  if (session != sessions_.end()) return now < session->second.until;
+  return now < started_ + valid_for_;  // it may hold what was granted before this table started
+}
+
+Result<LeaseTable::Decision> LeaseTable::acquire(const std::optional<LeaseRecord>& stored, const policy::NodeId& node,
+                                                 std::uint64_t incarnation, bool create, TimePoint now) const {
+  const auto session = sessions_.find(node);
+  if (session == sessions_.end() || session->second.incarnation != incarnation || now >= session->second.until) {
+    return Error{ErrorCode::unavailable, "node " + node.value + " has no session with the lease service"};
+  }
+  if (!stored) {
+    if (!create) return Error{ErrorCode::not_found, "there is no such conversation"};
+    return Decision{{node, incarnation, 1}, true};
+  }
+  if (stored->home != node) {
+    return Error{ErrorCode::unavailable, "the conversation is at home on node " + stored->home.value +
+                                             (alive(stored->home, now) ? "" : ", which is away; it holds the only copy")};
+  }
+  if (stored->incarnation == incarnation) return Decision{*stored, false};
+  if (incarnation < stored->incarnation) {
+    return Error{ErrorCode::unavailable, "a newer life of node " + node.value + " is home to the conversation"};
+  }
+  return Decision{{node, incarnation, stored->epoch + 1}, true};
+}
+
+}  // namespace troupe::cluster

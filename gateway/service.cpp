@@ -1,0 +1,160 @@
+#include "gateway/service.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "gateway/conversation_service.hpp"
+
+namespace troupe::gateway {
+
+namespace client = schemas::client;
+
+namespace {
+
+Result<void> check_protocol(std::uint32_t theirs) {
+  if (theirs == client::PROTOCOL_VERSION) return {};
+  return Error{ErrorCode::unsupported, "the client speaks protocol " + std::to_string(theirs) + ", this node speaks " +
+                                           std::to_string(client::PROTOCOL_VERSION) + "; use a client of the node's version"};
+}
+
+class ServiceServer final : public client::Service::Server {
+ public:
+  explicit ServiceServer(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+
+  kj::Promise<void> ping(PingContext) override { return kj::READY_NOW; }
+
+  kj::Promise<void> models(ModelsContext context) override {
+    context.allowCancellation();
+    return counted(*session_, context, [&] {
+      return session_->bridge
+          .call<policy::ClusterView>([](actors::Front& front, auto reply) { front.cluster(std::move(reply)); })
+          .then([context](const Answered<policy::ClusterView>& answered) mutable {
+            auto outcome = context.getResults().initOutcome();
+            if (!*answered) return fail(outcome, answered->error());
+            schemas::write(outcome.initValue(), schemas::served_models(**answered));
+          });
+    });
+  }
+
+  kj::Promise<void> open(OpenContext context) override {
+    context.allowCancellation();
+    return enter(context, std::nullopt);
+  }
+
+  kj::Promise<void> resume(ResumeContext context) override {
+    context.allowCancellation();
+    const auto id = schemas::read_conversation(context.getParams().getId());
+    if (!id) {
+      fail(context.getResults().initOutcome(), id.error());
+      return kj::READY_NOW;
+    }
+    return enter(context, *id);
+  }
+
+ private:
+  template <class Context>
+  kj::Promise<void> enter(Context context, std::optional<policy::ConversationId> id) {
+    auto place = take(session_->conversations, "conversations of this connection");
+    if (!place) {
+      fail(context.getResults().initOutcome(), place.error());
+      return kj::READY_NOW;
+    }
+    return counted(*session_, context, [&] {
+      return session_->bridge
+          .call<actors::OpenedConversation>([&](actors::Front& front, auto reply) { front.open(id, std::move(reply)); })
+          .then([context, session = session_,
+                 place = std::move(*place)](const Answered<actors::OpenedConversation>& answered) mutable {
+            auto outcome = context.getResults().initOutcome();
+            if (!*answered) return fail(outcome, answered->error());
+            const actors::OpenedConversation& opened = **answered;
+            auto value = outcome.initValue();
+            value.setId(schemas::bytes_of(opened.id));
+            value.setConversation(make_conversation(session, opened.id, std::move(place)));
+            value.setTurns(opened.turns);
+            value.setHome(opened.home);
+          });
+    });
+  }
+
+  std::shared_ptr<Session> session_;
+};
+
+class OperatorServer final : public client::Operator::Server {
+ public:
+  explicit OperatorServer(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+
+  kj::Promise<void> status(StatusContext context) override {
+    context.allowCancellation();
+    return counted(*session_, context, [&] {
+      return session_->bridge
+          .call<policy::ClusterView>([](actors::Front& front, auto reply) { front.cluster(std::move(reply)); })
+          .then([context](const Answered<policy::ClusterView>& answered) mutable {
+            auto outcome = context.getResults().initOutcome();
+            if (!*answered) return fail(outcome, answered->error());
+            schemas::write(outcome.initValue(), **answered);
+          });
+    });
+  }
+
+ private:
+  std::shared_ptr<Session> session_;
+};
+
+class DoorServer final : public client::Door::Server {
+ public:
+  explicit DoorServer(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+
+  kj::Promise<void> enter(EnterContext context) override {
+    auto outcome = context.getResults().initOutcome();
+    if (const auto fits = check_protocol(context.getParams().getProtocol()); !fits) {
+      fail(outcome, fits.error());
+    } else {
+      outcome.initValue().setService(kj::heap<ServiceServer>(session_));
+    }
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> operate(OperateContext context) override {
+    auto outcome = context.getResults().initOutcome();
+    if (const auto fits = check_protocol(context.getParams().getProtocol()); !fits) {
+      fail(outcome, fits.error());
+    } else {
+      outcome.initValue().setOperator(kj::heap<OperatorServer>(session_));
+    }
+    return kj::READY_NOW;
+  }
+
+ private:
+  std::shared_ptr<Session> session_;
+};
+
+class ShutDoorServer final : public client::Door::Server {
+ public:
+  explicit ShutDoorServer(Error why) : why_(std::move(why)) {}
+
+  kj::Promise<void> enter(EnterContext context) override {
+    fail(context.getResults().initOutcome(), why_);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> operate(OperateContext context) override {
+    fail(context.getResults().initOutcome(), why_);
+    return kj::READY_NOW;
+  }
+
+ private:
+  Error why_;
+};
+
+}  // namespace
+
+Result<Quota::Hold> take(const std::shared_ptr<Quota>& quota, const char* what) {
+  if (quota->used() < quota->limit()) return Quota::Hold(quota);
+  return Error{ErrorCode::overloaded, "there are " + std::to_string(quota->used()) + " " + what + ", the limit is " +
+                                          std::to_string(quota->limit()) + "; wait until some have ended"};
+}
+
+client::Door::Client make_door(std::shared_ptr<Session> session) { return kj::heap<DoorServer>(std::move(session)); }
+client::Door::Client make_shut_door(Error why) { return kj::heap<ShutDoorServer>(std::move(why)); }
+
+}  // namespace troupe::gateway

@@ -1,0 +1,122 @@
+// Which tier answers a question, how it samples, and what happens when it is not sure. An ordered list of rules decides, the
+// first that matches; the list comes from a file (schemas/routing_file.hpp) or is `default_policy()`.
+//
+// A route is a pure function of the policy and the question. What the cluster can reach at this moment decides only whether
+// the question waits: a tier that is away is not silently replaced by another, or answers would depend on when they were asked.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "policy/ask.hpp"
+#include "policy/portfolio.hpp"
+#include "policy/turn.hpp"
+
+namespace troupe::policy {
+
+template <class T>
+using PerTier = std::array<T, tiers.size()>;  ///< ascending, indexed by `place_of`
+constexpr std::size_t place_of(Tier tier) { return static_cast<std::size_t>(tier); }
+
+/// All that are there must hold; an empty list or nothing is no condition.
+struct RouteConditions {
+  std::vector<Tier> requested;  ///< the client asks for one of these
+  std::vector<Assurance> assurance;
+  std::vector<Priority> priority;
+  std::optional<std::int64_t> latency_budget_ms_max;  ///< the client has a budget, and at most this
+  std::optional<std::int32_t> prompt_tokens_min;      ///< of the whole context, estimated
+  std::optional<std::int32_t> prompt_tokens_max;
+  std::optional<bool> grounded;  ///< whether passages of the corpus come with the question
+  friend bool operator==(const RouteConditions&, const RouteConditions&) = default;
+};
+
+enum class SampleAs : std::uint8_t { as_asked, greedy };
+std::string_view to_string(SampleAs sample);
+std::optional<SampleAs> sample_as_of(std::string_view name);
+
+struct RouteRule {
+  std::string name;
+  RouteConditions when;
+  Tier start = Tier::mini;
+  std::vector<Tier> escalate;        ///< ascending, above `start`
+  PerTier<double> confidence_min{};  ///< an answer of less is not a confident one; 0: all are
+  SampleAs sample = SampleAs::as_asked;
+  friend bool operator==(const RouteRule&, const RouteRule&) = default;
+};
+
+struct RoutingPolicy {
+  static constexpr std::size_t rules_max = 64;
+  static constexpr std::size_t name_bytes_max = 64;
+  static constexpr std::int32_t tokens_limit = std::int32_t{1} << 20;
+  static constexpr std::int32_t passages_limit = 64;
+  static constexpr std::size_t text_bytes_max = 4096;
+
+  std::vector<Tier> portfolio = {tiers.begin(), tiers.end()};  ///< the tiers that this cluster has, ascending
+  PerTier<std::int32_t> prompt_tokens = {1280, 1536, 1792};    ///< what a prompt may have, by the tier that reads it
+  std::int32_t recent_tokens = 768;                            ///< of turns verbatim; beyond it the oldest are summarised
+  std::int32_t passages_max = 5;
+  std::string when_all_failed = "No model could answer; please ask again later.";  ///< told to whoever asked
+  std::vector<RouteRule> rules;
+  friend bool operator==(const RoutingPolicy&, const RoutingPolicy&) = default;
+};
+
+/// For the bundled models, by their measured cascade (portfolio/training/README.md): mini first, below 0.93 medium and below
+/// 0.95 heavy; these lose nothing against heavy alone, which is spared three questions in five. What streams at once (draft)
+/// is mini's alone, and what does not fit before mini is heavy's.
+RoutingPolicy default_policy();
+
+/// `invalid_argument` or `out_of_range` with the rule's name and what to change: a name that is empty, long or used twice; a
+/// ladder that does not ascend or has none of the portfolio's tiers to start; a threshold outside [0, 1]; a rule that can never
+/// match, because its conditions contradict each other or an earlier rule takes all it could; no rule at the end that always
+/// matches; a number outside its limits.
+Result<void> validate(const RoutingPolicy& policy);
+
+struct RouteFacts {
+  std::optional<Tier> requested;
+  Assurance assurance = Assurance::standard;
+  Priority priority = Priority::interactive;
+  std::int64_t latency_budget_ms = 0;  ///< 0: no hurry
+  std::int32_t prompt_tokens = 0;      ///< estimate of the context, before anything is left out
+  bool grounded = false;
+  std::vector<Tier> served;  ///< that some node serves now
+};
+
+struct RouteDecision {
+  std::string rule;
+  std::vector<Rung> ladder;  ///< at least one; the first answers, each next one if what is before it is not good enough
+  bool greedy = false;       ///< whatever the client asked
+  bool held_back = false;    ///< an attempt is shown once its checks have passed
+  std::string why;           ///< a sentence with what matched
+  Tier start() const { return ladder.front().tier; }
+  friend bool operator==(const RouteDecision&, const RouteDecision&) = default;
+};
+
+/// A tier that the client asks for answers alone, under the rule that matches. Otherwise the rule's tiers, without those that
+/// the portfolio does not have, which `why` names. The policy is valid.
+///
+/// Errors: `unsupported` if the requested tier is not in the portfolio; `unavailable` if no node serves the first tier now: the
+/// question waits, and is routed again. A later tier may be away: the route keeps it, and an attempt on it waits likewise.
+Result<RouteDecision> route(const RoutingPolicy& policy, const RouteFacts& facts);
+
+struct Decision {
+  enum class Verdict : std::uint8_t { commit, escalate, fail };
+  Verdict verdict = Verdict::fail;
+  bool confident = false;    ///< if committed: the answer reached what the policy asks
+  std::optional<Tier> next;  ///< if escalated
+  std::string why;           ///< a sentence
+  friend bool operator==(const Decision&, const Decision&) = default;
+};
+
+/// What follows on an attempt that ended with `finish_reason` (of engine/request.hpp) and `confidence`. An attempt that failed
+/// escalates, whatever the assurance. One that is held back and is not confident (below the plan's minimum, or cut short at its
+/// length) escalates too; one that streamed has been seen and stays, marked. Without a later tier on the ladder the answer is
+/// committed as it is, marked, and a failure fails the turn. Cancelled and late attempts always do.
+Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason);
+
+}  // namespace troupe::policy

@@ -1,0 +1,398 @@
+@0x951831f0a0fda128;
+# What clients and operators say to a node: the public protocol of troupe, over Cap'n Proto RPC.
+#
+# A client enters at the Door, opens or resumes a Conversation, asks, and follows the turn that its question became. A turn is a
+# numbered list of events, the same for every reader and after every resume; so a client that loses its node goes to another one
+# and follows from the next number.
+#
+# Calls that are refused say so in an Outcome; an exception of the RPC system means that the connection or the node failed.
+# Field numbers are never reused. A frame that a node receives has at most 1 MiB, one that it sends at most 8 MiB.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("troupe::schemas::client");
+
+const protocolVersion :UInt32 = 1;
+# Grows when an older peer would misunderstand a newer one; new fields and methods alone do not change it.
+
+interface Door {
+  # What a new connection holds. The two capabilities are separate: who holds one cannot make the other from it.
+  enter @0 (protocol :UInt32) -> (outcome :Outcome(Entry));
+  # For clients. Refused unless `protocol` is the node's `protocolVersion`; the refusal has both numbers.
+  operate @1 (protocol :UInt32) -> (outcome :Outcome(OperatorEntry));
+  # For whoever runs the cluster.
+}
+
+struct Entry {
+  service @0 :Service;
+}
+
+struct OperatorEntry {
+  operator @0 :Operator;
+}
+
+interface Service {
+  # What a client may do.
+  ping @0 () -> ();
+  # Answered at once: a client that waits for a quiet stream asks whether the node is still there.
+  models @1 () -> (outcome :Outcome(Models));
+  open @2 () -> (outcome :Outcome(Opened));
+  # A new conversation.
+  resume @3 (id :Data) -> (outcome :Outcome(Opened));
+  # One that exists. `not_found` if it does not, `unavailable` if its home is away.
+}
+
+interface Operator {
+  status @0 () -> (outcome :Outcome(ClusterView));
+}
+
+struct Opened {
+  id @0 :Data;
+  # 16 bytes. Whoever knows it may resume the conversation.
+  conversation @1 :Conversation;
+  turns @2 :UInt32;
+  # Accepted so far.
+  home @3 :Text;
+  # The name of the node that writes its records.
+}
+
+interface Conversation {
+  ask @0 (ask :Ask) -> (outcome :Outcome(Accepted));
+  # The reply means that the question is durable. The same idempotency key gives the same turn again.
+  follow @1 (turn :UInt32, from :UInt64, reader :EventReader) -> (outcome :Outcome(Followed));
+  # Streams events with numbers from `from` on to `reader` and returns when the turn has ended. Dropping the call ends the
+  # stream; if no reader is left, and the ask did not say keepIfUnread, that cancels the turn.
+  cancel @2 (turn :UInt32) -> (outcome :Outcome(Done));
+  # Returns when the turn's end is durable. A turn that has ended stays as it is.
+  history @3 (from :UInt32, limit :UInt32) -> (outcome :Outcome(HistoryPage));
+  # Turns from number `from` on, at most `limit` and at most 64, fewer if they are large; without token ids.
+  explain @4 (turn :UInt32, tokens :Bool) -> (outcome :Outcome(Turn));
+  # One turn with its attempts' plans. With `tokens`, also the prompts' token ids and what was emitted with log-probabilities.
+}
+
+interface EventReader {
+  events @0 (events :List(TurnEvent)) -> stream;
+  # At most 32, ascending.
+  acknowledge @1 (number :UInt64) -> ();
+  # Called after every 32 events, and after the last, with the number of the latest. The reader returns when it has dealt with
+  # them: no more than 64 events are on their way to it.
+}
+
+struct Outcome(Value) {
+  union {
+    value @0 :Value;
+    failure @1 :Failure;
+  }
+}
+
+struct Failure {
+  code @0 :Text;
+  # "invalid_argument", "out_of_range", "not_found", "unsupported", "corrupt", "too_large", "overloaded", "unavailable",
+  # "cancelled", "deadline_exceeded" or "io".
+  message @1 :Text;
+  # For a person: what was seen, what was expected, what to do.
+}
+
+struct Done {}
+
+struct Accepted {
+  turn @0 :UInt32;
+  # From 1.
+}
+
+struct Followed {
+  events @0 :UInt64;
+  # How many were streamed.
+}
+
+enum Tier { mini @0; medium @1; heavy @2; }
+enum Assurance { draft @0; standard @1; high @2; }
+enum Priority { interactive @0; standard @1; batch @2; }
+enum Grounding { automatic @0; never @1; always @2; }
+enum NodeState { joining @0; serving @1; draining @2; gone @3; }
+
+struct Sampling {
+  temperature @0 :Float32;
+  # 0: always the most likely token.
+  topK @1 :Int32;
+  # 0: all.
+  topP @2 :Float32 = 1;
+  minP @3 :Float32;
+}
+
+struct Ask {
+  idempotencyKey @0 :Text;
+  # At most 128 bytes. The same key in a conversation is the same turn, whatever else is asked.
+  question @1 :Text;
+  # At most 64 KiB of UTF-8.
+  assurance @2 :Assurance = standard;
+  priority @3 :Priority = interactive;
+  grounding @4 :Grounding = automatic;
+  tier :union {
+    any @5 :Void;
+    only @6 :Tier;
+    # Answer with this one and no other.
+  }
+  sampling @7 :Sampling;
+  # Greedy unless the assurance is draft.
+  seed :union {
+    drawn @8 :Void;
+    given @9 :UInt64;
+  }
+  tokensMax @10 :Int32 = 256;
+  # Of the answer.
+  deadlineMs @11 :Int64 = 120000;
+  # From acceptance.
+  latencyBudgetMs @12 :Int64;
+  # What the client hopes for. 0: no hurry.
+  keepIfUnread @13 :Bool;
+  # Go on when the last reader has left.
+}
+
+struct Passage {
+  # A section of the corpus, numbered from 1 by its place in the list.
+  section @0 :Text;
+  # "records-policy-2024-02-15#3.2"
+  name @1 :Text;
+  # "Records Policy §3.2"
+}
+
+struct TurnOutcome {
+  committed @0 :Bool;
+  # Otherwise the turn failed, and `failure` says why.
+  answer @1 :Text;
+  # As the model wrote it: "[1]" cites the first passage of the attempt's plan.
+  citations @2 :List(Passage);
+  # Of the answer, each once, by number.
+  attempt @3 :Int32;
+  # Whose answer it is.
+  confidence @4 :Float64;
+  # The product of the token probabilities.
+  confident @5 :Bool;
+  # Whether it reached what the policy asks.
+  failure @6 :Failure;
+}
+
+struct TurnEvent {
+  number @0 :UInt64;
+  # Ascends within a turn, with gaps.
+  union {
+    accepted @1 :Text;
+    # The question.
+    attempt @2 :AttemptEvent;
+    tokens @3 :TokensEvent;
+    superseded @4 :SupersededEvent;
+    committed @5 :CommittedEvent;
+    # The last event of a turn that was answered.
+    failed @6 :Failure;
+    # The last event of any other.
+  }
+}
+
+struct AttemptEvent {
+  attempt @0 :Int32;
+  # From 0.
+  tier @1 :Tier;
+  why @2 :Text;
+}
+
+struct TokensEvent {
+  attempt @0 :Int32;
+  firstIndex @1 :Int32;
+  # Of the first token, counted from the answer's start.
+  ids @2 :List(Int32);
+  text @3 :Text;
+}
+
+struct SupersededEvent {
+  attempt @0 :Int32;
+  why @1 :Text;
+}
+
+struct CommittedEvent {
+  outcome @0 :TurnOutcome;
+  tier @1 :Tier;
+  node @2 :Text;
+  promptTokens @3 :Int32;
+  # Of all attempts, as the next two.
+  reusedTokens @4 :Int32;
+  generatedTokens @5 :Int32;
+  seconds @6 :Float64;
+  # That engines worked for it.
+}
+
+struct ModelClass {
+  # What decides a model's answers, bit for bit.
+  fingerprint @0 :Text;
+  # SHA-256 of the checkpoint, lower-case hexadecimal.
+  numericClass @1 :Text;
+  # "cpu-f32-v1"
+}
+
+struct AttemptPlan {
+  attempt @0 :Int32;
+  eventNumber @1 :UInt64;
+  # Of its event; its tokens follow.
+  tier @2 :Tier;
+  why @3 :Text;
+  rule @4 :Text;
+  # Of the routing policy.
+  model @5 :ModelClass;
+  prompt @6 :List(Int32);
+  # Token ids; empty unless asked for.
+  sampling @7 :Sampling;
+  seed @8 :UInt64;
+  tokensMax @9 :Int32;
+  confidenceMin @10 :Float64;
+  # Below it the attempt is superseded, if there is a stronger tier.
+  heldBack @11 :Bool;
+  # Nothing is shown before its checks have passed.
+  task @12 :Text;
+  # "answer" or "chat".
+  summaryVersion @13 :UInt32;
+  # 0: none.
+  firstTurn @14 :UInt32;
+  # The oldest turn that is in the prompt verbatim. 0: none.
+  passages @15 :List(Passage);
+  corpusVersion @16 :Text;
+  escalation @17 :List(Rung);
+  # The tiers that may follow, ascending.
+}
+
+struct Rung {
+  tier @0 :Tier;
+  confidenceMin @1 :Float64;
+  # Below it the tier's answer is not enough.
+}
+
+struct Emission {
+  firstIndex @0 :Int32;
+  ids @1 :List(Int32);
+  logProbabilities @2 :List(Float32);
+  # Natural logarithm, one for each id.
+  text @3 :Text;
+}
+
+struct AttemptResult {
+  emissions @0 :List(Emission);
+  # Empty unless asked for.
+  finishReason @1 :Text;
+  confidence @2 :Float64;
+  promptTokens @3 :Int32;
+  reusedTokens @4 :Int32;
+  generatedTokens @5 :Int32;
+  seconds @6 :Float64;
+  node @7 :Text;
+  activeParameters @8 :UInt64;
+  # That take part in a token: cost is this times the tokens computed.
+  supersededWhy @9 :Text;
+  # Empty if the attempt's answer stood.
+}
+
+struct Attempt {
+  plan @0 :AttemptPlan;
+  result @1 :AttemptResult;
+  # Null while it runs.
+}
+
+struct Turn {
+  conversation @0 :Data;
+  # 16 bytes.
+  number @1 :UInt32;
+  ask @2 :Ask;
+  # With the seed that was drawn.
+  acceptedMs @3 :Int64;
+  # Since 1970, by the clock of the home; as endedMs.
+  attempts @4 :List(Attempt);
+  outcome @5 :TurnOutcome;
+  # Null while it runs.
+  endedMs @6 :Int64;
+  kind @7 :Text;
+  # How the question was classified. Empty if it was not.
+  search @8 :Text;
+  # What was searched for. Empty if nothing was.
+}
+
+struct Summary {
+  # Of the turns up to and including lastTurn.
+  version @0 :UInt32;
+  firstTurn @1 :UInt32;
+  # What came before it is in the version before.
+  lastTurn @2 :UInt32;
+  text @3 :Text;
+  tier @4 :Tier;
+  model @5 :ModelClass;
+}
+
+struct HistoryPage {
+  turns @0 :List(Turn);
+  summaries @1 :List(Summary);
+  more @2 :Bool;
+  # There are later turns.
+}
+
+struct Models {
+  models @0 :List(ServedModel);
+}
+
+struct ServedModel {
+  tier @0 :Tier;
+  name @1 :Text;
+  model @2 :ModelClass;
+  parameters @3 :UInt64;
+  activeParameters @4 :UInt64;
+  contextMax @5 :Int32;
+  # Tokens of prompt and answer.
+  nodes @6 :List(Text);
+  # Where it is served.
+}
+
+struct ReplicaView {
+  index @0 :UInt32;
+  # Within its node.
+  tier @1 :Tier;
+  modelName @2 :Text;
+  model @3 :ModelClass;
+  parameters @4 :UInt64;
+  activeParameters @5 :UInt64;
+  contextMax @6 :Int32;
+  running @7 :Int32;
+  waiting @8 :Int32;
+  blocksTotal @9 :Int32;
+  blocksFree @10 :Int32;
+  # Neither used nor cached.
+  blocksCached @11 :Int32;
+  generatedTokens @12 :UInt64;
+  # Since it started.
+  promptTokens @13 :UInt64;
+  reusedTokens @14 :UInt64;
+}
+
+struct NodeView {
+  id @0 :Text;
+  incarnation @1 :UInt64;
+  # Grows each time that the node starts.
+  state @2 :NodeState;
+  clusterAddress @3 :Text;
+  # "host:port"
+  clientAddress @4 :Text;
+  leases @5 :Bool;
+  # It grants the leases.
+  version @6 :Text;
+  conversations @7 :Int32;
+  # Awake there.
+  turns @8 :Int32;
+  # Running there.
+  corpusVersion @9 :Text;
+  # Empty: no corpus.
+  corpusSections @10 :Int32;
+  replicas @11 :List(ReplicaView);
+}
+
+struct ClusterView {
+  id @0 :Data;
+  # 16 bytes.
+  self @1 :Text;
+  # The node that answers.
+  nodes @2 :List(NodeView);
+  # Ascending by id.
+}

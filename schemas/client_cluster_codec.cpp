@@ -1,0 +1,182 @@
+// The cluster and its models, as operators and clients see them.
+#include <algorithm>
+#include <utility>
+
+#include "schemas/client_codec.hpp"
+#include "schemas/client_codec_parts.hpp"
+
+namespace troupe::schemas {
+
+using parts::text;
+using parts::write_enum;
+
+namespace {
+
+Result<policy::ReplicaView> read(client::ReplicaView::Reader from) {
+  policy::ReplicaView replica;
+  replica.index = from.getIndex();
+  TROUPE_TRY(replica.tier, parts::read_tier(from.getTier()));
+  replica.model_name = text(from.getModelName());
+  replica.model = parts::read(from.getModel());
+  replica.parameters = from.getParameters();
+  replica.active_parameters = from.getActiveParameters();
+  replica.context_max = from.getContextMax();
+  replica.running = from.getRunning();
+  replica.waiting = from.getWaiting();
+  replica.blocks_total = from.getBlocksTotal();
+  replica.blocks_free = from.getBlocksFree();
+  replica.blocks_cached = from.getBlocksCached();
+  replica.generated_tokens = from.getGeneratedTokens();
+  replica.prompt_tokens = from.getPromptTokens();
+  replica.reused_tokens = from.getReusedTokens();
+  return replica;
+}
+
+void write(client::ReplicaView::Builder to, const policy::ReplicaView& replica) {
+  to.setIndex(replica.index);
+  to.setTier(write_enum<client::Tier>(replica.tier));
+  to.setModelName(text(replica.model_name));
+  parts::write(to.initModel(), replica.model);
+  to.setParameters(replica.parameters);
+  to.setActiveParameters(replica.active_parameters);
+  to.setContextMax(replica.context_max);
+  to.setRunning(replica.running);
+  to.setWaiting(replica.waiting);
+  to.setBlocksTotal(replica.blocks_total);
+  to.setBlocksFree(replica.blocks_free);
+  to.setBlocksCached(replica.blocks_cached);
+  to.setGeneratedTokens(replica.generated_tokens);
+  to.setPromptTokens(replica.prompt_tokens);
+  to.setReusedTokens(replica.reused_tokens);
+}
+
+Result<policy::NodeView> read(client::NodeView::Reader from) {
+  policy::NodeView node;
+  node.id.value = text(from.getId());
+  node.incarnation = from.getIncarnation();
+  TROUPE_TRY(node.state, parts::read_enum(from.getState(), policy::NodeState::gone, "the state of a node"));
+  node.cluster_address = text(from.getClusterAddress());
+  node.client_address = text(from.getClientAddress());
+  node.leases = from.getLeases();
+  node.version = text(from.getVersion());
+  node.conversations = from.getConversations();
+  node.turns = from.getTurns();
+  node.corpus_version = text(from.getCorpusVersion());
+  node.corpus_sections = from.getCorpusSections();
+  const auto replicas = from.getReplicas();
+  if (replicas.size() > ClientLimits::replicas)
+    return parts::too_many("the replicas of a node", replicas.size(), ClientLimits::replicas);
+  for (const auto each : replicas) {
+    TROUPE_TRY(auto replica, read(each));
+    node.replicas.push_back(std::move(replica));
+  }
+  return node;
+}
+
+void write(client::NodeView::Builder to, const policy::NodeView& node) {
+  to.setId(text(node.id.value));
+  to.setIncarnation(node.incarnation);
+  to.setState(write_enum<client::NodeState>(node.state));
+  to.setClusterAddress(text(node.cluster_address));
+  to.setClientAddress(text(node.client_address));
+  to.setLeases(node.leases);
+  to.setVersion(text(node.version));
+  to.setConversations(node.conversations);
+  to.setTurns(node.turns);
+  to.setCorpusVersion(text(node.corpus_version));
+  to.setCorpusSections(node.corpus_sections);
+  auto replicas = to.initReplicas(static_cast<unsigned>(node.replicas.size()));
+  for (unsigned i = 0; i < replicas.size(); ++i) write(replicas[i], node.replicas[i]);
+}
+
+}  // namespace
+
+std::vector<ServedModel> served_models(const policy::ClusterView& view) {
+  std::vector<ServedModel> models;
+  for (const policy::NodeView& node : view.nodes) {
+    if (node.state == policy::NodeState::gone) continue;
+    for (const policy::ReplicaView& replica : node.replicas) {
+      const auto same = [&](const ServedModel& model) {
+        return model.tier == replica.tier && model.name == replica.model_name && model.model == replica.model;
+      };
+      auto found = std::find_if(models.begin(), models.end(), same);
+      if (found == models.end()) {
+        models.push_back({replica.tier,
+                          replica.model_name,
+                          replica.model,
+                          replica.parameters,
+                          replica.active_parameters,
+                          replica.context_max,
+                          {}});
+        found = models.end() - 1;
+      }
+      if (found->nodes.empty() || found->nodes.back() != node.id.value) found->nodes.push_back(node.id.value);
+    }
+  }
+  std::stable_sort(models.begin(), models.end(), [](const ServedModel& a, const ServedModel& b) {
+    return std::pair(a.tier, std::string_view(a.name)) < std::pair(b.tier, std::string_view(b.name));
+  });
+  return models;
+}
+
+void write(client::Models::Builder to, const std::vector<ServedModel>& models) {
+  auto list = to.initModels(static_cast<unsigned>(models.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    const ServedModel& model = models[i];
+    list[i].setTier(write_enum<client::Tier>(model.tier));
+    list[i].setName(text(model.name));
+    parts::write(list[i].initModel(), model.model);
+    list[i].setParameters(model.parameters);
+    list[i].setActiveParameters(model.active_parameters);
+    list[i].setContextMax(model.context_max);
+    auto nodes = list[i].initNodes(static_cast<unsigned>(model.nodes.size()));
+    for (unsigned j = 0; j < nodes.size(); ++j) nodes.set(j, text(model.nodes[j]));
+  }
+}
+
+Result<std::vector<ServedModel>> read(client::Models::Reader from) {
+  const auto list = from.getModels();
+  if (list.size() > ClientLimits::nodes) return parts::too_many("the models", list.size(), ClientLimits::nodes);
+  std::vector<ServedModel> models;
+  for (const auto each : list) {
+    ServedModel model;
+    TROUPE_TRY(model.tier, parts::read_tier(each.getTier()));
+    model.name = text(each.getName());
+    model.model = parts::read(each.getModel());
+    model.parameters = each.getParameters();
+    model.active_parameters = each.getActiveParameters();
+    model.context_max = each.getContextMax();
+    const auto nodes = each.getNodes();
+    if (nodes.size() > ClientLimits::nodes) return parts::too_many("the nodes of a model", nodes.size(), ClientLimits::nodes);
+    for (const auto node : nodes) model.nodes.push_back(text(node));
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
+void write(client::ClusterView::Builder to, const policy::ClusterView& view) {
+  to.setId({view.id.bytes.data(), view.id.bytes.size()});
+  to.setSelf(text(view.self.value));
+  auto nodes = to.initNodes(static_cast<unsigned>(view.nodes.size()));
+  for (unsigned i = 0; i < nodes.size(); ++i) write(nodes[i], view.nodes[i]);
+}
+
+Result<policy::ClusterView> read(client::ClusterView::Reader from) {
+  policy::ClusterView view;
+  const auto id = from.getId();
+  if (id.size() != view.id.bytes.size()) {
+    return Error{ErrorCode::corrupt, "the id of a cluster has " + std::to_string(id.size()) + " bytes, expected " +
+                                         std::to_string(view.id.bytes.size())};
+  }
+  std::copy(id.begin(), id.end(), view.id.bytes.begin());
+  view.self.value = text(from.getSelf());
+  const auto nodes = from.getNodes();
+  if (nodes.size() > ClientLimits::nodes) return parts::too_many("the nodes", nodes.size(), ClientLimits::nodes);
+  for (const auto each : nodes) {
+    TROUPE_TRY(auto node, read(each));
+    view.nodes.push_back(std::move(node));
+  }
+  return view;
+}
+
+}  // namespace troupe::schemas

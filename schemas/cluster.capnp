@@ -1,0 +1,397 @@
+# What nodes say to each other: one struct for each message of cluster_messages.hpp, which says when they are sent.
+#
+# A message is the root of its own Cap'n Proto message, at most 16 MiB long. Neighbouring versions understand each other: fields
+# are only ever added, numbers are never reused, and what an older version does not send reads as the field's default. A change
+# that this cannot express is a new protocol number, which the handshake (`Hello`) compares.
+#
+# A node is named by the text that its operator gave it, at most 1024 bytes. Durations are in milliseconds, for no two nodes'
+# clocks agree on a time. An epoch of 0 means that the sender knows of none yet.
+@0xd7c41a546e21c618;
+
+using Cxx = import "/capnp/c++.capnp";
+using Records = import "records.capnp";
+$Cxx.namespace("troupe::schemas::cluster");
+
+struct TurnId {
+  conversation @0 :Records.Name128;
+  number @1 :UInt32;
+  # The first of a conversation is 1.
+}
+
+# Joining.
+
+enum NodeState {
+  joining @0;
+  serving @1;
+  draining @2;
+  gone @3;
+}
+
+struct ReplicaView {
+  index @0 :UInt32;
+  # Within its node.
+  tier @1 :Records.Tier;
+  modelName @2 :Text;
+  model @3 :Records.ModelClass;
+  parameters @4 :UInt64;
+  activeParameters @5 :UInt64;
+  # Those that take part in a token.
+  contextMax @6 :Int32;
+  # Tokens of prompt and answer together.
+  running @7 :Int32;
+  # Sequences.
+  waiting @8 :Int32;
+  blocksTotal @9 :Int32;
+  # KV blocks of 16 positions.
+  blocksFree @10 :Int32;
+  # Neither used nor cached.
+  blocksCached @11 :Int32;
+  generatedTokens @12 :UInt64;
+  # Since the replica started, as are the next two.
+  promptTokens @13 :UInt64;
+  reusedTokens @14 :UInt64;
+  # Those of the prompts that came from the cache.
+}
+
+struct NodeView {
+  id @0 :Text;
+  incarnation @1 :UInt64;
+  # Grows each time that the node starts.
+  state @2 :NodeState;
+  clusterAddress @3 :Text;
+  # "host:port" where other nodes connect.
+  clientAddress @4 :Text;
+  # "host:port" where clients connect.
+  leases @5 :Bool;
+  # Whether the node grants the leases.
+  version @6 :Text;
+  # Of the program, for a person.
+  conversations @7 :Int32;
+  # Awake there.
+  turns @8 :Int32;
+  # Running there.
+  corpusVersion @9 :Text;
+  # Empty: the node has no corpus.
+  corpusSections @10 :Int32;
+  replicas @11 :List(ReplicaView);
+  # At most 64.
+}
+
+struct Hello {
+  protocol @0 :UInt32;
+  # Any number decodes; the handshake refuses what it does not speak.
+  cluster @1 :Records.Name128;
+  # All zeroes: a new node, which takes the other's.
+  node @2 :NodeView;
+}
+
+struct Welcome {
+  cluster @0 :Records.Name128;
+  nodes @1 :List(NodeView);
+  # All that the answering node knows, itself included; at most 1024.
+  node @2 :Text;
+  # Which of them is answering.
+}
+
+struct Announce {
+  node @0 :NodeView;
+}
+
+# Leases.
+
+struct LeaseKeep {
+  node @0 :Text;
+  incarnation @1 :UInt64;
+}
+
+struct LeaseKept {
+  validMs @0 :Int64;
+  # Milliseconds from when the request was sent, by the clock of the node that sent it.
+}
+
+struct LeaseAcquire {
+  conversation @0 :Records.Name128;
+  node @1 :Text;
+  incarnation @2 :UInt64;
+  create @3 :Bool;
+  # Whether the conversation is new.
+}
+
+struct LeaseGrant {
+  home @0 :Text;
+  # The name of the node where the conversation is at home.
+  epoch @1 :UInt64;
+}
+
+struct LeaseLocate {
+  conversation @0 :Records.Name128;
+}
+
+# To a conversation's home.
+
+struct HomeOpen {
+  conversation @0 :Records.Name128;
+  create @1 :Bool;
+}
+
+struct HomeOpened {
+  epoch @0 :UInt64;
+  turns @1 :UInt32;
+  # Accepted so far.
+}
+
+struct HomeAsk {
+  conversation @0 :Records.Name128;
+  epoch @1 :UInt64;
+  ask @2 :Records.Ask;
+}
+
+struct HomeAccepted {
+  turn @0 :UInt32;
+}
+
+struct ReaderId {
+  node @0 :Text;
+  number @1 :UInt64;
+  # The node gave it.
+}
+
+struct HomeMore {
+  turn @0 :TurnId;
+  epoch @1 :UInt64;
+  reader @2 :ReaderId;
+  from @3 :UInt64;
+  # The number of the first event asked for.
+  credit @4 :UInt32;
+  # How many events may be sent; 0: none, but the reader is still there.
+}
+
+struct HomeLeave {
+  turn @0 :TurnId;
+  reader @1 :ReaderId;
+  abandoned @2 :Bool;
+  # The reader's client went away, so the turn may be cancelled.
+}
+
+struct HomeCancel {
+  turn @0 :TurnId;
+  epoch @1 :UInt64;
+}
+
+struct HomeHistory {
+  conversation @0 :Records.Name128;
+  epoch @1 :UInt64;
+  from @2 :UInt32;
+  # The number of the first turn asked for.
+  limit @3 :UInt32;
+  # Turns.
+}
+
+struct HomeHistoryPage {
+  turns @0 :List(Records.Turn);
+  # Ascending, their plans without prompts; at most 1024.
+  summaries @1 :List(Records.Summary);
+  # At most 65536.
+  more @2 :Bool;
+  # There are later turns.
+}
+
+struct HomeTurn {
+  # Answered with a Records.Turn.
+  turn @0 :TurnId;
+  epoch @1 :UInt64;
+}
+
+# From a home to a reader.
+
+struct TurnEvent {
+  number @0 :UInt64;
+  # Ascends through a turn, with gaps.
+  union {
+    accepted :group {
+      question @1 :Text;
+    }
+    attempt :group {
+      number @2 :Int32;
+      # 0, 1, ... within the turn, as in the events below.
+      tier @3 :Records.Tier;
+      why @4 :Text;
+      # For a person.
+    }
+    tokens :group {
+      attempt @5 :Int32;
+      firstIndex @6 :Int32;
+      # Of the first token, counted from the answer's start.
+      ids @7 :List(Int32);
+      text @8 :Text;
+      # What the detokenizer gave for them.
+    }
+    superseded :group {
+      attempt @9 :Int32;
+      why @10 :Text;
+    }
+    committed :group {
+      outcome @11 :Records.Outcome;
+      tier @12 :Records.Tier;
+      node @13 :Text;
+      promptTokens @14 :Int32;
+      # Of all attempts, as are the next two.
+      reusedTokens @15 :Int32;
+      generatedTokens @16 :Int32;
+      seconds @17 :Float64;
+      # That engines worked for the turn.
+    }
+    failed :group {
+      code @18 :Text;
+      # An error code's name, or another word for why the turn ended: "cancelled", "unavailable".
+      message @19 :Text;
+    }
+  }
+}
+
+struct ReaderEvents {
+  reader @0 :UInt64;
+  # The number that its node gave.
+  turn @1 :TurnId;
+  from @2 :UInt64;
+  # Nothing is missing between this number and the first event's.
+  events @3 :List(TurnEvent);
+  # Ascending; at most 65536.
+}
+
+enum ErrorCode {
+  # As base/result.hpp has them.
+  invalidArgument @0;
+  outOfRange @1;
+  notFound @2;
+  unsupported @3;
+  corrupt @4;
+  tooLarge @5;
+  overloaded @6;
+  unavailable @7;
+  cancelled @8;
+  deadlineExceeded @9;
+  io @10;
+}
+
+struct ReaderFailed {
+  reader @0 :UInt64;
+  turn @1 :TurnId;
+  code @2 :ErrorCode;
+  message @3 :Text;
+  # For a person.
+}
+
+# To an engine, and back to the home.
+
+enum Purpose {
+  # What generation serves.
+  answer @0;
+  classify @1;
+  rewrite @2;
+  summarize @3;
+}
+
+enum Task {
+  # Which prompt an answer is asked for with.
+  answer @0;
+  # From the numbered passages.
+  chat @1;
+  # From the conversation so far.
+}
+
+struct Exchange {
+  question @0 :Text;
+  answer @1 :Text;
+  # Its citations resolved to names, for their numbers mean something only within one prompt.
+}
+
+struct PassageText {
+  name @0 :Text;
+  # As a client sees it.
+  text @1 :Text;
+}
+
+struct EnginePrepare {
+  purpose @0 :Purpose;
+  task @1 :Task;
+  summary @2 :Text;
+  # Of what came before `recent`; empty: none.
+  recent @3 :List(Exchange);
+  # Oldest first; at most 4096.
+  passages @4 :List(PassageText);
+  # The best first, numbered from 1 by their place; at most 256.
+  question @5 :Text;
+  tokensMax @6 :Int32;
+  # Of the prompt.
+}
+
+struct EnginePrepared {
+  prompt @0 :List(Int32);
+  # Token ids, at most 1048576.
+  passages @1 :List(UInt32);
+  # Places, from 0 and ascending, of those of the passages sent that fit.
+  recentLeftOut @2 :UInt32;
+  # How many of the exchanges sent did not fit, the oldest.
+  model @3 :Records.ModelClass;
+  contextMax @4 :Int32;
+  # Tokens of prompt and answer together.
+}
+
+struct AttemptKey {
+  turn @0 :TurnId;
+  purpose @1 :Purpose;
+  attempt @2 :Int32;
+  # 0, 1, ... within the turn; each purpose counts its own.
+}
+
+struct EngineRequest {
+  # All that the generated tokens depend on, and how urgent they are.
+  prompt @0 :List(Int32);
+  # Token ids, at most 1048576.
+  sampling @1 :Records.Sampling;
+  seed @2 :UInt64;
+  tokensMax @3 :Int32;
+  # Of the answer.
+  priority @4 :Records.Priority;
+}
+
+struct EngineGenerate {
+  key @0 :AttemptKey;
+  epoch @1 :UInt64;
+  # Of the home's lease; an older one than the engine has seen for this key is ignored.
+  home @2 :Text;
+  # The name of the node that is told.
+  model @3 :Records.ModelClass;
+  # Must be the engine's.
+  fromIndex @4 :Int32;
+  # The first token that the home does not have, counted from the answer's start.
+  timeLeftMs @5 :Int64;
+  # Until the turn's deadline.
+  request @6 :EngineRequest;
+}
+
+struct EngineRelease {
+  key @0 :AttemptKey;
+  epoch @1 :UInt64;
+}
+
+struct EngineEmissions {
+  key @0 :AttemptKey;
+  emissions @1 :List(Records.Emission);
+  # Ascending; at most 65536.
+}
+
+struct EngineFinished {
+  key @0 :AttemptKey;
+  emissions @1 :Int32;
+  # How many there were in all, so that the home knows whether it has them.
+  result @2 :Records.AttemptResult;
+  # Without emissions.
+  error :union {
+    none @3 :Void;
+    code @4 :ErrorCode;
+  }
+  message @5 :Text;
+  # Of the error, for a person.
+}

@@ -1,0 +1,177 @@
+// Joining and leases. What is said to homes is in cluster_messages_home.cpp, to engines in cluster_messages_engine.cpp.
+#include "schemas/cluster_messages.hpp"
+
+#include "schemas/cluster_codec.hpp"
+#include "schemas/cluster_frame.hpp"
+
+namespace troupe::schemas {
+
+// Joining.
+
+static_assert(static_cast<int>(policy::NodeState::gone) == static_cast<int>(cluster::NodeState::GONE));
+
+namespace {
+
+/// A node that is new has no cluster yet, so this name may be that of nothing.
+Result<void> read_cluster(records::Name128::Reader in, policy::ClusterId& cluster) {
+  if (in.getLow() == 0 && in.getHigh() == 0) return {};
+  return read(in, cluster);
+}
+
+}  // namespace
+
+void write(const policy::ReplicaView& replica, cluster::ReplicaView::Builder out) {
+  out.setIndex(replica.index);
+  out.setTier(to_wire(replica.tier));
+  out.setModelName(text_of(replica.model_name));
+  write(replica.model, out.initModel());
+  out.setParameters(replica.parameters);
+  out.setActiveParameters(replica.active_parameters);
+  out.setContextMax(replica.context_max);
+  out.setRunning(replica.running);
+  out.setWaiting(replica.waiting);
+  out.setBlocksTotal(replica.blocks_total);
+  out.setBlocksFree(replica.blocks_free);
+  out.setBlocksCached(replica.blocks_cached);
+  out.setGeneratedTokens(replica.generated_tokens);
+  out.setPromptTokens(replica.prompt_tokens);
+  out.setReusedTokens(replica.reused_tokens);
+}
+Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica) {
+  replica.index = in.getIndex();
+  TROUPE_TRY_DO(read_field("tier", [&] { return read(in.getTier(), replica.tier); }));
+  TROUPE_TRY_DO(read_field("model_name", [&] { return read_name(in.getModelName(), replica.model_name); }));
+  TROUPE_TRY_DO(read_field("model", [&] { return read(in.getModel(), replica.model); }));
+  replica.parameters = in.getParameters();
+  replica.active_parameters = in.getActiveParameters();
+  replica.context_max = in.getContextMax();
+  replica.running = in.getRunning();
+  replica.waiting = in.getWaiting();
+  replica.blocks_total = in.getBlocksTotal();
+  replica.blocks_free = in.getBlocksFree();
+  replica.blocks_cached = in.getBlocksCached();
+  replica.generated_tokens = in.getGeneratedTokens();
+  replica.prompt_tokens = in.getPromptTokens();
+  replica.reused_tokens = in.getReusedTokens();
+  return {};
+}
+
+void write(const policy::NodeView& node, cluster::NodeView::Builder out) {
+  out.setId(text_of(node.id.value));
+  out.setIncarnation(node.incarnation);
+  out.setState(static_cast<cluster::NodeState>(node.state));
+  out.setClusterAddress(text_of(node.cluster_address));
+  out.setClientAddress(text_of(node.client_address));
+  out.setLeases(node.leases);
+  out.setVersion(text_of(node.version));
+  out.setConversations(node.conversations);
+  out.setTurns(node.turns);
+  out.setCorpusVersion(text_of(node.corpus_version));
+  out.setCorpusSections(node.corpus_sections);
+  write_list(node.replicas, out.initReplicas(count_of(node.replicas)));
+}
+Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
+  TROUPE_TRY_DO(read_field("id", [&] { return read_name(in.getId(), node.id.value); }));
+  node.incarnation = in.getIncarnation();
+  TROUPE_TRY_DO(read_field("state", [&] { return read_enum(in.getState(), policy::NodeState::gone, node.state); }));
+  TROUPE_TRY_DO(read_field("cluster_address", [&] { return read_name(in.getClusterAddress(), node.cluster_address); }));
+  TROUPE_TRY_DO(read_field("client_address", [&] { return read_name(in.getClientAddress(), node.client_address); }));
+  node.leases = in.getLeases();
+  TROUPE_TRY_DO(read_field("version", [&] { return read_name(in.getVersion(), node.version); }));
+  node.conversations = in.getConversations();
+  node.turns = in.getTurns();
+  TROUPE_TRY_DO(read_field("corpus_version", [&] { return read_name(in.getCorpusVersion(), node.corpus_version); }));
+  node.corpus_sections = in.getCorpusSections();
+  TROUPE_TRY_DO(
+      read_field("replicas", [&] { return read_list(in.getReplicas(), ClusterLimits::replicas_max, node.replicas); }));
+  return {};
+}
+
+void write(const Hello& hello, cluster::Hello::Builder out) {
+  out.setProtocol(hello.protocol);
+  write(hello.cluster, out.initCluster());
+  write(hello.node, out.initNode());
+}
+Result<void> read(cluster::Hello::Reader in, Hello& hello) {
+  hello.protocol = in.getProtocol();
+  TROUPE_TRY_DO(read_field("cluster", [&] { return read_cluster(in.getCluster(), hello.cluster); }));
+  TROUPE_TRY_DO(read_field("node", [&] { return read(in.getNode(), hello.node); }));
+  return {};
+}
+
+void write(const Welcome& welcome, cluster::Welcome::Builder out) {
+  write(welcome.cluster, out.initCluster());
+  write_list(welcome.nodes, out.initNodes(count_of(welcome.nodes)));
+  out.setNode(text_of(welcome.node.value));
+}
+Result<void> read(cluster::Welcome::Reader in, Welcome& welcome) {
+  TROUPE_TRY_DO(read_field("cluster", [&] { return read_cluster(in.getCluster(), welcome.cluster); }));
+  TROUPE_TRY_DO(read_field("nodes", [&] { return read_list(in.getNodes(), ClusterLimits::nodes_max, welcome.nodes); }));
+  TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), welcome.node.value); }));
+  return {};
+}
+
+void write(const Announce& announce, cluster::Announce::Builder out) { write(announce.node, out.initNode()); }
+Result<void> read(cluster::Announce::Reader in, Announce& announce) {
+  TROUPE_TRY_DO(read_field("node", [&] { return read(in.getNode(), announce.node); }));
+  return {};
+}
+
+// Leases.
+
+void write(const LeaseKeep& keep, cluster::LeaseKeep::Builder out) {
+  out.setNode(text_of(keep.node.value));
+  out.setIncarnation(keep.incarnation);
+}
+Result<void> read(cluster::LeaseKeep::Reader in, LeaseKeep& keep) {
+  TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), keep.node.value); }));
+  keep.incarnation = in.getIncarnation();
+  return {};
+}
+
+void write(const LeaseKept& kept, cluster::LeaseKept::Builder out) { out.setValidMs(kept.valid_ms); }
+Result<void> read(cluster::LeaseKept::Reader in, LeaseKept& kept) {
+  kept.valid_ms = in.getValidMs();
+  return {};
+}
+
+void write(const LeaseAcquire& acquire, cluster::LeaseAcquire::Builder out) {
+  write(acquire.conversation, out.initConversation());
+  out.setNode(text_of(acquire.node.value));
+  out.setIncarnation(acquire.incarnation);
+  out.setCreate(acquire.create);
+}
+Result<void> read(cluster::LeaseAcquire::Reader in, LeaseAcquire& acquire) {
+  TROUPE_TRY_DO(read_field("conversation", [&] { return read(in.getConversation(), acquire.conversation); }));
+  TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), acquire.node.value); }));
+  acquire.incarnation = in.getIncarnation();
+  acquire.create = in.getCreate();
+  return {};
+}
+
+void write(const LeaseGrant& grant, cluster::LeaseGrant::Builder out) {
+  out.setHome(text_of(grant.home.value));
+  out.setEpoch(grant.epoch);
+}
+Result<void> read(cluster::LeaseGrant::Reader in, LeaseGrant& grant) {
+  TROUPE_TRY_DO(read_field("home", [&] { return read_name(in.getHome(), grant.home.value); }));
+  grant.epoch = in.getEpoch();
+  return {};
+}
+
+void write(const LeaseLocate& locate, cluster::LeaseLocate::Builder out) { write(locate.conversation, out.initConversation()); }
+Result<void> read(cluster::LeaseLocate::Reader in, LeaseLocate& locate) {
+  TROUPE_TRY_DO(read_field("conversation", [&] { return read(in.getConversation(), locate.conversation); }));
+  return {};
+}
+
+TROUPE_CLUSTER_CODEC(Hello, cluster::Hello);
+TROUPE_CLUSTER_CODEC(Welcome, cluster::Welcome);
+TROUPE_CLUSTER_CODEC(Announce, cluster::Announce);
+TROUPE_CLUSTER_CODEC(LeaseKeep, cluster::LeaseKeep);
+TROUPE_CLUSTER_CODEC(LeaseKept, cluster::LeaseKept);
+TROUPE_CLUSTER_CODEC(LeaseAcquire, cluster::LeaseAcquire);
+TROUPE_CLUSTER_CODEC(LeaseGrant, cluster::LeaseGrant);
+TROUPE_CLUSTER_CODEC(LeaseLocate, cluster::LeaseLocate);
+
+}  // namespace troupe::schemas

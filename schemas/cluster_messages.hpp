@@ -1,0 +1,236 @@
+// What nodes say to each other, as plain values. Between nodes each travels as its Cap'n Proto encoding (cluster.capnp), so
+// that neighbouring versions understand each other; within a node it travels as it is. No message carries an actor's handle.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "policy/ask.hpp"
+#include "policy/cluster_view.hpp"
+#include "policy/context.hpp"
+#include "policy/turn.hpp"
+
+namespace troupe::schemas {
+
+/// Nodes of other protocol versions are refused at the handshake.
+inline constexpr std::uint32_t cluster_protocol = 1;
+/// Of one encoded message; more is refused before it is parsed.
+inline constexpr std::size_t cluster_message_bytes_max = std::size_t{16} << 20;
+
+// Joining.
+
+struct Hello {
+  std::uint32_t protocol = cluster_protocol;
+  policy::ClusterId cluster;  ///< empty: a new node, which takes the other's
+  policy::NodeView node;      ///< who is speaking
+};
+struct Welcome {
+  policy::ClusterId cluster;
+  std::vector<policy::NodeView> nodes;  ///< all that the answering node knows, itself included
+  policy::NodeId node;                  ///< which of them is answering
+};
+/// Sent to every peer several times a second; silence is how a node is missed.
+struct Announce {
+  policy::NodeView node;
+};
+
+// Leases. A node holds a session; the homes of conversations hang on it.
+
+struct LeaseKeep {
+  policy::NodeId node;
+  std::uint64_t incarnation = 0;
+};
+struct LeaseKept {
+  std::int64_t valid_ms = 0;  ///< from when the request was sent
+};
+struct LeaseAcquire {
+  policy::ConversationId conversation;
+  policy::NodeId node;
+  std::uint64_t incarnation = 0;
+  bool create = false;  ///< the conversation is new
+};
+/// Where a conversation is at home.
+struct LeaseGrant {
+  policy::NodeId home;
+  std::uint64_t epoch = 0;
+};
+struct LeaseLocate {
+  policy::ConversationId conversation;
+};
+
+// To a conversation's home. `epoch` is what the sender knows of its lease; 0: nothing yet.
+
+struct HomeOpen {
+  policy::ConversationId conversation;
+  bool create = false;
+};
+struct HomeOpened {
+  std::uint64_t epoch = 0;
+  std::uint32_t turns = 0;
+};
+struct HomeAsk {
+  policy::ConversationId conversation;
+  std::uint64_t epoch = 0;
+  policy::Ask ask;
+};
+struct HomeAccepted {
+  std::uint32_t turn = 0;
+};
+/// Who reads: a number that the reader's node gave.
+struct ReaderId {
+  policy::NodeId node;
+  std::uint64_t number = 0;
+  friend auto operator<=>(const ReaderId&, const ReaderId&) = default;
+};
+/// Asks for events from number `from` on, `credit` of them at most; replaces what the reader asked for before, so that it may
+/// be repeated. A credit of 0 says only that the reader is still there.
+struct HomeMore {
+  policy::TurnId turn;
+  std::uint64_t epoch = 0;
+  ReaderId reader;
+  std::uint64_t from = 0;
+  std::uint32_t credit = 0;
+};
+/// The reader is no longer interested. `abandoned`: its client went away, so the turn may be cancelled.
+struct HomeLeave {
+  policy::TurnId turn;
+  ReaderId reader;
+  bool abandoned = false;
+};
+struct HomeCancel {
+  policy::TurnId turn;
+  std::uint64_t epoch = 0;
+};
+struct HomeHistory {
+  policy::ConversationId conversation;
+  std::uint64_t epoch = 0;
+  std::uint32_t from = 1;
+  std::uint32_t limit = 0;
+};
+struct HomeHistoryPage {
+  std::vector<policy::Turn> turns;  ///< plans without their prompts
+  std::vector<policy::Summary> summaries;
+  bool more = false;
+};
+struct HomeTurn {
+  policy::TurnId turn;
+  std::uint64_t epoch = 0;
+};
+
+// From a home to a reader.
+
+struct ReaderEvents {
+  std::uint64_t reader = 0;  ///< the number that its node gave
+  policy::TurnId turn;
+  std::uint64_t from = 0;  ///< nothing is missing between this number and the first event's
+  std::vector<policy::TurnEvent> events;
+};
+struct ReaderFailed {
+  std::uint64_t reader = 0;
+  policy::TurnId turn;
+  ErrorCode code = ErrorCode::unavailable;
+  std::string message;
+};
+
+// To an engine, and back to the home.
+
+/// What generation serves. Each purpose counts its own attempts.
+enum class Purpose : std::uint8_t { answer, classify, rewrite, summarize };
+/// Asks a model what it would see: messages become tokens by its own template and tokenizer, under a budget. Purposes other
+/// than `answer` read of the parts what they need: the question; recent exchanges and the question; summary and recent
+/// exchanges.
+struct EnginePrepare {
+  Purpose purpose = Purpose::answer;
+  policy::ContextParts parts;
+  std::int32_t tokens_max = 0;  ///< of the prompt
+};
+struct EnginePrepared {
+  policy::TokenIds prompt;
+  std::vector<std::uint32_t> passages;  ///< places of those of the parts' that fit, ascending
+  std::uint32_t recent_left_out = 0;    ///< of the parts' recent exchanges, the oldest
+  policy::ModelClass model;
+  std::int32_t context_max = 0;
+};
+struct AttemptKey {
+  policy::TurnId turn;
+  Purpose purpose = Purpose::answer;
+  std::int32_t attempt = 0;
+  friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
+};
+struct EngineRequest {
+  policy::TokenIds prompt;
+  policy::Sampling sampling;
+  std::uint64_t seed = 0;
+  std::int32_t tokens_max = 0;
+  policy::Priority priority = policy::Priority::standard;
+  friend bool operator==(const EngineRequest&, const EngineRequest&) = default;
+};
+/// Starts an attempt, or, if the engine has it already, sends again what follows `from_index`. May be repeated.
+struct EngineGenerate {
+  AttemptKey key;
+  std::uint64_t epoch = 0;   ///< of the home's lease; an older one than the engine has seen for this key is ignored
+  policy::NodeId home;       ///< who is told
+  policy::ModelClass model;  ///< must be the engine's
+  std::int32_t from_index = 0;
+  std::int64_t time_left_ms = 0;  ///< until the turn's deadline
+  EngineRequest request;
+};
+/// Forgets an attempt, ending it if it runs.
+struct EngineRelease {
+  AttemptKey key;
+  std::uint64_t epoch = 0;
+};
+struct EngineEmissions {
+  AttemptKey key;
+  std::vector<policy::Emission> emissions;
+};
+struct EngineFinished {
+  AttemptKey key;
+  std::int32_t emissions = 0;  ///< how many there were in all, so that the home knows whether it has them
+  policy::AttemptResult result;  ///< without emissions
+  std::optional<ErrorCode> error;
+  std::string message;
+};
+
+// One pair for each of the above. Decoding fails as `corrupt` or `too_large`, and names the field.
+
+#define TROUPE_CLUSTER_MESSAGE(Type)     \
+  std::string encode(const Type& value); \
+  Result<void> decode(std::string_view bytes, Type& value)
+
+TROUPE_CLUSTER_MESSAGE(Hello);
+TROUPE_CLUSTER_MESSAGE(Welcome);
+TROUPE_CLUSTER_MESSAGE(Announce);
+TROUPE_CLUSTER_MESSAGE(LeaseKeep);
+TROUPE_CLUSTER_MESSAGE(LeaseKept);
+TROUPE_CLUSTER_MESSAGE(LeaseAcquire);
+TROUPE_CLUSTER_MESSAGE(LeaseGrant);
+TROUPE_CLUSTER_MESSAGE(LeaseLocate);
+TROUPE_CLUSTER_MESSAGE(HomeOpen);
+TROUPE_CLUSTER_MESSAGE(HomeOpened);
+TROUPE_CLUSTER_MESSAGE(HomeAsk);
+TROUPE_CLUSTER_MESSAGE(HomeAccepted);
+TROUPE_CLUSTER_MESSAGE(HomeMore);
+TROUPE_CLUSTER_MESSAGE(HomeLeave);
+TROUPE_CLUSTER_MESSAGE(HomeCancel);
+TROUPE_CLUSTER_MESSAGE(HomeHistory);
+TROUPE_CLUSTER_MESSAGE(HomeHistoryPage);
+TROUPE_CLUSTER_MESSAGE(HomeTurn);
+TROUPE_CLUSTER_MESSAGE(policy::Turn);
+TROUPE_CLUSTER_MESSAGE(ReaderEvents);
+TROUPE_CLUSTER_MESSAGE(ReaderFailed);
+TROUPE_CLUSTER_MESSAGE(EnginePrepare);
+TROUPE_CLUSTER_MESSAGE(EnginePrepared);
+TROUPE_CLUSTER_MESSAGE(EngineGenerate);
+TROUPE_CLUSTER_MESSAGE(EngineRelease);
+TROUPE_CLUSTER_MESSAGE(EngineEmissions);
+TROUPE_CLUSTER_MESSAGE(EngineFinished);
+
+#undef TROUPE_CLUSTER_MESSAGE
+
+}  // namespace troupe::schemas

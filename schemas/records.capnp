@@ -1,0 +1,225 @@
+# What is durable of a conversation, and what crosses nodes of it. Each value under a key is one Record. The plain structs are
+# in policy/ask.hpp, policy/turn.hpp and schemas/records.hpp, which say what a field means; here are units and bounds.
+# Numbers are never reused. A field that is added is read as its default from older records; a change that an older reader
+# would misunderstand raises Record.version.
+@0xf267795e9523c2e3;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("troupe::schemas::records");
+
+struct Record {
+  version @0 :UInt16;
+  # Of this format: 1. None is 0, so that a message of zeroes is no record.
+  epoch @1 :UInt64;
+  # Of the lease under which it was written; grows with every change of the conversation's home.
+
+  union {
+    conversation @2 :Conversation;
+    accepted @3 :Accepted;
+    plan @4 :AttemptPlan;
+    result @5 :AttemptResult;
+    ended @6 :Ended;
+    summary @7 :Summary;
+    turn @8 :Turn;
+    turns @9 :List(Turn);
+    # Crosses nodes; not kept under a key.
+  }
+}
+
+struct Name128 {
+  # 128 random bits. The first byte of the name is the lowest of `low`.
+  low @0 :UInt64;
+  high @1 :UInt64;
+}
+
+struct Conversation {
+  id @0 :Name128;
+  createdMs @1 :Int64;
+  # Milliseconds since 1970, by the clock of the home at that time.
+  turns @2 :UInt32;
+  # Accepted so far: the number of the newest turn.
+  summaryVersion @3 :UInt32;
+  # Of the newest summary that is complete; 0 while there is none.
+}
+
+enum Tier { mini @0; medium @1; heavy @2; }
+enum Assurance { draft @0; standard @1; high @2; }
+enum Priority { interactive @0; standard @1; batch @2; }
+enum Grounding { automatic @0; never @1; always @2; }
+
+struct Sampling {
+  temperature @0 :Float32;
+  # 0 is greedy.
+  topK @1 :Int32;
+  # Tokens; 0 is all.
+  topP @2 :Float32;
+  minP @3 :Float32;
+}
+
+struct ModelClass {
+  fingerprint @0 :Text;
+  # SHA-256 of the checkpoint, lower-case hexadecimal.
+  numericClass @1 :Text;
+  # "cpu-f32-v1"
+}
+
+struct Passage {
+  section @0 :Text;
+  # The corpus's name of it, "records-policy-2024-02-15#3.2".
+  name @1 :Text;
+  # As a client sees it.
+}
+
+struct Ask {
+  idempotencyKey @0 :Text;
+  # At most 128 bytes.
+  question @1 :Text;
+  # At most 64 KiB.
+  assurance @2 :Assurance;
+  priority @3 :Priority;
+  grounding @4 :Grounding;
+  tier :union {
+    any @5 :Void;
+    only @6 :Tier;
+  }
+  sampling @7 :Sampling;
+  seed :union {
+    none @8 :Void;
+    # Not yet drawn: only before acceptance.
+    value @9 :UInt64;
+  }
+  tokensMax @10 :Int32;
+  # Of the answer.
+  deadlineMs @11 :Int64;
+  # Milliseconds from acceptance.
+  latencyBudgetMs @12 :Int64;
+  # Milliseconds that the client hopes for; 0 is no hurry.
+  keepIfUnread @13 :Bool;
+}
+
+struct Accepted {
+  # What is durable of a turn before it is acknowledged.
+  conversation @0 :Name128;
+  number @1 :UInt32;
+  # Within the conversation; the first is 1.
+  ask @2 :Ask;
+  acceptedMs @3 :Int64;
+  # Milliseconds since 1970, by the clock of the home.
+  kind @4 :Text;
+  # How the question was classified; empty while it is not.
+  search @5 :Text;
+  # What was searched for; empty while nothing is.
+}
+
+struct Rung {
+  # A tier that may answer.
+  tier @0 :Tier;
+  confidenceMin @1 :Float64;
+  # A probability; below it the answer is not enough.
+}
+
+struct AttemptPlan {
+  # Everything that an attempt's tokens depend on; durable before the first of them.
+  attempt @0 :Int32;
+  # Within the turn; the first is 0. At most 63.
+  eventNumber @1 :UInt64;
+  # Of its `attempt` event.
+  tier @2 :Tier;
+  why @3 :Text;
+  rule @4 :Text;
+  model @5 :ModelClass;
+  prompt @6 :List(Int32);
+  # Token ids; at most 2^20.
+  sampling @7 :Sampling;
+  seed @8 :UInt64;
+  tokensMax @9 :Int32;
+  confidenceMin @10 :Float64;
+  # A probability; below it the attempt is superseded.
+  heldBack @11 :Bool;
+  task @12 :Text;
+  summaryVersion @13 :UInt32;
+  # That is in the prompt; 0 is none.
+  firstTurn @14 :UInt32;
+  # The oldest that is in the prompt verbatim; 0 is none.
+  passages @15 :List(Passage);
+  # By number, from 1; at most 256.
+  corpusVersion @16 :Text;
+  escalation @17 :List(Rung);
+  # The tiers that may follow, ascending; at most 8.
+}
+
+struct Emission {
+  firstIndex @0 :Int32;
+  # Of the first token, counted from the answer's start.
+  ids @1 :List(Int32);
+  # At most 4096.
+  logProbabilities @2 :List(Float32);
+  # Natural logarithms, one for each id.
+  text @3 :Text;
+}
+
+struct AttemptResult {
+  emissions @0 :List(Emission);
+  # At most 8192.
+  finishReason @1 :Text;
+  confidence @2 :Float64;
+  # The product of the token probabilities.
+  promptTokens @3 :Int32;
+  reusedTokens @4 :Int32;
+  generatedTokens @5 :Int32;
+  seconds @6 :Float64;
+  # That the engine worked for it.
+  node @7 :Text;
+  activeParameters @8 :UInt64;
+  # Of the model, for each token.
+  supersededWhy @9 :Text;
+  # Empty if the attempt's answer stood.
+}
+
+struct Outcome {
+  committed @0 :Bool;
+  answer @1 :Text;
+  citations @2 :List(Passage);
+  # Each once, by number; at most 256.
+  attempt @3 :Int32;
+  # Whose answer it is.
+  confidence @4 :Float64;
+  confident @5 :Bool;
+  code @6 :Text;
+  # Of the error, if the turn failed; so is `message`.
+  message @7 :Text;
+}
+
+struct Ended {
+  outcome @0 :Outcome;
+  endedMs @1 :Int64;
+  # Milliseconds since 1970, by the clock of the home.
+  kind @2 :Text;
+  search @3 :Text;
+  # These two are known after acceptance, and stand here as they were in the end.
+}
+
+struct Summary {
+  version @0 :UInt32;
+  # Within the conversation; the first is 1.
+  firstTurn @1 :UInt32;
+  lastTurn @2 :UInt32;
+  # What came before `firstTurn` is in it through the version before.
+  text @3 :Text;
+  tier @4 :Tier;
+  model @5 :ModelClass;
+}
+
+struct Attempt {
+  plan @0 :AttemptPlan;
+  result @1 :AttemptResult;
+  # Absent while it runs.
+}
+
+struct Turn {
+  accepted @0 :Accepted;
+  attempts @1 :List(Attempt);
+  # At most 64.
+  ended @2 :Ended;
+  # Absent while it runs. Its `kind` and `search` are equal to those of `accepted`.
+}

@@ -1,0 +1,94 @@
+// The other direction: a routing policy as the TOML that routing_file.cpp reads.
+#include <array>
+#include <charconv>
+#include <string>
+#include <vector>
+
+#include "schemas/routing_file.hpp"
+
+namespace troupe::schemas {
+
+namespace {
+
+using policy::PerTier;
+using policy::RouteConditions;
+using policy::RouteRule;
+using policy::Tier;
+
+std::string quoted(std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string made = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') made += '\\';
+    if (byte < 0x20 || byte == 0x7f) {
+      made += "\\u00";
+      made += digits[byte >> 4U];
+      made += digits[byte & 0xfU];
+    } else {
+      made += c;
+    }
+  }
+  return made + "\"";
+}
+
+/// As short as it can be and still be the same number.
+std::string number(double value) {
+  std::array<char, 32> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed).ptr};
+}
+
+template <class T>
+std::string list(const std::vector<T>& values) {
+  std::string text;
+  for (const T& value : values) text += (text.empty() ? "" : ", ") + quoted(to_string(value));
+  return "[" + text + "]";
+}
+
+std::string when_text(const RouteConditions& when) {
+  std::string text;
+  const auto add = [&text](std::string_view key, const std::string& value) {
+    text += std::string(text.empty() ? "" : ", ") + std::string(key) + " = " + value;
+  };
+  if (!when.requested.empty()) add("requested", list(when.requested));
+  if (!when.assurance.empty()) add("assurance", list(when.assurance));
+  if (!when.priority.empty()) add("priority", list(when.priority));
+  if (when.latency_budget_ms_max) add("latency_budget_ms_max", std::to_string(*when.latency_budget_ms_max));
+  if (when.prompt_tokens_min) add("prompt_tokens_min", std::to_string(*when.prompt_tokens_min));
+  if (when.prompt_tokens_max) add("prompt_tokens_max", std::to_string(*when.prompt_tokens_max));
+  if (when.grounded) add("grounded", *when.grounded ? "true" : "false");
+  return text;
+}
+
+std::string rule_text(const RouteRule& rule) {
+  std::string text = "\n[[rule]]\nname = " + quoted(rule.name) + "\n";
+  if (rule.when != RouteConditions{}) text += "when = { " + when_text(rule.when) + " }\n";
+  text += "start = " + quoted(to_string(rule.start)) + "\n";
+  if (!rule.escalate.empty()) text += "escalate = " + list(rule.escalate) + "\n";
+  if (rule.confidence_min != PerTier<double>{}) {
+    std::string least;
+    for (const Tier tier : policy::tiers) {
+      const double value = rule.confidence_min[policy::place_of(tier)];
+      if (value != 0) least += (least.empty() ? "" : ", ") + std::string(to_string(tier)) + " = " + number(value);
+    }
+    text += "confidence_min = { " + least + " }\n";
+  }
+  if (rule.sample != policy::SampleAs::as_asked) text += "sample = " + quoted(to_string(rule.sample)) + "\n";
+  return text;
+}
+
+}  // namespace
+
+std::string to_toml(const policy::RoutingPolicy& policy) {
+  std::string text = "tiers = " + list(policy.portfolio) + "\n";
+  text += "recent_tokens = " + std::to_string(policy.recent_tokens) + "\n";
+  text += "passages_max = " + std::to_string(policy.passages_max) + "\n";
+  text += "when_all_failed = " + quoted(policy.when_all_failed) + "\n\n[prompt_tokens]\n";
+  for (const Tier tier : policy::tiers) {
+    text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_tokens[policy::place_of(tier)]) + "\n";
+  }
+  for (const RouteRule& rule : policy.rules) text += rule_text(rule);
+  return text;
+}
+
+}  // namespace troupe::schemas

@@ -1,0 +1,45 @@
+// What is searched for passages: the sections of some documents, under a version that names exactly these. Kept in a store,
+// so that a node which starts has the corpus that its conversations were answered from.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "storage/store.hpp"
+
+namespace troupe::storage {
+
+struct Section {
+  std::string key;   ///< "records-policy-2024-02-15#3.2", unique in its corpus
+  std::string name;  ///< "Records Policy (2024-02-15) §3.2", as prompts and clients see it
+  std::string text;  ///< one line
+  friend bool operator==(const Section&, const Section&) = default;
+};
+
+struct Corpus {
+  static constexpr std::size_t sections_max = std::size_t{1} << 16;
+  static constexpr std::size_t name_bytes_max = 1024;  ///< of a key as well
+  static constexpr std::size_t text_bytes_max = std::size_t{64} << 10;
+  static constexpr std::size_t bytes_max = std::size_t{64} << 20;  ///< of all keys, names and texts
+
+  std::string version;  ///< the first 16 hexadecimal digits of SHA-256 over all sections, in their order
+  std::vector<Section> sections;
+  friend bool operator==(const Corpus&, const Corpus&) = default;
+};
+
+/// `too_large` beyond a limit; `invalid_argument` for an empty key or one that is there twice.
+Result<Corpus> make_corpus(std::vector<Section> sections);
+
+/// Writes the corpus in pieces, in this order; it becomes the store's with the last one. So a crash in between leaves the
+/// corpus that was there, and some sections that nothing reads.
+std::vector<WriteBatch> put_corpus(const Corpus& corpus);
+/// Nothing if none was put. `corrupt` if what is there does not have the version that it claims.
+Result<std::optional<Corpus>> load_corpus(const Store& store);
+/// Removes the sections of every corpus but the store's own, in pieces: what was replaced, and what a crash left. Must not run
+/// beside the pieces of a put.
+Result<std::vector<WriteBatch>> forget_other_corpora(const Store& store);
+
+}  // namespace troupe::storage

@@ -1,0 +1,34 @@
+// Whose data a store holds: the format of its records, the cluster and the node that they belong to. A node claims its store
+// before it does anything else with it, so that no folder is ever used by another cluster, node or format.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.hpp"
+#include "policy/cluster_view.hpp"
+#include "storage/store.hpp"
+
+namespace troupe::storage {
+
+/// Of the columns and keys as a whole; a record has its own version besides (schemas/records.hpp).
+inline constexpr std::uint32_t data_format_version = 1;
+inline constexpr std::size_t node_name_bytes_max = 255;
+
+struct Identity {
+  policy::ClusterId cluster;
+  policy::NodeId node;
+  std::uint64_t incarnation = 0;  ///< 1 for the first claim, and one more for each that follows
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+/// Who the store belongs to, durably, from now on: the first claim writes it, and takes `expected` as the cluster or, if there
+/// is none, makes a new one from `random`. Later ones are refused (`invalid_argument`) if the cluster or the node is another
+/// one, `unsupported` if the format is, `corrupt` if the identity is damaged or missing beside other records.
+Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& expected, const std::string& node_name,
+                       const std::array<std::uint8_t, 16>& random);
+
+}  // namespace troupe::storage

@@ -1,0 +1,81 @@
+// The commands that talk to a node, where there is none: how they explain themselves and how they refuse.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace troupe {
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string output;  ///< both streams, as they came
+};
+
+/// Runs "troupe ARGUMENTS" in a shell, with a state folder that is not the caller's.
+Outcome troupe(const std::string& arguments) {
+  const std::string command = "{ XDG_STATE_HOME=/nonexistent " TROUPE_BINARY " " + arguments + "\n} 2>&1 < /dev/null";
+  Outcome run;
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return run;
+  std::array<char, 4096> buffer{};
+  for (std::size_t read = 0; (read = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    run.output.append(buffer.data(), read);
+  const int status = pclose(pipe);
+  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return run;
+}
+
+void expect_refusal(const std::string& arguments, int status, std::string_view message) {
+  const Outcome run = troupe(arguments);
+  EXPECT_EQ(run.status, status) << arguments << "\n" << run.output;
+  EXPECT_NE(run.output.find(message), std::string::npos) << arguments << "\n" << run.output;
+}
+
+const std::string conversation(32, 'a');
+
+TEST(ClientCommands, ExplainThemselvesWithExamples) {
+  for (const char* command : {"ask", "chat", "history", "explain", "cluster status"}) {
+    const Outcome run = troupe(std::string(command) + " --help");
+    EXPECT_EQ(run.status, 0) << command;
+    EXPECT_NE(run.output.find("Examples:\n  troupe " + std::string(command)), std::string::npos) << run.output;
+    EXPECT_NE(run.output.find("--connect"), std::string::npos) << command;
+    EXPECT_NE(run.output.find("--json"), std::string::npos) << command;
+  }
+}
+
+TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
+  expect_refusal("ask", 2, "question is required");
+  expect_refusal("ask --tier giant Hi", 2, "expected mini, medium, heavy");
+  expect_refusal("ask --assurance some Hi", 2, "expected draft, standard, high");
+  expect_refusal("ask --grounding maybe Hi", 2, "expected automatic, never, always");
+  expect_refusal("ask --tokens 0 Hi", 2, "--tokens");
+  expect_refusal("ask --deadline -1 Hi", 2, "--deadline");
+  expect_refusal("ask --bogus Hi", 2, "--bogus");
+  expect_refusal("history", 2, "conversation is required");
+  expect_refusal("explain", 2, "turn is required");
+  expect_refusal("explain --tokens " + conversation + "/1", 2, "--json");
+  expect_refusal("cluster", 2, "subcommand is required");
+}
+
+TEST(ClientCommands, NameTheNodesThatCannotBeReached) {
+  const std::string nowhere = " --connect 127.0.0.1:1 --connect localhost:2";
+  for (const std::string& command : {"ask Hi", "chat", "cluster status"}) {
+    expect_refusal(command + nowhere, 1,
+                   "127.0.0.1:1: connect(): Connection refused; localhost:2: connect(): Connection refused");
+  }
+  expect_refusal("history " + conversation + nowhere, 1, "\"troupe node\" starts one");
+  expect_refusal("explain " + conversation + "/1" + nowhere, 1, "(unavailable)");
+}
+
+TEST(ClientCommands, RefuseWhatIsNoTurnWithoutANode) {
+  expect_refusal("explain nonsense", 1, "is no turn; expected CONVERSATION/NUMBER");
+  expect_refusal("explain " + conversation + "/01", 1, "is no turn");
+  expect_refusal("explain " + conversation, 1, "is no turn");
+}
+
+}  // namespace
+}  // namespace troupe

@@ -1,0 +1,275 @@
+#include "policy/routing.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+
+namespace troupe::policy {
+namespace {
+
+using Verdict = Decision::Verdict;
+
+RouteFacts facts(Assurance assurance = Assurance::standard) {
+  RouteFacts facts;
+  facts.assurance = assurance;
+  facts.prompt_tokens = 500;
+  facts.served = {tiers.begin(), tiers.end()};
+  return facts;
+}
+
+std::string rule_for(const RouteFacts& facts) { return route(default_policy(), facts)->rule; }
+
+void expect_words(const Error& error, ErrorCode code, const std::vector<std::string>& words) {
+  EXPECT_EQ(error.code, code) << error.message;
+  for (const auto& word : words) EXPECT_NE(error.message.find(word), std::string::npos) << error.message;
+}
+
+void expect_invalid(const std::function<void(RoutingPolicy&)>& change, const std::vector<std::string>& words,
+                    ErrorCode code = ErrorCode::invalid_argument) {
+  RoutingPolicy policy = default_policy();
+  change(policy);
+  const auto result = validate(policy);
+  ASSERT_FALSE(result) << words.front();
+  expect_words(result.error(), code, words);
+}
+
+TEST(Routing, ClimbsFromMiniToHeavyWhileAStandardAnswerIsNotSure) {
+  ASSERT_TRUE(validate(default_policy()));
+  const auto decision = route(default_policy(), facts());
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.93}, {Tier::medium, 0.95}, {Tier::heavy, 0}}));
+  EXPECT_EQ(decision->start(), Tier::mini);
+  EXPECT_TRUE(decision->greedy);
+  EXPECT_TRUE(decision->held_back);
+  EXPECT_EQ(decision->why, "rule \"standard\": nothing more particular matches; mini, below 0.93 medium, below 0.95 heavy");
+}
+
+TEST(Routing, GivesADraftToMiniAloneAndSamplesAsAsked) {
+  const auto decision = route(default_policy(), facts(Assurance::draft));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->rule, "draft");
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.93}}));
+  EXPECT_FALSE(decision->greedy);
+  EXPECT_FALSE(decision->held_back);
+}
+
+TEST(Routing, AnswersATightBudgetGreedilyAndALongContextWithHeavy) {
+  RouteFacts asked = facts(Assurance::draft);
+  asked.latency_budget_ms = 300;
+  const auto tight = route(default_policy(), asked);
+  ASSERT_TRUE(tight);
+  EXPECT_EQ(tight->rule, "tight");
+  EXPECT_TRUE(tight->greedy);
+  EXPECT_EQ(tight->why, "rule \"tight\": assurance is draft, the latency budget is 300 ms (at most 300); mini");
+  asked.latency_budget_ms = 301;
+  EXPECT_EQ(rule_for(asked), "draft");
+  asked.latency_budget_ms = 0;
+  asked.prompt_tokens = 1280;
+  EXPECT_EQ(rule_for(asked), "draft");
+  asked.prompt_tokens = 1281;
+  const auto wide = route(default_policy(), asked);
+  ASSERT_TRUE(wide);
+  EXPECT_EQ(wide->ladder, (std::vector<Rung>{{Tier::heavy, 0}}));
+  EXPECT_EQ(wide->why, "rule \"long\": the context has 1281 tokens (at least 1281); heavy");
+}
+
+TEST(Routing, GivesAQuestionToTheTierThatTheClientAsksForAndNoOther) {
+  RouteFacts asked = facts();
+  asked.requested = Tier::medium;
+  const auto decision = route(default_policy(), asked);
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::medium, 0.95}}));
+  EXPECT_NE(decision->why.find("as the client asks, medium alone"), std::string::npos) << decision->why;
+}
+
+TEST(Routing, WaitsForItsFirstTierAndKeepsALaterOneThatIsAway) {
+  RouteFacts asked = facts();
+  asked.served = {Tier::medium, Tier::heavy};
+  const auto waits = route(default_policy(), asked);
+  ASSERT_FALSE(waits);
+  expect_words(waits.error(), ErrorCode::unavailable, {"no node serves mini", "standard"});
+  asked.served = {Tier::mini};
+  EXPECT_EQ(route(default_policy(), asked)->ladder, route(default_policy(), facts())->ladder)
+      << "a route does not depend on who is there";
+  asked.requested = Tier::heavy;
+  EXPECT_EQ(route(default_policy(), asked).error().code, ErrorCode::unavailable);
+}
+
+TEST(Routing, LeavesOutWhatThePortfolioDoesNotHaveAndSaysSo) {
+  RoutingPolicy policy = default_policy();
+  policy.portfolio = {Tier::mini, Tier::heavy};
+  ASSERT_TRUE(validate(policy));
+  const auto decision = route(policy, facts());
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.93}, {Tier::heavy, 0}}));
+  EXPECT_NE(decision->why.find("the portfolio has no medium"), std::string::npos) << decision->why;
+  RouteFacts asked = facts();
+  asked.requested = Tier::medium;
+  expect_words(route(policy, asked).error(), ErrorCode::unsupported, {"no medium", "mini, heavy"});
+}
+
+TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
+  RouteRule rule{.name = "picky", .when = {}, .start = Tier::heavy, .escalate = {}};
+  rule.when = {.requested = {Tier::heavy},
+               .assurance = {Assurance::standard, Assurance::high},
+               .priority = {Priority::batch},
+               .latency_budget_ms_max = 1000,
+               .prompt_tokens_min = 10,
+               .prompt_tokens_max = 20,
+               .grounded = true};
+  RoutingPolicy policy = default_policy();
+  policy.rules.insert(policy.rules.begin(), rule);
+  ASSERT_TRUE(validate(policy));
+  RouteFacts fitting = facts();
+  fitting.requested = Tier::heavy;
+  fitting.priority = Priority::batch;
+  fitting.latency_budget_ms = 1000;
+  fitting.prompt_tokens = 20;
+  fitting.grounded = true;
+  const auto decision = route(policy, fitting);
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->rule, "picky");
+  for (const char* input : {"the client asks for heavy", "assurance is standard", "priority is batch", "1000 ms",
+                            "20 tokens (at least 10 and at most 20)", "passages come with it"}) {
+    EXPECT_NE(decision->why.find(input), std::string::npos) << decision->why;
+  }
+  const std::vector<std::function<void(RouteFacts&)>> misfits = {
+      [](RouteFacts& f) { f.requested = Tier::mini; },
+      [](RouteFacts& f) { f.requested.reset(); },
+      [](RouteFacts& f) { f.assurance = Assurance::draft; },
+      [](RouteFacts& f) { f.priority = Priority::standard; },
+      [](RouteFacts& f) { f.latency_budget_ms = 0; },
+      [](RouteFacts& f) { f.latency_budget_ms = 1001; },
+      [](RouteFacts& f) { f.prompt_tokens = 9; },
+      [](RouteFacts& f) { f.prompt_tokens = 21; },
+      [](RouteFacts& f) { f.grounded = false; },
+  };
+  for (std::size_t i = 0; i < misfits.size(); ++i) {
+    RouteFacts changed = fitting;
+    misfits[i](changed);
+    EXPECT_NE(route(policy, changed)->rule, "picky") << "misfit " << i;
+  }
+}
+
+TEST(Routing, RefusesAPolicyAndNamesTheRule) {
+  expect_invalid([](auto& p) { p.rules.clear(); }, {"0 rules"});
+  expect_invalid([](auto& p) { p.rules.resize(65); }, {"65 rules", "64"});
+  expect_invalid([](auto& p) { p.rules[1].name.clear(); }, {"rule 2", "0 bytes"});
+  expect_invalid([](auto& p) { p.rules[1].name.assign(65, 'n'); }, {"rule 2", "65 bytes"});
+  expect_invalid([](auto& p) { p.rules[3].name = "long"; }, {"\"long\"", "rule 2 and 4"});
+  expect_invalid([](auto& p) { p.rules.pop_back(); }, {"\"draft\"", "last"});
+  expect_invalid([](auto& p) { p.rules[3].escalate = {Tier::heavy, Tier::medium}; }, {"\"standard\"", "heavy to medium"});
+  expect_invalid([](auto& p) { p.rules[3].escalate = {Tier::mini}; }, {"\"standard\"", "mini to mini"});
+  expect_invalid([](auto& p) { p.rules[0].confidence_min[1] = 1.01; }, {"\"tight\"", "medium", "1.01"});
+  expect_invalid([](auto& p) { p.rules[0].confidence_min[0] = std::numeric_limits<double>::quiet_NaN(); },
+                 {"\"tight\"", "mini"});
+  expect_invalid([](auto& p) { p.portfolio = {Tier::mini, Tier::medium}; }, {"\"long\"", "heavy"});
+  expect_invalid([](auto& p) { p.portfolio.clear(); }, {"tiers"});
+  expect_invalid([](auto& p) { p.portfolio = {Tier::mini, Tier::mini}; }, {"tiers"});
+  expect_invalid([](auto& p) { p.portfolio = {Tier::heavy, Tier::mini}; }, {"tiers"});
+  using enum ErrorCode;
+  expect_invalid([](auto& p) { p.prompt_tokens[2] = 0; }, {"prompt_tokens of heavy", "0"}, out_of_range);
+  expect_invalid([](auto& p) { p.recent_tokens = -1; }, {"recent_tokens", "-1"}, out_of_range);
+  expect_invalid([](auto& p) { p.passages_max = 65; }, {"passages_max", "65", "64"}, out_of_range);
+  expect_invalid([](auto& p) { p.when_all_failed.assign(4097, 'x'); }, {"when_all_failed", "4097"}, out_of_range);
+}
+
+TEST(Routing, RefusesARuleThatCanNeverMatch) {
+  expect_invalid([](auto& p) { std::swap(p.rules[2], p.rules[3]); }, {"\"draft\"", "never match", "\"standard\""});
+  expect_invalid([](auto& p) { p.rules[1].when = {}; }, {"\"draft\"", "never match", "\"long\""});
+  expect_invalid([](auto& p) { std::swap(p.rules[0], p.rules[2]); }, {"\"tight\"", "never match", "\"draft\""});
+  expect_invalid([](auto& p) { p.rules[0].when.latency_budget_ms_max = 0; },
+                 {"\"tight\"", "never match", "latency_budget_ms_max"});
+  expect_invalid([](auto& p) { p.rules[1].when.prompt_tokens_max = 5; }, {"\"long\"", "never match", "1281", "5"});
+  expect_invalid([](auto& p) { p.rules[1].when.prompt_tokens_min = -1; }, {"\"long\"", "-1"});
+}
+
+TEST(Routing, MatchesEveryQuestionAndOnlyTheFirstRuleThatFits) {
+  Random random(7);
+  const RoutingPolicy policy = default_policy();
+  for (int i = 0; i < 2000; ++i) {
+    RouteFacts asked = facts(static_cast<Assurance>(random.below(3)));
+    if (random.chance(0.3F)) asked.requested = tiers.at(random.below(3));
+    asked.latency_budget_ms = random.between(0, 600);
+    asked.prompt_tokens = static_cast<std::int32_t>(random.between(0, 3000));
+    asked.grounded = random.chance(0.5F);
+    const auto decision = route(policy, asked);
+    ASSERT_TRUE(decision);
+    ASSERT_EQ(*route(policy, asked), *decision);
+    ASSERT_EQ(decision->held_back, asked.assurance != Assurance::draft);
+    ASSERT_TRUE(decision->greedy || !decision->held_back);
+    ASSERT_TRUE(std::is_sorted(decision->ladder.begin(), decision->ladder.end(),
+                               [](const Rung& a, const Rung& b) { return a.tier < b.tier; }));
+  }
+}
+
+AttemptPlan planned(const RouteDecision& decision, std::size_t rung) {
+  AttemptPlan plan;
+  plan.tier = decision.ladder[rung].tier;
+  plan.confidence_min = decision.ladder[rung].confidence_min;
+  plan.held_back = decision.held_back;
+  plan.tokens_max = 20;
+  return plan;
+}
+
+TEST(Escalation, FollowsOnlyOnAnAnswerThatIsNotSure) {
+  const auto decision = *route(default_policy(), facts());
+  const auto sure = after_attempt(decision, planned(decision, 0), 0.93, "end_token");
+  EXPECT_EQ(sure, (Decision{Verdict::commit, true, std::nullopt, "confidence 0.93 of mini reaches 0.93"}));
+  const auto unsure = after_attempt(decision, planned(decision, 0), 0.5, "end_token");
+  EXPECT_EQ(unsure, (Decision{Verdict::escalate, false, Tier::medium, "confidence 0.5 of mini is below 0.93; medium follows"}));
+  EXPECT_EQ(after_attempt(decision, planned(decision, 1), 0.94, "stop_string").next, Tier::heavy);
+  const auto last = after_attempt(decision, planned(decision, 2), 0.01, "end_token");
+  EXPECT_EQ(last.verdict, Verdict::commit);
+  EXPECT_TRUE(last.confident) << "of heavy the policy asks nothing";
+}
+
+TEST(Escalation, TakesACutAnswerAndAConfidenceThatIsNoNumberForUnsure) {
+  const auto decision = *route(default_policy(), facts());
+  const auto cut = after_attempt(decision, planned(decision, 0), 1, "length");
+  EXPECT_EQ(cut.verdict, Verdict::escalate);
+  EXPECT_NE(cut.why.find("cut short after 20 tokens"), std::string::npos) << cut.why;
+  EXPECT_EQ(after_attempt(decision, planned(decision, 0), std::numeric_limits<double>::quiet_NaN(), "end_token").verdict,
+            Verdict::escalate);
+  const auto last = after_attempt(decision, planned(decision, 2), 1, "length");
+  EXPECT_EQ(last.verdict, Verdict::commit);
+  EXPECT_FALSE(last.confident);
+}
+
+TEST(Escalation, LeavesADraftAsItWasShownAndMarksIt) {
+  const auto draft = *route(default_policy(), facts(Assurance::draft));
+  EXPECT_TRUE(after_attempt(draft, planned(draft, 0), 0.99, "end_token").confident);
+  auto ladder = draft;
+  ladder.ladder.push_back({Tier::heavy, 0});
+  const auto marked = after_attempt(ladder, planned(ladder, 0), 0.5, "end_token");
+  EXPECT_EQ(marked.verdict, Verdict::commit);
+  EXPECT_FALSE(marked.confident);
+  EXPECT_EQ(after_attempt(ladder, planned(ladder, 0), 0.5, "failed").next, Tier::heavy)
+      << "a failed draft escalates all the same";
+}
+
+TEST(Escalation, OfAFailureEndsWithTheLadder) {
+  const auto decision = *route(default_policy(), facts());
+  for (const char* reason : {"failed", "", "nonsense"}) {
+    EXPECT_EQ(after_attempt(decision, planned(decision, 1), 1, reason).next, Tier::heavy) << reason;
+    EXPECT_EQ(after_attempt(decision, planned(decision, 2), 1, reason).verdict, Verdict::fail) << reason;
+  }
+  for (const char* reason : {"cancelled", "deadline_exceeded"}) {
+    const auto ended = after_attempt(decision, planned(decision, 0), 1, reason);
+    EXPECT_EQ(ended.verdict, Verdict::fail) << reason;
+    EXPECT_NE(ended.why.find(reason), std::string::npos) << ended.why;
+  }
+  AttemptPlan stranger = planned(decision, 0);
+  stranger.tier = Tier::heavy;
+  stranger.confidence_min = 0.5;
+  EXPECT_EQ(after_attempt(decision, stranger, 0.1, "end_token").verdict, Verdict::commit);
+}
+
+}  // namespace
+}  // namespace troupe::policy

@@ -1,0 +1,161 @@
+#include "schemas/routing_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+
+namespace troupe::schemas {
+namespace {
+
+using policy::RoutingPolicy;
+using policy::Tier;
+
+const std::string otherwise = "[[rule]]\nname = \"otherwise\"\nstart = \"mini\"\n";
+
+void expect_refused(const std::string& text, const std::vector<std::string>& words) {
+  const auto result = parse_routing(text, "p.toml");
+  ASSERT_FALSE(result) << text;
+  EXPECT_EQ(result.error().code, ErrorCode::invalid_argument) << result.error().message;
+  for (const auto& word : words) EXPECT_NE(result.error().message.find(word), std::string::npos) << result.error().message;
+}
+
+TEST(RoutingFile, InDeployIsTheDefaultPolicy) {
+  std::ifstream file(TROUPE_SOURCE_DIR "/deploy/policy.toml");
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto parsed = parse_routing(text.str(), "deploy/policy.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(*parsed, policy::default_policy());
+}
+
+TEST(RoutingFile, HasDefaultsForAllButItsRules) {
+  const auto parsed = parse_routing(otherwise, "p.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  RoutingPolicy expected;
+  expected.rules.push_back({.name = "otherwise", .when = {}, .start = Tier::mini, .escalate = {}});
+  EXPECT_EQ(*parsed, expected);
+}
+
+TEST(RoutingFile, ReadsEveryConditionAndAction) {
+  const auto parsed = parse_routing(R"(
+tiers = ["mini", "heavy"]
+prompt_tokens.heavy = 100000
+[[rule]]
+name = "all"
+start = "mini"
+escalate = ["heavy"]
+confidence_min = { mini = 1, heavy = 0.5 }
+sample = "greedy"
+[rule.when]
+requested = ["mini", "heavy"]
+assurance = ["high"]
+priority = ["batch", "standard"]
+latency_budget_ms_max = 86400000000
+prompt_tokens_min = 1
+prompt_tokens_max = 2
+grounded = false
+[[rule]]
+name = "otherwise"
+start = "mini"
+)",
+                                    "p.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->prompt_tokens, (policy::PerTier<std::int32_t>{1280, 1536, 100000}));
+  const policy::RouteRule& rule = parsed->rules.at(0);
+  EXPECT_EQ(rule.when, (policy::RouteConditions{.requested = {Tier::mini, Tier::heavy},
+                                                .assurance = {policy::Assurance::high},
+                                                .priority = {policy::Priority::batch, policy::Priority::standard},
+                                                .latency_budget_ms_max = 86400000000,
+                                                .prompt_tokens_min = 1,
+                                                .prompt_tokens_max = 2,
+                                                .grounded = false}));
+  EXPECT_EQ(rule.escalate, std::vector{Tier::heavy});
+  EXPECT_EQ(rule.confidence_min, (policy::PerTier<double>{1, 0, 0.5}));
+  EXPECT_EQ(rule.sample, policy::SampleAs::greedy);
+}
+
+TEST(RoutingFile, NamesTheLineTheKeyWhatWasSeenAndWhatIsExpected) {
+  expect_refused("recent_tokens = \"many\"\n" + otherwise, {"p.toml:1:", "recent_tokens is \"many\"", "whole number"});
+  expect_refused("\npassages_max = -1\n" + otherwise, {"p.toml:2:", "passages_max is -1"});
+  expect_refused("passages_max = 2147483648\n" + otherwise, {"passages_max is 2147483648", "2147483647"});
+  expect_refused("passages_max = 1.5\n" + otherwise, {"passages_max is 1.5"});
+  expect_refused("passages_mx = 1\n" + otherwise, {"p.toml:1:", "passages_mx is not known", "passages_max"});
+  expect_refused("tiers = \"mini\"\n" + otherwise, {"tiers is \"mini\"", "a list of mini, medium, heavy"});
+  expect_refused("tiers = [\"tiny\"]\n" + otherwise, {"tiers is an array", "mini, medium, heavy"});
+  expect_refused("prompt_tokens = 5\n" + otherwise, {"prompt_tokens is 5", "a table"});
+  expect_refused("[prompt_tokens]\ntiny = 5\n" + otherwise, {"p.toml:2:", "prompt_tokens.tiny is not known"});
+  expect_refused("when_all_failed = 2024-01-01\n" + otherwise, {"when_all_failed is a date"});
+  expect_refused(otherwise + "start_with = 1\n", {"p.toml:4:", "rule[1].start_with is not known"});
+  expect_refused(otherwise + "sample = \"loudly\"\n", {"p.toml:4:", "rule[1].sample is \"loudly\"", "as_asked, greedy"});
+  expect_refused(otherwise + "confidence_min = { mini = 1.5 }\n", {"rule[1].confidence_min.mini is 1.5", "0 to 1"});
+  expect_refused(otherwise + "confidence_min = { mini = nan }\n", {"rule[1].confidence_min.mini is nan"});
+  expect_refused(otherwise + "when = { grounded = 1 }\n", {"rule[1].when.grounded is 1", "true or false"});
+  expect_refused(otherwise + "when = { tier = \"mini\" }\n", {"rule[1].when.tier is not known", "requested"});
+  expect_refused("[[rule]]\nstart = \"mini\"\n", {"p.toml:1:", "rule[1].name is missing"});
+  expect_refused("[[rule]]\nname = \"x\"\n", {"rule[1].start is missing"});
+  expect_refused("rule = 5\n", {"rule is 5", "[[rule]]"});
+  expect_refused("rule = [1, {}]\n", {"rule is an array", "tables"});
+}
+
+TEST(RoutingFile, IsCheckedAsAPolicyToo) {
+  expect_refused("", {"p.toml", "0 rules"});
+  expect_refused(otherwise + otherwise, {"p.toml", "\"otherwise\"", "twice"});
+  expect_refused(otherwise + "escalate = [\"mini\"]\n", {"p.toml", "\"otherwise\"", "mini to mini"});
+}
+
+TEST(RoutingFile, RefusesWhatIsNoTomlAndWhatIsTooLong) {
+  expect_refused("a = \nb = 1\n", {"p.toml:1:", "not TOML"});
+  expect_refused("\xff\xfe", {"p.toml:1:", "not TOML"});
+  expect_refused(std::string(4, '\0'), {"p.toml:1:", "not TOML"});
+  expect_refused("a = " + std::string(20000, '['), {"not TOML"});
+  const auto large = parse_routing(std::string(routing_file_bytes_max + 1, '#'), "p.toml");
+  ASSERT_FALSE(large);
+  EXPECT_EQ(large.error().code, ErrorCode::too_large);
+  std::string rules;
+  for (int i = 0; i < 65; ++i) rules += "[[rule]]\nname = \"r" + std::to_string(i) + "\"\nstart = \"mini\"\n";
+  expect_refused(rules, {"1 to 64 tables"});
+}
+
+TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
+  RoutingPolicy policy = policy::default_policy();
+  policy.portfolio = {Tier::mini, Tier::heavy};
+  policy.when_all_failed = "a \"quote\", a \\, a line\nand \x01\x7f \xC2\xA7";
+  policy.rules[0].name = "odd ]] name";
+  policy.rules[0].when.priority = {policy::Priority::batch};
+  policy.rules[0].when.requested = {Tier::medium, Tier::heavy};
+  policy.rules[0].when.grounded = true;
+  policy.rules[1].when.prompt_tokens_max = 5000;
+  policy.rules[1].confidence_min = {0, 0, 1e-9};
+  ASSERT_TRUE(policy::validate(policy));
+  for (const RoutingPolicy& each : {policy, policy::default_policy()}) {
+    const auto parsed = parse_routing(to_toml(each), "printed");
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(*parsed, each) << to_toml(each);
+  }
+}
+
+TEST(RoutingFile, SurvivesDamage) {
+  const std::string whole = to_toml(policy::default_policy());
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    std::string text = whole.substr(0, random.below(whole.size() + 1));
+    for (std::uint64_t i = random.below(4); i > 0 && !text.empty(); --i) {
+      text[random.below(text.size())] = static_cast<char>(random.below(256));
+    }
+    const auto parsed = parse_routing(text, "damaged");
+    if (!parsed) {
+      EXPECT_EQ(parsed.error().message.rfind("damaged", 0), 0U) << parsed.error().message;
+    } else {
+      EXPECT_TRUE(policy::validate(*parsed));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace troupe::schemas

@@ -1,0 +1,170 @@
+#include "storage/rocks_store.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe::storage {
+namespace {
+
+WriteBatch batch(const std::string& key, const std::string& value, std::uint64_t epoch = 1) {
+  return {.puts = {{.column = Column::conversations, .key = key, .value = value}},
+          .fence = Fence{.column = Column::leases, .key = "fence", .epoch = epoch}};
+}
+
+Result<void> write(Store& store, const std::string& key, const std::string& value, std::uint64_t epoch = 1) {
+  return store.write({batch(key, value, epoch)}).front();
+}
+
+std::optional<std::string> get(const Store& store, const std::string& key) {
+  return store.get(Column::conversations, key).value();
+}
+
+void expect_refused(const std::filesystem::path& folder, ErrorCode code, const std::vector<std::string>& words) {
+  const auto store = RocksStore::open(folder);
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, code) << store.error().message;
+  for (const auto& word : words) EXPECT_NE(store.error().message.find(word), std::string::npos) << store.error().message;
+}
+
+/// While it exists no file of the process grows beyond `bytes`: to a writer, a full disk.
+class FullDisk {
+ public:
+  explicit FullDisk(std::uintmax_t bytes) {
+    before_signal_ = std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, before_signal_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*before_signal_)(int) = nullptr;
+};
+
+TEST(RocksStore, IsThereAgainAfterItWasClosed) {
+  const tests::TemporaryFolder folder;
+  const auto place = folder.path() / "made" / "by it";
+  {
+    const auto store = RocksStore::open(place).value();
+    ASSERT_TRUE(write(*store, "a", "1", 4));
+  }
+  const auto store = RocksStore::open(place).value();
+  EXPECT_EQ(get(*store, "a"), "1");
+  EXPECT_FALSE(write(*store, "a", "2", 3)) << "fences are remembered";
+  EXPECT_TRUE(write(*store, "a", "2", 4));
+}
+
+TEST(RocksStore, HasEverythingOnTheDiskWhenAWriteReturns) {
+  const tests::TemporaryFolder folder;
+  const auto copy = folder.path() / "copy";
+  const auto store = RocksStore::open(folder.path() / "data").value();
+  ASSERT_TRUE(write(*store, "a", "1"));
+  std::filesystem::copy(folder.path() / "data", copy, std::filesystem::copy_options::recursive);
+  const auto copied = RocksStore::open(copy);
+  ASSERT_TRUE(copied) << copied.error().message;
+  EXPECT_EQ(get(**copied, "a"), "1") << "what a killed process leaves behind is enough";
+}
+
+TEST(RocksStore, RefusesAFolderThatIsInUse) {
+  const tests::TemporaryFolder folder;
+  const auto store = RocksStore::open(folder.path()).value();
+  expect_refused(folder.path(), ErrorCode::unavailable, {folder.path().string(), "in use", "stop that one"});
+  EXPECT_TRUE(write(*store, "a", "1")) << "the first is not disturbed";
+}
+
+TEST(RocksStore, RefusesWhatIsNoFolder) {
+  const tests::TemporaryFolder folder;
+  const auto file = folder.path() / "block";  // a name with "lock" in it says nothing about locks
+  std::ofstream(file) << "text";
+  expect_refused(file, ErrorCode::invalid_argument, {file.string(), "not a folder"});
+  expect_refused(file / "below", ErrorCode::io, {(file / "below").string()});
+}
+
+TEST(RocksStore, RefusesADamagedFolder) {
+  const tests::TemporaryFolder folder;
+  {
+    ASSERT_TRUE(write(*RocksStore::open(folder.path()).value(), "a", "1"));
+  }
+  std::ofstream(folder.path() / "CURRENT") << "MANIFEST-999999\n";
+  expect_refused(folder.path(), ErrorCode::corrupt, {folder.path().string(), "MANIFEST-999999", "copy"});
+  std::ofstream(folder.path() / "CURRENT") << "nonsense";
+  expect_refused(folder.path(), ErrorCode::corrupt, {folder.path().string(), "copy"});
+}
+
+TEST(RocksStore, StartsWithoutTheEndOfALogThatAPowerCutTore) {
+  const tests::TemporaryFolder folder;
+  const auto copy = folder.path() / "copy";
+  {
+    const auto store = RocksStore::open(folder.path() / "data").value();
+    ASSERT_TRUE(write(*store, "a", "1"));
+    ASSERT_TRUE(write(*store, "b", std::string(1000, 'b')));
+    std::filesystem::copy(folder.path() / "data", copy, std::filesystem::copy_options::recursive);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(copy)) {
+    if (entry.path().extension() == ".log" && entry.file_size() > 0) {
+      std::filesystem::resize_file(entry.path(), entry.file_size() - 500);
+    }
+  }
+  const auto store = RocksStore::open(copy);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ(get(**store, "a"), "1");
+  EXPECT_EQ(get(**store, "b"), std::nullopt);
+}
+
+TEST(RocksStore, FailsWritesOnAFullDiskAndGoesOnWhenThereIsRoom) {
+  const tests::TemporaryFolder folder;
+  const auto store = RocksStore::open(folder.path()).value();
+  ASSERT_TRUE(write(*store, "before", "1"));
+  {
+    const FullDisk full(std::uintmax_t{64} << 10);
+    const auto results = store->write({batch("large", std::string(1 << 20, 'x')), batch("beside", "1"), batch("late", "1", 0)});
+    ASSERT_FALSE(results[0]);
+    EXPECT_EQ(results[0].error().code, ErrorCode::io) << results[0].error().message;
+    EXPECT_NE(results[0].error().message.find(folder.path().string()), std::string::npos) << results[0].error().message;
+    ASSERT_FALSE(results[1]) << "they are one write";
+    EXPECT_EQ(results[1].error().code, ErrorCode::io);
+    EXPECT_EQ(results[2].error().code, ErrorCode::unavailable) << "the fence had refused it before";
+    EXPECT_EQ(get(*store, "before"), "1") << "reading goes on";
+    EXPECT_FALSE(write(*store, "larger", std::string(2 << 20, 'x'))) << "still full";
+  }
+  const auto after = write(*store, "after", "1");
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(get(*store, "before"), "1");
+  EXPECT_EQ(get(*store, "after"), "1");
+  EXPECT_TRUE(write(*store, "large", std::string(1 << 20, 'x')));
+}
+
+TEST(RocksStore, IsReadWhileOthersWrite) {
+  const tests::TemporaryFolder folder;
+  const auto store = RocksStore::open(folder.path()).value();
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 3; ++writer) {
+    writers.emplace_back([&, writer] {
+      for (int i = 0; i < 20; ++i) {
+        EXPECT_TRUE(write(*store, std::to_string(writer) + "/" + std::to_string(i), "x"));
+        EXPECT_TRUE(store->scan(Column::conversations, "", "", 5));
+      }
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  EXPECT_EQ(store->scan(Column::conversations, "", "", 100).value().size(), 60U);
+}
+
+}  // namespace
+}  // namespace troupe::storage
