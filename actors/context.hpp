@@ -22,7 +22,7 @@ struct PeerHandles {
   NodeActor node;
   HomeActor home;
   ReaderActor reader;
-  LeaseActor lease;  ///< only of the node that grants leases
+  LeaseActor lease;                  ///< only of the node that grants leases
   std::vector<EngineActor> engines;  ///< by replica index
 };
 
@@ -81,6 +81,7 @@ struct NodeContext {
   Log log;
   ClusterCell cluster;
   LeaseSession session;
+  std::atomic<bool> draining{false};           ///< no new turns: the node is about to end
   std::atomic<std::int32_t> conversations{0};  ///< awake here
   std::atomic<std::int32_t> turns{0};          ///< accepted here and not ended
 };

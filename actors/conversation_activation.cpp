@@ -32,7 +32,9 @@ void ConversationState::acquire_lease() {
   if (holder == nullptr || !holder->handles.lease) {
     return again({ErrorCode::unavailable, "the node that grants leases cannot be reached"});
   }
-  self_->request(holder->handles.lease, lease_timeout, schemas::LeaseAcquire{id_, context_->self, context_->incarnation, create_})
+  self_
+      ->request(holder->handles.lease, lease_timeout,
+                schemas::LeaseAcquire{id_, context_->self, context_->incarnation, create_})
       .then(
           [this](const schemas::LeaseGrant& grant) {
             epoch_ = grant.epoch;
@@ -98,9 +100,9 @@ void ConversationState::on_loaded(Result<Loaded> loaded) {
   storage::WriteBatch batch;
   batch.fence = storage::fence_of(id_, epoch_);
   batch.puts.push_back(storage::put_conversation(record_, epoch_));
-  context_->journal->commit(std::move(batch), resume(self_, std::function<void(Result<void>)>([this](Result<void> written) {
-                                                       become_ready(std::move(written));
-                                                     })));
+  context_->journal->commit(
+      std::move(batch),
+      resume(self_, std::function<void(Result<void>)>([this](Result<void> written) { become_ready(std::move(written)); })));
 }
 
 void ConversationState::become_ready(Result<void> ready) {
@@ -117,8 +119,8 @@ void ConversationState::become_ready(Result<void> ready) {
 void ConversationState::when_ready(std::function<void(const Result<void>&)> work) {
   if (ready_) return work(*ready_);
   if (waiting_.size() >= waiting_for_activation_max) {
-    return work(Error{ErrorCode::overloaded, "the conversation is waking up, and " + std::to_string(waiting_.size()) +
-                                                 " requests wait for it"});
+    return work(Error{ErrorCode::overloaded,
+                      "the conversation is waking up, and " + std::to_string(waiting_.size()) + " requests wait for it"});
   }
   waiting_.push_back(std::move(work));
 }
@@ -128,8 +130,8 @@ Result<void> ConversationState::check_home(std::uint64_t epoch) const {
     return Error{ErrorCode::unavailable, "node " + context_->self.value + " has lost touch with the lease service"};
   }
   if (epoch != 0 && epoch != epoch_) {
-    return Error{ErrorCode::unavailable, "the request is for epoch " + std::to_string(epoch) + " of the conversation's lease, and this is " +
-                                             std::to_string(epoch_)};
+    return Error{ErrorCode::unavailable, "the request is for epoch " + std::to_string(epoch) +
+                                             " of the conversation's lease, and this is " + std::to_string(epoch_)};
   }
   return {};
 }

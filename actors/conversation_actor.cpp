@@ -81,6 +81,10 @@ caf::result<schemas::HomeOpened> ConversationState::on_open(const schemas::HomeO
 
 caf::result<schemas::HomeAccepted> ConversationState::on_ask(const schemas::HomeAsk& ask) {
   return answer<schemas::HomeAccepted>(ask.epoch, [this, asked = ask.ask](Promise<schemas::HomeAccepted> promise) {
+    if (context_->draining) {
+      return refuse(promise,
+                    {ErrorCode::unavailable, "node " + context_->self.value + ", which has the conversation, is about to end"});
+    }
     if (auto valid = policy::check_ask(asked); !valid) return refuse(promise, valid.error());
     for (const auto& turn : live_) {
       // A turn that is not durable yet is answered for by its own commit.
@@ -115,8 +119,8 @@ void ConversationState::accept(const policy::Ask& ask, Promise<schemas::HomeAcce
     return join(*turn, promise);
   }
   if (live_.size() >= live_turns_max) {
-    return refuse(promise, {ErrorCode::overloaded, "the conversation has " + std::to_string(live_.size()) +
-                                                              " unanswered turns; wait for one to end"});
+    return refuse(promise, {ErrorCode::overloaded,
+                            "the conversation has " + std::to_string(live_.size()) + " unanswered turns; wait for one to end"});
   }
   policy::Turn turn;
   turn.id = {id_, record_.turns + 1};
@@ -212,19 +216,20 @@ void ConversationState::on_leave(const schemas::HomeLeave& leave) {
 }
 
 caf::result<schemas::HomeAccepted> ConversationState::on_cancel(const schemas::HomeCancel& cancel) {
-  return answer<schemas::HomeAccepted>(cancel.epoch, [this, number = cancel.turn.number](Promise<schemas::HomeAccepted> promise) {
-    if (number == 0 || number > record_.turns) {
-      return refuse(promise, {ErrorCode::not_found, "there is no turn " + std::to_string(number)});
-    }
-    LiveTurn* turn = find_live(number);
-    if (turn == nullptr) {
-      promise.deliver(schemas::HomeAccepted{number});
-      return;
-    }
-    turn->ending.push_back(promise);
-    if (!turn->doom) turn->doom = Error{ErrorCode::cancelled, "cancelled by its client"};
-    advance(*turn);
-  });
+  return answer<schemas::HomeAccepted>(
+      cancel.epoch, [this, number = cancel.turn.number](Promise<schemas::HomeAccepted> promise) {
+        if (number == 0 || number > record_.turns) {
+          return refuse(promise, {ErrorCode::not_found, "there is no turn " + std::to_string(number)});
+        }
+        LiveTurn* turn = find_live(number);
+        if (turn == nullptr) {
+          promise.deliver(schemas::HomeAccepted{number});
+          return;
+        }
+        turn->ending.push_back(promise);
+        if (!turn->doom) turn->doom = Error{ErrorCode::cancelled, "cancelled by its client"};
+        advance(*turn);
+      });
 }
 
 caf::result<schemas::HomeHistoryPage> ConversationState::on_history(const schemas::HomeHistory& history) {
@@ -282,7 +287,8 @@ void ConversationState::on_emissions(const schemas::EngineEmissions& emissions) 
   if (next.empty() || plan.held_back) return;
   for (policy::Emission& emission : next) {
     const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
-    turn->log.append({number, policy::TokensEvent{plan.attempt, emission.first_index, std::move(emission.ids), std::move(emission.text)}});
+    turn->log.append(
+        {number, policy::TokensEvent{plan.attempt, emission.first_index, std::move(emission.ids), std::move(emission.text)}});
   }
   deliver(turn->log);
 }
@@ -326,8 +332,9 @@ void ConversationState::tick() {
     numbers.push_back(turn->turn.id.number);
     turn->log.leave_silent(now - reader_silence_max);
     if (!turn->doom && now_ms - turn->turn.accepted_ms >= turn->turn.ask.deadline_ms) {
-      turn->doom = Error{ErrorCode::deadline_exceeded,
-                         "no answer within the " + std::to_string(turn->turn.ask.deadline_ms) + " ms that were asked for"};
+      turn->doom = Error{ErrorCode::deadline_exceeded, "no answer within the " + std::to_string(turn->turn.ask.deadline_ms) +
+                                                           " ms that were asked for" +
+                                                           (turn->waits_for.empty() ? "" : ": " + turn->waits_for)};
     }
   }
   // Advancing one may end it, and change the queue.

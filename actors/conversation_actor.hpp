@@ -1,5 +1,5 @@
-// One conversation: the only writer of its records. Takes questions in order, each through planning, attempts and its end; every
-// step that the world may see is durable first. Decisions are policy/'s; this asks for them, waits, writes and sends.
+// One conversation: the only writer of its records. Takes questions in order, each through planning, attempts and its end;
+// every step that the world may see is durable first. Decisions are policy/'s; this asks for them, waits, writes and sends.
 #pragma once
 
 #include <cstdint>

@@ -31,11 +31,12 @@ LiveTurn* ConversationState::find_step(std::uint32_t number, std::uint64_t step)
 
 void ConversationState::commit(LiveTurn& turn, storage::WriteBatch batch, std::function<void(LiveTurn&)> then) {
   const std::uint64_t step = begin_step(turn);
-  context_->journal->commit(std::move(batch), resume(self_, std::function<void(Result<void>)>(
-                                                                [this, number = turn.turn.id.number, step, then](Result<void> written) {
-                                                                  if (!written) return give_up(written.error());
-                                                                  if (LiveTurn* live = find_step(number, step)) then(*live);
-                                                                })));
+  context_->journal->commit(
+      std::move(batch),
+      resume(self_, std::function<void(Result<void>)>([this, number = turn.turn.id.number, step, then](Result<void> written) {
+               if (!written) return give_up(written.error());
+               if (LiveTurn* live = find_step(number, step)) then(*live);
+             })));
 }
 
 void ConversationState::advance(LiveTurn& turn) {
@@ -129,7 +130,8 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
                                             LiveTurn* live = find_live(number);
                                             if (live == nullptr) return;
                                             live->call.reset();
-                                            // A small model that fails does not fail the turn: the question is taken as it stands.
+                                            // A small model that fails does not fail the turn: the question is taken as it
+                                            // stands.
                                             then(*live, reply ? reply->text : std::string());
                                           });
   const auto call = turn.call;
@@ -148,9 +150,9 @@ void ConversationState::classify(LiveTurn& turn) {
     const policy::Kind kind = policy::kind_of(reply);
     live.turn.kind = policy::to_string(kind);
     live.grounded = grounding == policy::Grounding::always || policy::is_grounded(kind);
-    live.stage = !live.grounded                                                  ? Stage::route
+    live.stage = !live.grounded                                        ? Stage::route
                  : kind == policy::Kind::follow_up && !recent_.empty() ? Stage::rewrite
-                                                                                 : Stage::search;
+                                                                       : Stage::search;
     live.turn.search = live.grounded ? live.turn.ask.question : std::string();
     advance(live);
   });
@@ -216,6 +218,7 @@ void ConversationState::route(LiveTurn& turn) {
             live->route = decision;
             live->next_tier = decision.start();
             live->next_why = decision.why;
+            live->waits_for.clear();
             live->stage = Stage::prepare;
             advance(*live);
           },
@@ -223,7 +226,10 @@ void ConversationState::route(LiveTurn& turn) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             Error why = from_caf(error, "choosing who answers");
-            if (why.code == ErrorCode::unavailable) return;  // the question waits for the tier
+            if (why.code == ErrorCode::unavailable) {
+              live->waits_for = why.message;
+              return;  // the question waits for the tier
+            }
             live->doom = std::move(why);
             advance(*live);
           });
@@ -234,7 +240,10 @@ void ConversationState::prepare(LiveTurn& turn) {
   const auto views = views_of(*cluster);
   const auto place = policy::choose_place(views, policy::places_of(views, *turn.next_tier), last_place_, context_->self);
   const EngineActor engine = place ? engine_at(*cluster, *place) : EngineActor{};
-  if (!engine) return;  // the turn waits for the tier
+  if (!engine) {
+    turn.waits_for = "no node serves tier " + std::string(to_string(*turn.next_tier));
+    return;  // the turn waits for the tier
+  }
   const std::int32_t budget = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
   const std::uint64_t step = begin_step(turn);
   engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn), budget},
@@ -250,6 +259,7 @@ void ConversationState::prepare(LiveTurn& turn) {
 }
 
 void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
+  turn.waits_for.clear();
   policy::AttemptPlan plan;
   plan.attempt = static_cast<std::int32_t>(turn.turn.attempts.size());
   plan.event_number = policy::next_attempt_number(turn.turn);
@@ -257,7 +267,8 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.why = turn.next_why;
   plan.rule = turn.route.rule;
   plan.model = prepared.model;
-  plan.tokens_max = std::min(turn.turn.ask.tokens_max, prepared.context_max - static_cast<std::int32_t>(prepared.prompt.size()));
+  plan.tokens_max =
+      std::min(turn.turn.ask.tokens_max, prepared.context_max - static_cast<std::int32_t>(prepared.prompt.size()));
   if (plan.tokens_max < 1) {
     turn.doom = Error{ErrorCode::too_large, "the prompt of " + std::to_string(prepared.prompt.size()) +
                                                 " tokens leaves no room for an answer in a context of " +

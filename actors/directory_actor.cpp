@@ -48,8 +48,8 @@ DirectoryActor::behavior_type DirectoryState::start(NodeContextPtr context, Dire
 Result<schemas::Welcome> DirectoryState::on_hello(const schemas::Hello& hello) {
   const std::string here = "node " + context_->self.value;
   if (hello.protocol != schemas::cluster_protocol) {
-    return Error{ErrorCode::unsupported, here + " speaks cluster protocol " + std::to_string(schemas::cluster_protocol) + ", and node " +
-                                             hello.node.id.value + " speaks " + std::to_string(hello.protocol) +
+    return Error{ErrorCode::unsupported, here + " speaks cluster protocol " + std::to_string(schemas::cluster_protocol) +
+                                             ", and node " + hello.node.id.value + " speaks " + std::to_string(hello.protocol) +
                                              "; run the same version of troupe on both"};
   }
   if (!hello.cluster.empty() && hello.cluster != config_.cluster) {
@@ -57,7 +57,8 @@ Result<schemas::Welcome> DirectoryState::on_hello(const schemas::Hello& hello) {
                                                   hello.node.id.value + " has the data of cluster " + to_string(hello.cluster)};
   }
   if (hello.node.id == context_->self) {
-    return Error{ErrorCode::invalid_argument, "the name " + hello.node.id.value + " is taken in this cluster; choose another (--name)"};
+    return Error{ErrorCode::invalid_argument,
+                 "the name " + hello.node.id.value + " is taken in this cluster; choose another (--name)"};
   }
   const auto known = known_.find(hello.node.id);
   const bool alive = known != known_.end() && context_->clock->now() - known->second.heard < silence_max;
@@ -81,8 +82,9 @@ void DirectoryState::learn(const policy::NodeView& view, bool first_hand) {
   if (again) known.handles = {};  // they led to its former life
   if (again || first_hand) {
     if (known.view.state != view.state || again) {
-      context_->log(LogLevel::info, "node", {{"node", view.id.value}, {"state", std::string(to_string(view.state))},
-                                             {"address", view.cluster_address}});
+      context_->log(
+          LogLevel::info, "node",
+          {{"node", view.id.value}, {"state", std::string(to_string(view.state))}, {"address", view.cluster_address}});
     }
     known.view = view;
     if (!first_hand) known.view.state = policy::NodeState::gone;  // until it is heard of
@@ -98,8 +100,8 @@ void DirectoryState::connect(const std::string& address) {
                                 [this, address](const std::shared_ptr<Result<Connected>>& connected) {
                                   on_connected(address, std::move(*connected));
                                 }));
-  config_.network->connect(address, hello,
-                           [done](Result<Connected> connected) { done(std::make_shared<Result<Connected>>(std::move(connected))); });
+  config_.network->connect(
+      address, hello, [done](Result<Connected> connected) { done(std::make_shared<Result<Connected>>(std::move(connected))); });
 }
 
 void DirectoryState::on_connected(const std::string& address, Result<Connected> connected) {

@@ -21,8 +21,8 @@ struct LocalHandles {
   PeerHandles handles;
 };
 
-using DirectoryActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>, takes<LocalHandles>,
-                                        takes<Continuation>>;
+using DirectoryActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>,
+                                        takes<LocalHandles>, takes<Continuation>>;
 
 struct DirectoryConfig {
   policy::ClusterId cluster;
@@ -65,8 +65,8 @@ class DirectoryState {
   NodeContextPtr context_;
   DirectoryConfig config_;
   PeerHandles local_;
-  std::map<policy::NodeId, Known> known_;          ///< other nodes
-  std::map<std::string, TimePoint> seeds_;         ///< not connected yet: when to try again
+  std::map<policy::NodeId, Known> known_;   ///< other nodes
+  std::map<std::string, TimePoint> seeds_;  ///< not connected yet: when to try again
 };
 
 DirectoryActor::behavior_type directory_actor(DirectoryActor::stateful_pointer<DirectoryState> self, NodeContextPtr context,

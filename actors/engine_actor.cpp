@@ -74,12 +74,13 @@ void EngineState::begin(const schemas::EngineGenerate& generate) {
   attempt.heard = context_->clock->now();
   attempts_[generate.key] = std::move(attempt);
   const auto number = last_number_;
-  replica_->start(number, generate.request, std::chrono::milliseconds(generate.time_left_ms),
-                  resume(self_, std::function<void(policy::Emission)>([this, key = generate.key, number](policy::Emission emission) {
-                           on_emission(key, number, std::move(emission));
-                         })),
-                  resume(self_, std::function<void(SequenceEnd)>(
-                                    [this, key = generate.key, number](SequenceEnd end) { on_end(key, number, std::move(end)); })));
+  replica_->start(
+      number, generate.request, std::chrono::milliseconds(generate.time_left_ms),
+      resume(self_, std::function<void(policy::Emission)>([this, key = generate.key, number](policy::Emission emission) {
+               on_emission(key, number, std::move(emission));
+             })),
+      resume(self_, std::function<void(SequenceEnd)>(
+                        [this, key = generate.key, number](SequenceEnd end) { on_end(key, number, std::move(end)); })));
 }
 
 void EngineState::refuse(const schemas::EngineGenerate& generate, const Error& error) {
@@ -119,7 +120,8 @@ void EngineState::repeat(const schemas::AttemptKey& key, const Attempt& attempt,
 void EngineState::send_finished(const schemas::AttemptKey& key, const Attempt& attempt) {
   const HomeActor home = home_of(attempt.home);
   if (!home) return;
-  schemas::EngineFinished finished{key, static_cast<std::int32_t>(attempt.emissions.size()), attempt.end->result, std::nullopt, {}};
+  schemas::EngineFinished finished{
+      key, static_cast<std::int32_t>(attempt.emissions.size()), attempt.end->result, std::nullopt, {}};
   finished.result.node = context_->self.value;
   if (attempt.end->error) {
     finished.error = attempt.end->error->code;

@@ -1,6 +1,6 @@
-// A replica of a model, for all conversations of the cluster: starts attempts, sends their tokens to the conversation's home, and
-// sends them again to a home that missed some. What it keeps of an attempt is bounded by the attempt's own limit, and goes when
-// the home has it all, or has not been heard of for a while.
+// A replica of a model, for all conversations of the cluster: starts attempts, sends their tokens to the conversation's home,
+// and sends them again to a home that missed some. What it keeps of an attempt is bounded by the attempt's own limit, and goes
+// when the home has it all, or has not been heard of for a while.
 #pragma once
 
 #include <map>

@@ -128,7 +128,8 @@ void EngineReplica::refresh(const engine::Engine& engine) {
 
 Result<policy::TokenIds> EngineReplica::tokens_of(std::span<const policy::Message> messages) const {
   if (!model_.chat_template || !model_.tokenizer) {
-    return Error{ErrorCode::unsupported, "model " + view_.model_name + " has no chat template, so it cannot hold a conversation"};
+    return Error{ErrorCode::unsupported,
+                 "model " + view_.model_name + " has no chat template, so it cannot hold a conversation"};
   }
   std::vector<model::ChatMessage> chat;
   for (const policy::Message& message : messages) chat.push_back({message.role, message.content});
@@ -182,8 +183,8 @@ Result<schemas::EnginePrepared> EngineReplica::prepare(const schemas::EnginePrep
   return prepared;
 }
 
-void EngineReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
-                          OnEnd on_end) {
+void EngineReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left,
+                          OnEmission on_emission, OnEnd on_end) {
   engine::GenerateRequest generate;
   generate.prompt = request.prompt;
   generate.tokens_max = request.tokens_max;

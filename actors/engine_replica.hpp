@@ -20,8 +20,8 @@ class EngineReplica final : public Replica {
   using Post = std::function<void(std::function<void(engine::Engine&)>)>;
 
   /// `model` must outlive the replica. `plan` is the engine's.
-  EngineReplica(const model::Model& model, const engine::MemoryPlan& plan, std::shared_ptr<const Clock> clock, std::uint32_t index,
-                policy::Tier tier, std::string model_name, Post post);
+  EngineReplica(const model::Model& model, const engine::MemoryPlan& plan, std::shared_ptr<const Clock> clock,
+                std::uint32_t index, policy::Tier tier, std::string model_name, Post post);
   ~EngineReplica() override;
 
   policy::ReplicaView view() const override;
@@ -40,7 +40,7 @@ class EngineReplica final : public Replica {
   std::shared_ptr<const Clock> clock_;
   Post post_;
   mutable std::mutex mutex_;
-  policy::ReplicaView view_;                                       ///< under the mutex
+  policy::ReplicaView view_;                                      ///< under the mutex
   std::map<std::uint64_t, std::unique_ptr<Sequence>> sequences_;  ///< used only where the engine is
 };
 

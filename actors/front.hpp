@@ -22,8 +22,8 @@ using Reply = std::function<void(Result<T>)>;
 
 struct OpenedConversation {
   policy::ConversationId id;
-  std::string home;              ///< the node's name
-  std::uint32_t turns = 0;       ///< accepted so far
+  std::string home;         ///< the node's name
+  std::uint32_t turns = 0;  ///< accepted so far
 };
 
 /// Which events of a turn, and where they go.

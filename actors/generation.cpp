@@ -6,8 +6,8 @@
 namespace troupe::actors {
 
 namespace {
-constexpr Duration quiet_max = std::chrono::seconds(1);        ///< then the engine is asked what became of the attempt
-constexpr Duration in_touch_every = std::chrono::seconds(3);   ///< so that the engine knows that somebody waits
+constexpr Duration quiet_max = std::chrono::seconds(1);       ///< then the engine is asked what became of the attempt
+constexpr Duration in_touch_every = std::chrono::seconds(3);  ///< so that the engine knows that somebody waits
 constexpr Duration again_after = std::chrono::milliseconds(100);
 }  // namespace
 
@@ -38,7 +38,8 @@ void Generation::leave() {
 
 void Generation::send(const EngineActor& engine) {
   const std::int64_t left = job_.deadline_ms - context_->wall->now_ms();
-  link_.generate(engine, {job_.key, job_.epoch, context_->self, job_.model, next_index_, std::max<std::int64_t>(left, 1), job_.request});
+  link_.generate(
+      engine, {job_.key, job_.epoch, context_->self, job_.model, next_index_, std::max<std::int64_t>(left, 1), job_.request});
   sent_ = context_->clock->now();
 }
 

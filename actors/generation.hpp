@@ -1,5 +1,5 @@
-// One attempt, seen from its home: placed on a replica, kept in touch with, its tokens put in order, moved to another replica of
-// the same class when its node is lost. Tokens may come late, twice or not at all; what comes out is each once, in order.
+// One attempt, seen from its home: placed on a replica, kept in touch with, its tokens put in order, moved to another replica
+// of the same class when its node is lost. Tokens may come late, twice or not at all; what comes out is each once, in order.
 #pragma once
 
 #include <cstdint>
@@ -81,8 +81,8 @@ class Generation {
   std::optional<policy::ReplicaPlace> before_;  ///< where to go if there is a choice
   std::vector<policy::Emission> emissions_;
   std::int32_t next_index_ = 0;
-  TimePoint sent_{};     ///< when the engine was last asked
-  TimePoint heard_{};    ///< when it was last heard of
+  TimePoint sent_{};   ///< when the engine was last asked
+  TimePoint heard_{};  ///< when it was last heard of
   TimePoint not_before_{};
   bool tail_taken_ = false;
   bool ended_ = false;

@@ -35,9 +35,7 @@ HomeActorImpl::behavior_type HomeState::start(NodeContextPtr context, Services s
         if (found != awake_.end()) self_->send(found->second.actor, leave);
       },
       [this](const schemas::HomeCancel& cancel) { return pass_on<schemas::HomeAccepted>(cancel.turn.conversation, cancel); },
-      [this](const schemas::HomeHistory& history) {
-        return pass_on<schemas::HomeHistoryPage>(history.conversation, history);
-      },
+      [this](const schemas::HomeHistory& history) { return pass_on<schemas::HomeHistoryPage>(history.conversation, history); },
       [this](const schemas::HomeTurn& turn) { return pass_on<policy::Turn>(turn.turn.conversation, turn); },
       [this](const schemas::EngineEmissions& emissions) {
         if (emissions.key.purpose == schemas::Purpose::summarize) return self_->send(services_.summarizer, emissions);
@@ -67,9 +65,10 @@ ConversationActor HomeState::find(const policy::ConversationId& id, bool create)
   const auto found = awake_.find(id);
   if (found != awake_.end()) return found->second.actor;
   if (awake_.size() >= awake_max) return {};
-  auto idle = resume(self_, std::function<void(policy::ConversationId)>([this](const policy::ConversationId& which) { on_idle(which); }));
-  auto actor = caf::actor_cast<ConversationActor>(
-      self_->spawn(conversation_actor, context_, services_, id, create, OnIdle(idle)));
+  auto idle = resume(
+      self_, std::function<void(policy::ConversationId)>([this](const policy::ConversationId& which) { on_idle(which); }));
+  auto actor =
+      caf::actor_cast<ConversationActor>(self_->spawn(conversation_actor, context_, services_, id, create, OnIdle(idle)));
   self_->monitor(actor);
   awake_[id] = {actor, false};
   ++context_->conversations;
@@ -116,9 +115,8 @@ void HomeState::take_up_open_turns(std::optional<policy::TurnId> after_turn) {
                         }
                         if (turns->size() == open_turns_at_once) take_up_open_turns(turns->back());
                       }));
-  context_->journal->read([after_turn, found](const storage::Store& store) {
-    found(storage::open_turns(store, open_turns_at_once, after_turn));
-  });
+  context_->journal->read(
+      [after_turn, found](const storage::Store& store) { found(storage::open_turns(store, open_turns_at_once, after_turn)); });
 }
 
 HomeActorImpl::behavior_type home_actor(HomeActorImpl::stateful_pointer<HomeState> self, NodeContextPtr context,

@@ -47,6 +47,7 @@ class HomeState {
   std::unordered_map<policy::ConversationId, Duration> owed_;
 };
 
-HomeActorImpl::behavior_type home_actor(HomeActorImpl::stateful_pointer<HomeState> self, NodeContextPtr context, Services services);
+HomeActorImpl::behavior_type home_actor(HomeActorImpl::stateful_pointer<HomeState> self, NodeContextPtr context,
+                                        Services services);
 
 }  // namespace troupe::actors

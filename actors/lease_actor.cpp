@@ -36,9 +36,8 @@ caf::result<schemas::LeaseGrant> LeaseState::enqueue(const schemas::LeaseAcquire
 
 void LeaseState::serve(const policy::ConversationId& conversation) {
   using Stored = Result<std::optional<std::string>>;
-  auto decided = resume(self_, std::function<void(Stored)>([this, conversation](Stored stored) {
-                          decide(conversation, std::move(stored));
-                        }));
+  auto decided = resume(
+      self_, std::function<void(Stored)>([this, conversation](Stored stored) { decide(conversation, std::move(stored)); }));
   context_->journal->read([conversation, decided](const storage::Store& store) {
     decided(store.get(storage::Column::leases, cluster::lease_key(conversation)));
   });
@@ -64,11 +63,11 @@ void LeaseState::decide(const policy::ConversationId& conversation, Result<std::
   if (!decision->changed) return finish(conversation, grant);
   storage::WriteBatch batch;
   batch.puts.push_back({storage::Column::leases, cluster::lease_key(conversation), cluster::encode(decision->record)});
-  context_->journal->commit(std::move(batch), resume(self_, std::function<void(Result<void>)>(
-                                                                [this, conversation, grant](Result<void> written) {
-                                                                  if (!written) return finish(conversation, written.error());
-                                                                  finish(conversation, grant);
-                                                                })));
+  context_->journal->commit(std::move(batch),
+                            resume(self_, std::function<void(Result<void>)>([this, conversation, grant](Result<void> written) {
+                                     if (!written) return finish(conversation, written.error());
+                                     finish(conversation, grant);
+                                   })));
 }
 
 void LeaseState::finish(const policy::ConversationId& conversation, Result<schemas::LeaseGrant> grant) {

@@ -35,8 +35,8 @@ struct LiveTurn {
   policy::Turn turn;
   TurnLog log;
   Stage stage = Stage::queued;
-  /// Something is under way whose end moves the turn on. Replies carry the number of their step, and are ignored if the turn has
-  /// moved on without them.
+  /// Something is under way whose end moves the turn on. Replies carry the number of their step, and are ignored if the turn
+  /// has moved on without them.
   bool busy = false;
   std::uint64_t step = 0;
 
@@ -46,6 +46,7 @@ struct LiveTurn {
   policy::RouteDecision route;
   std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned
   std::string next_why;
+  std::string waits_for;                   ///< what could not be had when it was tried last, for the error if it never can
   std::shared_ptr<ModelCall> call;         ///< while it is classified or rewritten
   std::unique_ptr<Generation> generation;  ///< while an attempt runs
   std::optional<Error> doom;               ///< why it is to end as failed, as soon as it can

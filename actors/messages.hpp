@@ -1,5 +1,5 @@
-// The messages that cross nodes, as CAF sees them: each is its Cap'n Proto encoding (schemas/cluster_messages.hpp). And the typed
-// interfaces of the actors that other nodes talk to.
+// The messages that cross nodes, as CAF sees them: each is its Cap'n Proto encoding (schemas/cluster_messages.hpp). And the
+// typed interfaces of the actors that other nodes talk to.
 #pragma once
 
 #include "actors/seam.hpp"
@@ -64,33 +64,33 @@ TROUPE_INSPECTED(troupe::schemas, EngineFinished)
 #undef TROUPE_INSPECTED
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Hello))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Welcome))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Announce))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseKeep))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseKept))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseAcquire))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseGrant))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseLocate))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeOpen))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeOpened))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeAsk))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeAccepted))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeMore))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeLeave))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeCancel))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHistory))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHistoryPage))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTurn))
-  CAF_ADD_TYPE_ID(troupe, (troupe::policy::Turn))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ReaderEvents))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ReaderFailed))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EnginePrepare))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EnginePrepared))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineGenerate))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineRelease))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineEmissions))
-  CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineFinished))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Hello))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Welcome))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::Announce))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseKeep))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseKept))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseAcquire))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseGrant))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseLocate))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeOpen))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeOpened))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeAsk))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeAccepted))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeMore))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeLeave))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeCancel))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHistory))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHistoryPage))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTurn))
+CAF_ADD_TYPE_ID(troupe, (troupe::policy::Turn))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ReaderEvents))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ReaderFailed))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EnginePrepare))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EnginePrepared))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineGenerate))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineRelease))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineEmissions))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineFinished))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 namespace troupe::actors {
@@ -99,19 +99,19 @@ namespace troupe::actors {
 using NodeActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>>;
 
 /// Decides who is home to a conversation.
-using LeaseActor = caf::typed_actor<on<schemas::LeaseKeep>::gives<schemas::LeaseKept>,       //
+using LeaseActor = caf::typed_actor<on<schemas::LeaseKeep>::gives<schemas::LeaseKept>,      //
                                     on<schemas::LeaseAcquire>::gives<schemas::LeaseGrant>,  //
                                     on<schemas::LeaseLocate>::gives<schemas::LeaseGrant>>;
 
 /// All conversations that are at home on a node, and each of them.
-using HomeActor = caf::typed_actor<on<schemas::HomeOpen>::gives<schemas::HomeOpened>,            //
-                                   on<schemas::HomeAsk>::gives<schemas::HomeAccepted>,           //
-                                   takes<schemas::HomeMore>,                                     //
-                                   takes<schemas::HomeLeave>,                                    //
-                                   on<schemas::HomeCancel>::gives<schemas::HomeAccepted>,        //
-                                   on<schemas::HomeHistory>::gives<schemas::HomeHistoryPage>,    //
-                                   on<schemas::HomeTurn>::gives<policy::Turn>,                   //
-                                   takes<schemas::EngineEmissions>,                              //
+using HomeActor = caf::typed_actor<on<schemas::HomeOpen>::gives<schemas::HomeOpened>,          //
+                                   on<schemas::HomeAsk>::gives<schemas::HomeAccepted>,         //
+                                   takes<schemas::HomeMore>,                                   //
+                                   takes<schemas::HomeLeave>,                                  //
+                                   on<schemas::HomeCancel>::gives<schemas::HomeAccepted>,      //
+                                   on<schemas::HomeHistory>::gives<schemas::HomeHistoryPage>,  //
+                                   on<schemas::HomeTurn>::gives<policy::Turn>,                 //
+                                   takes<schemas::EngineEmissions>,                            //
                                    takes<schemas::EngineFinished>>;
 
 /// Those who read turns through a node.

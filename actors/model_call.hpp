@@ -1,5 +1,5 @@
-// A small question to a model on the way to an answer: what kind of request this is, how it would stand alone, what to keep of a
-// conversation. Greedy, so its reply is a function of what it reads; nobody sees it come.
+// A small question to a model on the way to an answer: what kind of request this is, how it would stand alone, what to keep of
+// a conversation. Greedy, so its reply is a function of what it reads; nobody sees it come.
 #pragma once
 
 #include <functional>

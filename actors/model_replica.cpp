@@ -4,9 +4,11 @@
 
 namespace troupe::actors {
 
-Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::path& folder, std::unique_ptr<kernels::Device> device,
-                                                         const engine::EngineOptions& options, std::uint32_t index, policy::Tier tier,
-                                                         std::string model_name, const model::Progress& progress) {
+Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::path& folder,
+                                                         std::unique_ptr<kernels::Device> device,
+                                                         const engine::EngineOptions& options, std::uint32_t index,
+                                                         policy::Tier tier, std::string model_name,
+                                                         const model::Progress& progress) {
   std::unique_ptr<ModelReplica> replica(new ModelReplica);
   replica->clock_ = std::make_shared<SystemClock>();
   replica->device_ = std::move(device);

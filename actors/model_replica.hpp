@@ -14,9 +14,11 @@ namespace troupe::actors {
 class ModelReplica final : public Replica {
  public:
   /// Loads the model in `folder` onto `device`.
-  static Result<std::unique_ptr<ModelReplica>> load(const std::filesystem::path& folder, std::unique_ptr<kernels::Device> device,
-                                                    const engine::EngineOptions& options, std::uint32_t index, policy::Tier tier,
-                                                    std::string model_name, const model::Progress& progress = {});
+  static Result<std::unique_ptr<ModelReplica>> load(const std::filesystem::path& folder,
+                                                    std::unique_ptr<kernels::Device> device,
+                                                    const engine::EngineOptions& options, std::uint32_t index,
+                                                    policy::Tier tier, std::string model_name,
+                                                    const model::Progress& progress = {});
 
   policy::ReplicaView view() const override { return replica_->view(); }
   Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const override {

@@ -19,7 +19,8 @@ class Network {
   virtual ~Network() = default;
   /// Shakes hands with the node at "host:port" and finds its actors. `done` is called once, from any thread: `unavailable` if
   /// nobody answers there, otherwise the other side's reason.
-  virtual void connect(const std::string& address, const schemas::Hello& hello, std::function<void(Result<Connected>)> done) = 0;
+  virtual void connect(const std::string& address, const schemas::Hello& hello,
+                       std::function<void(Result<Connected>)> done) = 0;
 };
 
 }  // namespace troupe::actors

@@ -24,6 +24,11 @@ constexpr auto join_again_after = std::chrono::milliseconds(500);
 /// The address with a port that is free, if it asks for any.
 Result<std::string> with_port(const std::string& text) {
   TROUPE_TRY(const Address address, parse_address(text));
+  if (!address.host.starts_with("127.") && address.host != "localhost") {
+    return Error{
+        ErrorCode::unsupported,
+        "nodes listen on this machine only (127.0.0.1, localhost) until there are credentials, and " + text + " is elsewhere"};
+  }
   if (address.port != 0) return text;
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in any{};

@@ -19,15 +19,15 @@
 namespace troupe::actors {
 
 struct NodeOptions {
-  std::string name;                                   ///< unique in the cluster, and the same at every start
-  std::filesystem::path data;                         ///< made if it is not there
-  std::string cluster_address = "127.0.0.1:7500";     ///< where other nodes connect; port 0: any
-  std::vector<std::string> join;                      ///< addresses of other nodes; none: this is the cluster's first
-  std::string client_address;                         ///< where clients connect, as other nodes should know it
-  std::string version;                                ///< of this program, for operators
+  std::string name;                                ///< unique in the cluster, and the same at every start
+  std::filesystem::path data;                      ///< made if it is not there
+  std::string cluster_address = "127.0.0.1:7500";  ///< where other nodes connect; port 0: any
+  std::vector<std::string> join;                   ///< addresses of other nodes; none: this is the cluster's first
+  std::string client_address;                      ///< where clients connect, as other nodes should know it
+  std::string version;                             ///< of this program, for operators
   policy::RoutingPolicy routing;
-  std::vector<storage::Section> corpus;               ///< replaces what the data folder has; none: keeps it
-  std::vector<std::shared_ptr<Replica>> replicas;     ///< their index is their place
+  std::vector<storage::Section> corpus;            ///< replaces what the data folder has; none: keeps it
+  std::vector<std::shared_ptr<Replica>> replicas;  ///< their index is their place
   Log log;
   /// Told while the node waits for the cluster that it joins: what it waits for. May be empty.
   std::function<void(const std::string&)> waiting;
@@ -35,8 +35,8 @@ struct NodeOptions {
 
 class Node {
  public:
-  /// The node is joining when this returns, and serves a moment later. Errors: the data folder is another node's or cluster's, is
-  /// in use or damaged; the address is taken; the cluster refuses the node.
+  /// The node is joining when this returns, and serves a moment later. Errors: the data folder is another node's or cluster's,
+  /// is in use or damaged; the address is taken; the cluster refuses the node.
   static Result<std::unique_ptr<Node>> start(NodeOptions options);
   /// Stops at once; what was accepted is durable and is taken up at the next start.
   ~Node();

@@ -41,6 +41,7 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
       [this](const schemas::Hello& hello) -> caf::result<schemas::Welcome> { return self_->delegate(directory_, hello); },
       [this](const schemas::Announce& announce) { self_->send(directory_, announce); },
       [this](BeginDraining) {
+        context_->draining = true;
         node_state_->store(policy::NodeState::draining);
         context_->log(LogLevel::info, "draining");
       },

@@ -8,12 +8,12 @@ namespace troupe::actors {
 
 namespace {
 constexpr Duration tick_every = std::chrono::milliseconds(250);
-constexpr Duration quiet_max = std::chrono::seconds(1);        ///< then the home is asked again
-constexpr Duration in_touch_every = std::chrono::seconds(3);   ///< so that it knows the reader is still there
+constexpr Duration quiet_max = std::chrono::seconds(1);       ///< then the home is asked again
+constexpr Duration in_touch_every = std::chrono::seconds(3);  ///< so that it knows the reader is still there
 constexpr Duration request_timeout = std::chrono::seconds(2);
-constexpr Duration open_timeout = std::chrono::seconds(6);     ///< waking up a conversation may wait for its lease
+constexpr Duration open_timeout = std::chrono::seconds(6);  ///< waking up a conversation may wait for its lease
 constexpr Duration again_after = std::chrono::milliseconds(200);
-constexpr Duration trouble_max = std::chrono::seconds(30);     ///< then a reader or a request is told
+constexpr Duration trouble_max = std::chrono::seconds(30);  ///< then a reader or a request is told
 }  // namespace
 
 ReaderState::~ReaderState() {
@@ -32,24 +32,26 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
       [this](const schemas::ReaderFailed& failed) { on_failed(failed); },
       [](const Continuation& next) { next.run(); },
       [this, give_up_at](const FrontOpen& open) {
-        if (!open.id) return open_new(open.reply, give_up_at());
+        if (!open.id) return open_new(context_->entropy->draw_name<policy::ConversationId>(), open.reply, give_up_at());
         const policy::ConversationId id = *open.id;
-        request_home<schemas::HomeOpened>(id, schemas::HomeOpen{id, false},
-                                          [this, id, reply = open.reply](Result<schemas::HomeOpened> opened) {
-                                            if (!opened) return reply(opened.error());
-                                            reply(OpenedConversation{id, homes_[id].node.value, opened->turns});
-                                          },
-                                          give_up_at());
+        request_home<schemas::HomeOpened>(
+            id, schemas::HomeOpen{id, false},
+            [this, id, reply = open.reply](Result<schemas::HomeOpened> opened) {
+              if (!opened) return reply(opened.error());
+              reply(OpenedConversation{id, homes_[id].node.value, opened->turns});
+            },
+            give_up_at());
       },
       [this, give_up_at](const FrontAsk& ask) {
         if (const auto valid = policy::check_ask(ask.ask); !valid) return ask.reply(valid.error());
         const TimePoint until = std::min(give_up_at(), context_->clock->now() + std::chrono::milliseconds(ask.ask.deadline_ms));
-        request_home<schemas::HomeAccepted>(ask.conversation, schemas::HomeAsk{ask.conversation, 0, ask.ask},
-                                            [id = ask.conversation, reply = ask.reply](Result<schemas::HomeAccepted> accepted) {
-                                              if (!accepted) return reply(accepted.error());
-                                              reply(policy::TurnId{id, accepted->turn});
-                                            },
-                                            until);
+        request_home<schemas::HomeAccepted>(
+            ask.conversation, schemas::HomeAsk{ask.conversation, 0, ask.ask},
+            [id = ask.conversation, reply = ask.reply](Result<schemas::HomeAccepted> accepted) {
+              if (!accepted) return reply(accepted.error());
+              reply(policy::TurnId{id, accepted->turn});
+            },
+            until);
       },
       [this](const FrontFollow& follow) { on_follow(follow); },
       [this](const FrontMore& more) {
@@ -60,12 +62,13 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
       },
       [this](const FrontLeave& leave) { on_leave(leave.reader); },
       [this, give_up_at](const FrontCancel& cancel) {
-        request_home<schemas::HomeAccepted>(cancel.turn.conversation, schemas::HomeCancel{cancel.turn, 0},
-                                            [reply = cancel.reply](Result<schemas::HomeAccepted> done) {
-                                              if (!done) return reply(done.error());
-                                              reply({});
-                                            },
-                                            give_up_at());
+        request_home<schemas::HomeAccepted>(
+            cancel.turn.conversation, schemas::HomeCancel{cancel.turn, 0},
+            [reply = cancel.reply](Result<schemas::HomeAccepted> done) {
+              if (!done) return reply(done.error());
+              reply({});
+            },
+            give_up_at());
       },
       [this, give_up_at](const FrontHistory& history) {
         request_home<schemas::HomeHistoryPage>(
@@ -127,7 +130,7 @@ void ReaderState::request_home(const policy::ConversationId& id, Message message
   });
 }
 
-void ReaderState::open_new(Reply<OpenedConversation> reply, TimePoint give_up_at) {
+void ReaderState::open_new(const policy::ConversationId& id, Reply<OpenedConversation> reply, TimePoint give_up_at) {
   const auto cluster = context_->cluster.load();
   const auto serves = [](const Peer& peer) { return peer.view.state == policy::NodeState::serving && peer.handles.home; };
   const Peer* here = cluster->find(context_->self);
@@ -135,12 +138,11 @@ void ReaderState::open_new(Reply<OpenedConversation> reply, TimePoint give_up_at
   for (const Peer& peer : cluster->peers) {
     if (here == nullptr && serves(peer)) here = &peer;
   }
-  const auto again = [this, reply, give_up_at](const Error& error) {
+  const auto again = [this, id, reply, give_up_at](const Error& error) {
     if (error.code != ErrorCode::unavailable || context_->clock->now() + again_after >= give_up_at) return reply(error);
-    after(self_, again_after, [this, reply, give_up_at] { open_new(reply, give_up_at); });
+    after(self_, again_after, [this, id, reply, give_up_at] { open_new(id, reply, give_up_at); });
   };
   if (here == nullptr) return again({ErrorCode::unavailable, "no node is serving"});
-  const auto id = context_->entropy->draw_name<policy::ConversationId>();
   self_->request(here->handles.home, open_timeout, schemas::HomeOpen{id, true})
       .then(
           [this, id, reply, node = here->view.id](const schemas::HomeOpened& opened) {
@@ -177,8 +179,8 @@ void ReaderState::ask_home(std::uint64_t reader) {
     const auto cluster = context_->cluster.load();
     const Peer* peer = cluster->find(home->node);
     if (peer == nullptr || !peer->handles.home || peer->view.state == policy::NodeState::gone) {
-      return on_failed({reader, waiting.turn, ErrorCode::unavailable,
-                        "node " + home->node.value + ", which has the conversation, is away"});
+      return on_failed(
+          {reader, waiting.turn, ErrorCode::unavailable, "node " + home->node.value + ", which has the conversation, is away"});
     }
     self_->send(peer->handles.home,
                 schemas::HomeMore{waiting.turn, home->epoch, {context_->self, reader}, waiting.next, waiting.credit});
@@ -302,7 +304,8 @@ class ActorFront final : public Front {
     return std::make_unique<ActorReader>(actor, number);
   }
   void cancel(policy::TurnId turn, Reply<void> reply) override { send(FrontCancel{turn, reply}, reply); }
-  void history(policy::ConversationId conversation, std::uint32_t from, std::uint32_t limit, Reply<HistoryPage> reply) override {
+  void history(policy::ConversationId conversation, std::uint32_t from, std::uint32_t limit,
+               Reply<HistoryPage> reply) override {
     send(FrontHistory{conversation, from, limit, reply}, reply);
   }
   void turn(policy::TurnId turn, Reply<policy::Turn> reply) override { send(FrontTurn{turn, reply}, reply); }

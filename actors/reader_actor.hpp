@@ -92,7 +92,8 @@ class ReaderState {
   /// Sends a request to the conversation's home, again and elsewhere while it is unavailable and there is time.
   template <class Answer, class Message>
   void request_home(const policy::ConversationId& id, Message message, Reply<Answer> reply, TimePoint give_up_at);
-  void open_new(Reply<OpenedConversation> reply, TimePoint give_up_at);
+  /// The id is drawn once, so that an open that is repeated opens the same conversation.
+  void open_new(const policy::ConversationId& id, Reply<OpenedConversation> reply, TimePoint give_up_at);
 
   ReaderActorImpl::pointer self_;
   NodeContextPtr context_;

@@ -1,5 +1,5 @@
-// One loaded model that can run sequences, as an engine actor sees it: an engine on a thread of its own (engine_replica.hpp), one
-// that a simulation steps, or, in a benchmark, something that only makes tokens up.
+// One loaded model that can run sequences, as an engine actor sees it: an engine on a thread of its own (engine_replica.hpp),
+// one that a simulation steps, or, in a benchmark, something that only makes tokens up.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ class Replica {
   virtual policy::ReplicaView view() const = 0;
   /// What the model would see, as tokens. Any thread; some milliseconds at most.
   virtual Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const = 0;
-  /// Begins a sequence under a number of the caller's. Both functions are called from whatever thread drives the model; `on_end`
-  /// once, last, even if the sequence cannot begin.
+  /// Begins a sequence under a number of the caller's. Both functions are called from whatever thread drives the model;
+  /// `on_end` once, last, even if the sequence cannot begin.
   virtual void start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
                      OnEnd on_end) = 0;
   /// Ends a sequence; its blocks are free soon after. Unknown numbers are ignored.

@@ -11,7 +11,8 @@ caf::error to_caf(const Error& error) {
 }
 
 Error from_caf(const caf::error& error, const std::string& what) {
-  if (error && error.category() == category && error.code() > 0 && error.code() <= static_cast<std::uint8_t>(ErrorCode::io) + 1) {
+  if (error && error.category() == category && error.code() > 0 &&
+      error.code() <= static_cast<std::uint8_t>(ErrorCode::io) + 1) {
     std::string text;
     if (error.context().match_elements<std::string>()) text = error.context().get_as<std::string>(0);
     return {static_cast<ErrorCode>(error.code() - 1), text};

@@ -38,9 +38,8 @@ std::function<void(Arguments...)> resume(Self* self, std::function<void(Argument
   return [weak, work = std::move(work)](Arguments... arguments) {
     auto strong = weak.lock();
     if (!strong) return;
-    caf::anon_send(caf::actor_cast<caf::actor>(strong), Continuation{[work, ... kept = std::move(arguments)]() mutable {
-                     work(std::move(kept)...);
-                   }});
+    caf::anon_send(caf::actor_cast<caf::actor>(strong),
+                   Continuation{[work, ... kept = std::move(arguments)]() mutable { work(std::move(kept)...); }});
   };
 }
 

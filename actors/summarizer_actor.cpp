@@ -57,8 +57,9 @@ void SummarizerState::begin(Job& job) {
   call.tokens_max = summary_tokens_max;
   call.priority = policy::Priority::standard;
   call.deadline_ms = context_->wall->now_ms() + time_for_one_ms;
-  job.call = std::make_shared<ModelCall>(context_, engine_link(self_), std::move(call),
-                                         [this, key = job.work.key](Result<ModelCall::Reply> reply) { on_reply(key, std::move(reply)); });
+  job.call = std::make_shared<ModelCall>(
+      context_, engine_link(self_), std::move(call),
+      [this, key = job.work.key](Result<ModelCall::Reply> reply) { on_reply(key, std::move(reply)); });
 }
 
 void SummarizerState::on_reply(const schemas::AttemptKey& key, Result<ModelCall::Reply> reply) {

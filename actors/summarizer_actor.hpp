@@ -1,5 +1,5 @@
-// Writes summaries for a node's conversations, a few at a time: what was said before and some exchanges become the next summary,
-// by the smallest tier of the portfolio, greedily, so that the summary is a function of what it is made from.
+// Writes summaries for a node's conversations, a few at a time: what was said before and some exchanges become the next
+// summary, by the smallest tier of the portfolio, greedily, so that the summary is a function of what it is made from.
 #pragma once
 
 #include <deque>

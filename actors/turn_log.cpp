@@ -27,9 +27,11 @@ std::vector<TurnLog::Delivery> TurnLog::take_deliveries() {
   std::vector<Delivery> deliveries;
   for (auto entry = readers_.begin(); entry != readers_.end();) {
     auto& [id, reader] = *entry;
-    const auto first = std::lower_bound(events_.begin(), events_.end(), reader.next,
-                                        [](const policy::TurnEvent& event, std::uint64_t number) { return event.number < number; });
-    const auto size = std::min({static_cast<std::size_t>(events_.end() - first), std::size_t{reader.credit}, events_at_once_max});
+    const auto first =
+        std::lower_bound(events_.begin(), events_.end(), reader.next,
+                         [](const policy::TurnEvent& event, std::uint64_t number) { return event.number < number; });
+    const auto size =
+        std::min({static_cast<std::size_t>(events_.end() - first), std::size_t{reader.credit}, events_at_once_max});
     bool done = complete() && first == events_.end();  // it asks for what comes after the end: there is nothing
     if (size > 0) {
       Delivery delivery{id.node, {id.number, turn_, reader.next, {first, first + static_cast<std::ptrdiff_t>(size)}}};

@@ -37,7 +37,8 @@ class TurnLog {
     policy::NodeId node;
     schemas::ReaderEvents events;
   };
-  /// All that readers may have now and have not been sent. A reader of a complete log that was sent the last event is forgotten.
+  /// All that readers may have now and have not been sent. A reader of a complete log that was sent the last event is
+  /// forgotten.
   std::vector<Delivery> take_deliveries();
 
  private:

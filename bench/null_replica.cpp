@@ -36,8 +36,8 @@ Result<schemas::EnginePrepared> NullReplica::prepare(const schemas::EnginePrepar
   return prepared;
 }
 
-void NullReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration /*time_left*/, OnEmission on_emission,
-                        OnEnd on_end) {
+void NullReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration /*time_left*/,
+                        OnEmission on_emission, OnEnd on_end) {
   {
     const std::scoped_lock lock(mutex_);
     sequences_[number] = {0, request.tokens_max, std::move(on_emission), std::move(on_end)};

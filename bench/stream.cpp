@@ -108,12 +108,13 @@ Result<StreamMeasurement> measure(const clients::Client& client, int streams, co
       const auto asked = Steady::now();
       std::optional<Duration> first;
       std::int64_t count = 0;
-      auto end = conversations[static_cast<std::size_t>(stream)].ask(question(options.tokens), [&](const policy::TurnEvent& event) {
-        const auto* some = std::get_if<policy::TokensEvent>(&event.what);
-        if (some == nullptr) return;
-        if (!first) first = Steady::now() - asked;
-        count += static_cast<std::int64_t>(some->ids.size());
-      });
+      auto end =
+          conversations[static_cast<std::size_t>(stream)].ask(question(options.tokens), [&](const policy::TurnEvent& event) {
+            const auto* some = std::get_if<policy::TokensEvent>(&event.what);
+            if (some == nullptr) return;
+            if (!first) first = Steady::now() - asked;
+            count += static_cast<std::int64_t>(some->ids.size());
+          });
       if (!end) return end.error();
       if (!end->end.outcome.committed) return Error{ErrorCode::unavailable, "an answer failed: " + end->end.outcome.message};
       if (count != options.tokens) return Error{ErrorCode::corrupt, "an answer had " + std::to_string(count) + " tokens"};
@@ -132,7 +133,6 @@ Result<StreamMeasurement> measure(const clients::Client& client, int streams, co
 
 /// By how much the process grows while many readers are slow.
 Result<std::size_t> measure_slow(const clients::Client& client, const StreamBenchOptions& options) {
-  TROUPE_TRY(const auto conversation, client.open());
   const std::size_t before = resident_bytes();
   std::atomic<std::size_t> most{before};
   const auto failed = on_threads(options.slow_readers, [&](int /*reader*/) -> Result<void> {

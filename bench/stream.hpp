@@ -1,5 +1,5 @@
-// What the way of a token costs: from a model that needs no time, through engine, conversation, reader, gateway and network to a
-// client, with everything made durable that a node makes durable.
+// What the way of a token costs: from a model that needs no time, through engine, conversation, reader, gateway and network to
+// a client, with everything made durable that a node makes durable.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace troupe::bench {
 
 struct StreamBenchOptions {
   std::vector<int> streams = {1, 16, 256};
-  std::int32_t tokens = 1000;        ///< of each answer
-  int answers = 8;                   ///< of each stream, one after the other; the first is not measured
+  std::int32_t tokens = 1000;  ///< of each answer
+  int answers = 8;             ///< of each stream, one after the other; the first is not measured
   int slow_readers = 64;
   Duration slow_pause = std::chrono::milliseconds(2);  ///< of a slow reader, at each event
-  std::filesystem::path folder;      ///< for the node's data; on the kind of disk that is meant
+  std::filesystem::path folder;                        ///< for the node's data; on the kind of disk that is meant
 };
 
 struct StreamMeasurement {
@@ -35,6 +35,7 @@ struct StreamBenchResult {
 };
 
 /// `progress` is told what is being measured.
-Result<StreamBenchResult> bench_streams(const StreamBenchOptions& options, const std::function<void(const std::string&)>& progress);
+Result<StreamBenchResult> bench_streams(const StreamBenchOptions& options,
+                                        const std::function<void(const std::string&)>& progress);
 
 }  // namespace troupe::bench

@@ -119,6 +119,14 @@ void AskChoice::add_to(CLI::App& command) {
   command.add_option("--seed", seed, "With draft: the same seed gives the same answer (default: drawn)")->group("Sampling");
 }
 
+void AskChoice::check() const {
+  const policy::Ask asked = of({});
+  if (asked.assurance == policy::Assurance::draft || asked.sampling == policy::Sampling{}) return;
+  throw CLI::ValidationError("--temperature, --top-k, --top-p",
+                             "have no effect with assurance " + std::string(to_string(asked.assurance)) +
+                                 ", which takes the most likely token; add --assurance draft");
+}
+
 policy::Ask AskChoice::of(const std::string& question) const {
   policy::Ask asked = ask;
   asked.question = question;
@@ -169,7 +177,10 @@ void add_ask(CLI::App& app, Action& action) {
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object when the turn has ended")->group("Output");
   command.add_flag("-q,--quiet", options->quiet, "Only the answer")->group("Output");
-  command.callback([options, &action] { action = [options] { return ask(*options); }; });
+  command.callback([options, &action] {
+    options->choice.check();
+    action = [options] { return ask(*options); };
+  });
 }
 
 }  // namespace troupe::cli

@@ -35,6 +35,8 @@ struct AskChoice {
   /// `standard` or `draft`: what it is without --assurance.
   explicit AskChoice(policy::Assurance usual);
   void add_to(CLI::App& command);
+  /// Throws a CLI::ValidationError for options that would be without effect.
+  void check() const;
   /// The question under these options.
   policy::Ask of(const std::string& question) const;
 };

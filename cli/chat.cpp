@@ -193,7 +193,10 @@ void add_chat(CLI::App& app, Action& action) {
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object an answer")->group("Output");
   command.add_flag("-q,--quiet", options->quiet, "Only the answers")->group("Output");
-  command.callback([options, &action] { action = [options] { return chat(*options); }; });
+  command.callback([options, &action] {
+    options->choice.check();
+    action = [options] { return chat(*options); };
+  });
 }
 
 }  // namespace troupe::cli

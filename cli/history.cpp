@@ -1,7 +1,9 @@
 // troupe history: what was said in a conversation.
 #include "cli/history.hpp"
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>

@@ -66,8 +66,8 @@ std::filesystem::path data_folder(const NodeCommand& command) {
   if (!command.data.empty()) return command.data;
   const char* state = std::getenv("XDG_DATA_HOME");
   const char* home = std::getenv("HOME");
-  const std::filesystem::path base = state != nullptr ? std::filesystem::path(state)
-                                                      : std::filesystem::path(home != nullptr ? home : ".") / ".local/share";
+  const std::filesystem::path base =
+      state != nullptr ? std::filesystem::path(state) : std::filesystem::path(home != nullptr ? home : ".") / ".local/share";
   return base / "troupe" / command.name;
 }
 
@@ -87,7 +87,8 @@ LogLevel level_of(const std::string& name) {
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
                  const std::vector<std::shared_ptr<actors::Replica>>& replicas, std::size_t sections) {
   if (command.json) {
-    Json object{{"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
+    Json object{
+        {"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
     for (const auto& replica : replicas) object["tiers"].push_back(to_string(replica->view().tier));
     std::cout << object.dump() << std::endl;
     return;
@@ -171,11 +172,13 @@ void add_node(CLI::App& app, Action& action) {
   CLI::App& command = *app.add_subcommand("node", "Run a node of the cluster: models, conversations, and a door for clients");
   command.footer(
       "Examples:\n"
-      "  troupe node                                            one node with all three bundled models and the bundled handbook\n"
+      "  troupe node                                            one node with all three bundled models and the bundled "
+      "handbook\n"
       "  troupe node --tier mini                                the first of several nodes, with one model\n"
       "  troupe node --cluster 127.0.0.1:7501 --listen 127.0.0.1:7401 --join 127.0.0.1:7500 --tier medium --tier heavy\n"
       "  troupe node --corpus docs/ --policy policy.toml        answers from your own Markdown, routed by your own rules\n"
-      "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or killed,\n"
+      "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or "
+      "killed,\n"
       "takes up its unfinished turns at its next start; their answers are the same to the last bit.\n"
       "All doors are open to this machine only, until there are credentials.");
   command.add_option("--name", options->name, "Name in the cluster; the same at every start (default: node-PORT of --cluster)");
@@ -184,13 +187,15 @@ void add_node(CLI::App& app, Action& action) {
   command.add_option("--cluster", options->cluster, "Where other nodes connect")->capture_default_str();
   command.add_option("--join", options->join, "Where another node of the cluster listens (its --cluster); may be repeated");
   command
-      .add_option("--tier", options->tiers,
-                  "A tier that this node runs, with its model: mini, medium, heavy, or TIER=FOLDER; may be repeated; \"none\": no "
-                  "model")
+      .add_option(
+          "--tier", options->tiers,
+          "A tier that this node runs, with its model: mini, medium, heavy, or TIER=FOLDER; may be repeated; \"none\": no "
+          "model")
       ->capture_default_str();
-  command.add_option("--corpus", options->corpus,
-                     "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\" to keep what the data folder "
-                     "has (default: handbook)");
+  command.add_option(
+      "--corpus", options->corpus,
+      "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\" to keep what the data folder "
+      "has (default: handbook)");
   command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
       ->check(CLI::ExistingFile);
   command.add_option("--log", options->log, "What is logged: debug, info, warning or error")

@@ -39,7 +39,8 @@ Result<LeaseRecord> decode_lease(std::string_view bytes) {
     return Error{ErrorCode::unsupported,
                  "a lease has format " + std::to_string(bytes[0]) + ", this troupe reads " + std::to_string(format)};
   }
-  return LeaseRecord{policy::NodeId{std::string(bytes.substr(header_bytes))}, read_u64(bytes.substr(9)), read_u64(bytes.substr(1))};
+  return LeaseRecord{policy::NodeId{std::string(bytes.substr(header_bytes))}, read_u64(bytes.substr(9)),
+                     read_u64(bytes.substr(1))};
 }
 
 std::string lease_key(const policy::ConversationId& conversation) {

@@ -59,13 +59,13 @@ struct Ask {
   Assurance assurance = Assurance::standard;
   Priority priority = Priority::interactive;
   Grounding grounding = Grounding::automatic;
-  std::optional<Tier> tier;           ///< answer with this one and no other
-  Sampling sampling;                  ///< greedy unless assurance is draft
-  std::optional<std::uint64_t> seed;  ///< drawn if there is none
-  std::int32_t tokens_max = 256;      ///< of the answer
-  std::int64_t deadline_ms = 120000;  ///< from acceptance
-  std::int64_t latency_budget_ms = 0; ///< what the client hopes for; 0: no hurry
-  bool keep_if_unread = false;        ///< go on when the last reader has left; otherwise that cancels the turn
+  std::optional<Tier> tier;            ///< answer with this one and no other
+  Sampling sampling;                   ///< greedy unless assurance is draft
+  std::optional<std::uint64_t> seed;   ///< drawn if there is none
+  std::int32_t tokens_max = 256;       ///< of the answer
+  std::int64_t deadline_ms = 120000;   ///< from acceptance
+  std::int64_t latency_budget_ms = 0;  ///< what the client hopes for; 0: no hurry
+  bool keep_if_unread = false;         ///< go on when the last reader has left; otherwise that cancels the turn
 };
 
 /// `invalid_argument` or `out_of_range` names the field, its value and its limits; `unsupported` what this build does not do

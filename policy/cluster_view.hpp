@@ -32,11 +32,11 @@ struct ReplicaView {
   std::int32_t running = 0;
   std::int32_t waiting = 0;
   std::int32_t blocks_total = 0;
-  std::int32_t blocks_free = 0;         ///< neither used nor cached
+  std::int32_t blocks_free = 0;  ///< neither used nor cached
   std::int32_t blocks_cached = 0;
-  std::uint64_t generated_tokens = 0;   ///< since it started
+  std::uint64_t generated_tokens = 0;  ///< since it started
   std::uint64_t prompt_tokens = 0;
-  std::uint64_t reused_tokens = 0;      ///< of the prompts
+  std::uint64_t reused_tokens = 0;  ///< of the prompts
   friend bool operator==(const ReplicaView&, const ReplicaView&) = default;
 };
 

@@ -117,7 +117,7 @@ std::optional<SampleAs> sample_as_of(std::string_view name) {
 }
 
 RoutingPolicy default_policy() {
-  constexpr PerTier<double> cascade = {0.93, 0.95, 0};
+  constexpr PerTier<double> cascade = {0.93, 0.95, 0.8};
   RoutingPolicy policy;
   RouteRule tight{.name = "tight", .when = {}, .start = Tier::mini, .escalate = {}, .confidence_min = cascade};
   tight.when.assurance = {Assurance::draft};
@@ -125,7 +125,7 @@ RoutingPolicy default_policy() {
   tight.sample = SampleAs::greedy;
   RouteRule long_context{.name = "long", .when = {}, .start = Tier::heavy, .escalate = {}, .confidence_min = cascade};
   long_context.when.prompt_tokens_min = policy.prompt_tokens[place_of(Tier::mini)] + 1;
-  RouteRule draft{.name = "draft", .when = {}, .start = Tier::mini, .escalate = {}, .confidence_min = cascade};
+  RouteRule draft{.name = "draft", .when = {}, .start = Tier::heavy, .escalate = {}, .confidence_min = cascade};
   draft.when.assurance = {Assurance::draft};
   RouteRule standard{.name = "standard", .when = {}, .start = Tier::mini, .escalate = {}, .confidence_min = cascade};
   standard.escalate = {Tier::medium, Tier::heavy};

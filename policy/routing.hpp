@@ -68,7 +68,8 @@ struct RoutingPolicy {
 
 /// For the bundled models, by their measured cascade (portfolio/training/README.md): mini first, below 0.93 medium and below
 /// 0.95 heavy; these lose nothing against heavy alone, which is spared three questions in five. What streams at once (draft)
-/// is mini's alone, and what does not fit before mini is heavy's.
+/// cannot be looked at before it is seen, so heavy answers it, unless it is in a hurry; and so it does what does not fit
+/// before mini. An answer of heavy below 0.8 is marked.
 RoutingPolicy default_policy();
 
 /// `invalid_argument` or `out_of_range` with the rule's name and what to change: a name that is empty, long or used twice; a

@@ -45,10 +45,10 @@ struct AttemptPlan {
   Sampling sampling;
   std::uint64_t seed = 0;
   std::int32_t tokens_max = 0;
-  double confidence_min = 0;  ///< below it the attempt is superseded, if there is a stronger tier
-  std::vector<Rung> escalation;  ///< the tiers that may follow, ascending
-  bool held_back = false;     ///< nothing is shown before its checks have passed
-  std::string task;           ///< the prompt of the profile: "answer" or "chat"
+  double confidence_min = 0;          ///< below it the attempt is superseded, if there is a stronger tier
+  std::vector<Rung> escalation;       ///< the tiers that may follow, ascending
+  bool held_back = false;             ///< nothing is shown before its checks have passed
+  std::string task;                   ///< the prompt of the profile: "answer" or "chat"
   std::uint32_t summary_version = 0;  ///< 0: none
   std::uint32_t first_turn = 0;       ///< the oldest turn that is in the prompt verbatim; 0: none
   std::vector<Passage> passages;
@@ -74,9 +74,9 @@ struct AttemptResult {
   std::int32_t reused_tokens = 0;
   std::int32_t generated_tokens = 0;
   double seconds = 0;
-  std::string node;            ///< where it ran
+  std::string node;                     ///< where it ran
   std::uint64_t active_parameters = 0;  ///< of the model, for each token: cost is this times the tokens computed
-  std::string superseded_why;  ///< empty if the attempt's answer stood
+  std::string superseded_why;           ///< empty if the attempt's answer stood
   friend bool operator==(const AttemptResult&, const AttemptResult&) = default;
 };
 
@@ -93,8 +93,8 @@ struct TurnOutcome {
   std::vector<Passage> citations;  ///< of the answer, each once, by number
   std::int32_t attempt = 0;        ///< whose answer it is
   double confidence = 0;
-  bool confident = false;          ///< whether it reached what the policy asks
-  std::string code;                ///< of the error, if failed: "cancelled", "deadline_exceeded", "unavailable", ...
+  bool confident = false;  ///< whether it reached what the policy asks
+  std::string code;        ///< of the error, if failed: "cancelled", "deadline_exceeded", "unavailable", ...
   std::string message;
   friend bool operator==(const TurnOutcome&, const TurnOutcome&) = default;
 };
@@ -102,13 +102,13 @@ struct TurnOutcome {
 /// What is kept of a turn.
 struct Turn {
   TurnId id;
-  Ask ask;                        ///< with the seed that was drawn
-  std::int64_t accepted_ms = 0;   ///< since 1970, by the clock of the home
+  Ask ask;                       ///< with the seed that was drawn
+  std::int64_t accepted_ms = 0;  ///< since 1970, by the clock of the home
   std::vector<Attempt> attempts;
   std::optional<TurnOutcome> outcome;
   std::int64_t ended_ms = 0;
-  std::string kind;               ///< how the question was classified; empty if it was not
-  std::string search;             ///< what was searched for; empty if nothing was
+  std::string kind;    ///< how the question was classified; empty if it was not
+  std::string search;  ///< what was searched for; empty if nothing was
 };
 
 /// A summary of the turns up to and including `last_turn`.
@@ -148,10 +148,10 @@ struct CommittedEvent {
   TurnOutcome outcome;
   Tier tier = Tier::mini;
   std::string node;
-  std::int32_t prompt_tokens = 0;     ///< of all attempts
+  std::int32_t prompt_tokens = 0;  ///< of all attempts
   std::int32_t reused_tokens = 0;
   std::int32_t generated_tokens = 0;
-  double seconds = 0;                 ///< that engines worked for it
+  double seconds = 0;  ///< that engines worked for it
   friend bool operator==(const CommittedEvent&, const CommittedEvent&) = default;
 };
 struct FailedEvent {

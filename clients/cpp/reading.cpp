@@ -65,14 +65,8 @@ kj::Promise<void> Reading::when_consumed(std::uint64_t number) {
 
 std::vector<policy::TurnEvent> Reading::take(Duration time) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, time, [&] { return !events_.empty() || woken_; });
+  changed_.wait_for(lock, time, [&] { return !events_.empty(); });
   return std::exchange(events_, {});
-}
-
-void Reading::wake() {
-  const std::lock_guard lock(mutex_);
-  woken_ = true;
-  changed_.notify_all();
 }
 
 void Reading::consumed(std::uint64_t number) {

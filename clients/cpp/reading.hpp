@@ -33,8 +33,6 @@ class Reading {
 
   /// What has come, after at most `time`; empty if nothing has.
   std::vector<policy::TurnEvent> take(Duration time);
-  /// Wakes `take`, since nothing more will come.
-  void wake();
   void consumed(std::uint64_t number);
   void close();
 
@@ -46,7 +44,6 @@ class Reading {
   std::vector<policy::TurnEvent> events_;
   std::size_t unconsumed_ = 0;
   std::optional<std::uint64_t> consumed_;  // the latest number
-  bool woken_ = false;
   bool closed_ = false;
   std::uint64_t arrivals_ = 0;  // of the loop's thread
   std::uint64_t awaited_ = 0;

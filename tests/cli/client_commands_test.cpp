@@ -55,6 +55,8 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("ask --tokens 0 Hi", 2, "--tokens");
   expect_refusal("ask --deadline -1 Hi", 2, "--deadline");
   expect_refusal("ask --bogus Hi", 2, "--bogus");
+  expect_refusal("ask --temperature 0.5 Hi", 2, "add --assurance draft");
+  expect_refusal("chat --assurance standard --top-k 4", 2, "add --assurance draft");
   expect_refusal("history", 2, "conversation is required");
   expect_refusal("explain", 2, "turn is required");
   expect_refusal("explain --tokens " + conversation + "/1", 2, "--json");

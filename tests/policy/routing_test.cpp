@@ -43,18 +43,18 @@ TEST(Routing, ClimbsFromMiniToHeavyWhileAStandardAnswerIsNotSure) {
   ASSERT_TRUE(validate(default_policy()));
   const auto decision = route(default_policy(), facts());
   ASSERT_TRUE(decision);
-  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.93}, {Tier::medium, 0.95}, {Tier::heavy, 0}}));
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.93}, {Tier::medium, 0.95}, {Tier::heavy, 0.8}}));
   EXPECT_EQ(decision->start(), Tier::mini);
   EXPECT_TRUE(decision->greedy);
   EXPECT_TRUE(decision->held_back);
   EXPECT_EQ(decision->why, "rule \"standard\": nothing more particular matches; mini, below 0.93 medium, below 0.95 heavy");
 }
 
-TEST(Routing, GivesADraftToMiniAloneAndSamplesAsAsked) {
+TEST(Routing, GivesADraftToHeavyAloneAndSamplesAsAsked) {
   const auto decision = route(default_policy(), facts(Assurance::draft));
   ASSERT_TRUE(decision);
   EXPECT_EQ(decision->rule, "draft");
-  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.93}}));
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::heavy, 0.8}}));
   EXPECT_FALSE(decision->greedy);
   EXPECT_FALSE(decision->held_back);
 }
@@ -75,7 +75,7 @@ TEST(Routing, AnswersATightBudgetGreedilyAndALongContextWithHeavy) {
   asked.prompt_tokens = 1281;
   const auto wide = route(default_policy(), asked);
   ASSERT_TRUE(wide);
-  EXPECT_EQ(wide->ladder, (std::vector<Rung>{{Tier::heavy, 0}}));
+  EXPECT_EQ(wide->ladder, (std::vector<Rung>{{Tier::heavy, 0.8}}));
   EXPECT_EQ(wide->why, "rule \"long\": the context has 1281 tokens (at least 1281); heavy");
 }
 
@@ -246,7 +246,7 @@ TEST(Escalation, LeavesADraftAsItWasShownAndMarksIt) {
   const auto draft = *route(default_policy(), facts(Assurance::draft));
   EXPECT_TRUE(after_attempt(draft, planned(draft, 0), 0.99, "end_token").confident);
   auto ladder = draft;
-  ladder.ladder.push_back({Tier::heavy, 0});
+  ladder.ladder = {{Tier::mini, 0.93}, {Tier::heavy, 0.8}};
   const auto marked = after_attempt(ladder, planned(ladder, 0), 0.5, "end_token");
   EXPECT_EQ(marked.verdict, Verdict::commit);
   EXPECT_FALSE(marked.confident);

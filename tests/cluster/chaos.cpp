@@ -1,0 +1,265 @@
+#include "tests/cluster/chaos.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+
+namespace troupe::tests {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Steady = std::chrono::steady_clock;
+
+constexpr std::uint64_t events_per_cluster = 20;  // then another one, with empty folders
+constexpr std::uint64_t streams_max = 4;          // of a burst
+constexpr std::uint64_t turns_max = 3;            // of a conversation
+
+const std::vector<std::string> small_talk{"Hello",
+                                          "I have case 92153 open.",
+                                          "What is my case number?",
+                                          "My site is Porto.",
+                                          "Thank you, that helps.",
+                                          "And where is that written?"};
+
+std::vector<std::string> handbook_questions() {
+  std::vector<std::string> questions;
+  std::ifstream file(TROUPE_SOURCE_DIR "/portfolio/handbook/questions.jsonl");
+  for (std::string line; std::getline(file, line);)
+    questions.push_back(nlohmann::json::parse(line).at("question").get<std::string>());
+  return questions;
+}
+
+std::vector<NodeSetup> layout(std::size_t nodes, const std::string& prefix) {
+  if (nodes == 1) return {{prefix + "1", {"mini", "medium", "heavy"}}};
+  if (nodes == 2) return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium", "heavy"}}};
+  return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium"}}, {prefix + "3", {"heavy"}}};
+}
+
+clients::ClientOptions patient() {
+  clients::ClientOptions options;
+  options.patience = 60s;
+  return options;
+}
+
+double milliseconds(Steady::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+}  // namespace
+
+double ChaosSummary::gap_ms(double quantile) const {
+  if (gaps_ms.empty()) return 0;
+  std::vector<double> sorted = gaps_ms;
+  std::sort(sorted.begin(), sorted.end());
+  return sorted[static_cast<std::size_t>(quantile * static_cast<double>(sorted.size() - 1))];
+}
+
+struct Chaos::Told {
+  struct Turn {
+    std::string problem;  ///< why there is no committed end
+    Heard heard;
+    std::vector<Steady::time_point> times;  ///< of the events
+    std::string bits;
+  };
+  std::vector<Turn> turns;
+  std::size_t in_history = 0;
+};
+
+Chaos::Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes)
+    : folder_(std::move(folder)), seed_(seed), nodes_(nodes), random_(seed), questions_(handbook_questions()) {}
+Chaos::~Chaos() = default;
+
+Result<void> Chaos::start_cluster(std::size_t nodes) {
+  const std::string prefix = "cluster" + std::to_string(clusters_++) + "-";
+  cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(nodes, prefix));
+  return cluster_->start();
+}
+
+Chaos::Script Chaos::draw_script() {
+  Script script;
+  const std::uint64_t turns = 1 + draw(turns_max);
+  for (std::uint64_t i = 0; i < turns; ++i) {
+    policy::Ask ask;
+    ask.question = draw(3) == 0 ? small_talk[draw(small_talk.size())] : questions_[draw(questions_.size())];
+    ask.seed = random_();
+    if (draw(3) != 0) {
+      ask.assurance = policy::Assurance::draft;
+      if (draw(2) == 0) ask.sampling = {.temperature = 1.2F, .top_k = static_cast<std::int32_t>(draw(2) * 40), .top_p = 0.95F};
+    }
+    if (draw(2) == 0) ask.tier = static_cast<policy::Tier>(draw(3));
+    ask.tokens_max = draw(4) == 0 ? 8 : 256;
+    ask.keep_if_unread = draw(2) == 0;
+    ask.idempotency_key = "chaos-" + std::to_string(random_());
+    script.asks.push_back(std::move(ask));
+  }
+  return script;
+}
+
+Chaos::Disturbance Chaos::draw_disturbance() {
+  Disturbance disturbance;
+  const std::uint64_t kind = draw(10);
+  if (kind < 2) return disturbance;  // only a burst
+  if (kind == 9) {
+    for (std::size_t i = 0; i < cluster_->size(); ++i) disturbance.victims.push_back(i);
+  } else {
+    disturbance.victims.push_back(draw(cluster_->size()));
+  }
+  disturbance.after_tokens = 1 + draw(60);
+  disturbance.delay_ms = static_cast<int>(20 + draw(600));
+  disturbance.down_ms = static_cast<int>(draw(2) * draw(1500));
+  return disturbance;
+}
+
+Result<void> Chaos::expect(Script& script) {
+  TROUPE_TRY(const auto client, clients::Client::connect(undisturbed_->addresses(), patient()));
+  TROUPE_TRY(const auto conversation, client.open());
+  for (const policy::Ask& ask : script.asks) {
+    TROUPE_TRY(const auto answer, conversation.ask(ask));
+    TROUPE_TRY(const auto turn, conversation.explain(answer.turn.number, true));
+    script.expected.push_back(bits_of(turn));
+    if (script.expected.back().empty())
+      return Error{ErrorCode::unavailable,
+                   "the undisturbed node does not answer \"" + ask.question + "\": " + answer.end.outcome.message};
+  }
+  return {};
+}
+
+Result<void> Chaos::run_one(std::uint64_t number) {
+  std::vector<Script> scripts(1 + draw(streams_max));
+  for (Script& script : scripts) {
+    script = draw_script();
+    TROUPE_TRY_DO(expect(script));
+  }
+  if (draw(8) == 0) {  // a cold cache
+    for (std::size_t i = 0; i < cluster_->size(); ++i) TROUPE_TRY_DO(cluster_->node(i).start());
+    TROUPE_TRY_DO(cluster_->wait_until_serving());
+  }
+  const Disturbance disturbance = draw_disturbance();
+  std::vector<std::size_t> firsts;
+  for (std::size_t i = 0; i < scripts.size(); ++i) firsts.push_back(draw(cluster_->size()));
+
+  std::atomic<std::uint64_t> tokens{0};
+  std::atomic<std::size_t> done{0};
+  std::vector<Told> told(scripts.size());
+  const auto converse = [&](const Script& script, std::size_t first, Told& mine) {
+    mine.turns.resize(script.asks.size());
+    const auto client = clients::Client::connect(cluster_->addresses(first), patient());
+    const auto conversation = client ? client->open() : Result<clients::Conversation>(client.error());
+    for (std::size_t i = 0; i < script.asks.size(); ++i) {
+      Told::Turn& turn = mine.turns[i];
+      if (!conversation) {
+        turn.problem = conversation.error().message;
+        continue;
+      }
+      const auto answer = conversation->ask(script.asks[i], [&](const policy::TurnEvent& event) {
+        turn.heard.events.push_back(event);
+        turn.times.push_back(Steady::now());
+        if (std::holds_alternative<policy::TokensEvent>(event.what)) ++tokens;
+      });
+      if (!answer || !answer->end.outcome.committed) {
+        turn.problem = answer ? answer->end.outcome.message : answer.error().message;
+        continue;
+      }
+      const auto explained = conversation->explain(answer->turn.number, true);
+      if (!explained) turn.problem = explained.error().message;
+      if (explained) turn.bits = bits_of(*explained);
+    }
+    if (conversation) {
+      const auto page = conversation->history();
+      if (page) mine.in_history = page->turns.size();
+    }
+    ++done;
+  };
+
+  std::vector<std::thread> readers;
+  for (std::size_t i = 0; i < scripts.size(); ++i) readers.emplace_back([&, i] { converse(scripts[i], firsts[i], told[i]); });
+  // Nodes are started by this thread alone: they end with the thread that started them.
+  const auto began = Steady::now();
+  while (done < scripts.size() && tokens < disturbance.after_tokens && Steady::now() - began < disturbance.delay_ms * 1ms)
+    std::this_thread::sleep_for(1ms);
+  const auto killed = Steady::now();
+  for (const std::size_t victim : disturbance.victims) cluster_->node(victim).kill();
+  summary_.kills += disturbance.victims.size();
+  if (!disturbance.victims.empty()) std::this_thread::sleep_for(disturbance.down_ms * 1ms);
+  Result<void> started;
+  for (const std::size_t victim : disturbance.victims) {
+    if (started) started = cluster_->node(victim).start();
+  }
+  for (std::thread& reader : readers) reader.join();
+  TROUPE_TRY_DO(std::move(started));
+  TROUPE_TRY_DO(cluster_->wait_until_serving());
+
+  for (std::size_t i = 0; i < scripts.size(); ++i) {
+    judge(number, scripts[i], told[i]);
+    for (const Told::Turn& turn : told[i].turns) {
+      const bool was_under_way = !turn.times.empty() && turn.times.front() < killed && turn.times.back() > killed;
+      if (disturbance.victims.empty() || !was_under_way) continue;
+      double gap = 0;
+      for (std::size_t e = 1; e < turn.times.size(); ++e) gap = std::max(gap, milliseconds(turn.times[e] - turn.times[e - 1]));
+      summary_.gaps_ms.push_back(gap);
+    }
+  }
+  return {};
+}
+
+void Chaos::judge(std::uint64_t number, const Script& script, const Told& told) {
+  ++summary_.streams;
+  for (std::size_t i = 0; i < script.asks.size(); ++i) {
+    const Told::Turn& turn = told.turns[i];
+    ++summary_.turns;
+    const std::string name = "turn " + std::to_string(i + 1) + ", \"" + script.asks[i].question + "\"";
+    if (!turn.problem.empty()) {
+      ++summary_.lost;
+      complain(number, name + " is lost: " + turn.problem);
+      return;  // what follows in the conversation differs with reason
+    }
+    if (!turn.heard.is_whole()) {
+      ++summary_.doubled;
+      complain(number, name + ": its events are not each once and in order");
+    }
+    if (turn.bits != script.expected[i]) {
+      ++summary_.differing;
+      complain(number, name + " differs; it is\n" + turn.bits + "\nand undisturbed\n" + script.expected[i]);
+      return;
+    }
+  }
+  if (told.in_history > script.asks.size()) ++summary_.doubled;
+  if (told.in_history < script.asks.size()) ++summary_.lost;
+  if (told.in_history != script.asks.size())
+    complain(number, "the history has " + std::to_string(told.in_history) + " turns of " + std::to_string(script.asks.size()));
+}
+
+void Chaos::complain(std::uint64_t number, const std::string& what) const {
+  std::cerr << "chaos: seed " << seed_ << ", event " << number << ", " << cluster_->size() << " nodes: " << what << std::endl;
+}
+
+Result<ChaosSummary> Chaos::run(std::uint64_t events) {
+  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(1, "undisturbed"));
+  TROUPE_TRY_DO(undisturbed_->start());
+  auto last_said = Steady::now();
+  for (std::uint64_t number = 0; number < events; ++number) {
+    if (number % events_per_cluster == 0) {
+      const std::size_t turn = static_cast<std::size_t>(number / events_per_cluster);
+      TROUPE_TRY_DO(start_cluster(nodes_ != 0 ? nodes_ : 1 + (turn + 1) % 3));
+    }
+    const auto ran = run_one(number);
+    if (!ran) {
+      complain(number, ran.error().message);
+      return ran.error();
+    }
+    ++summary_.events;
+    if (Steady::now() - last_said < 2s) continue;
+    last_said = Steady::now();
+    std::cerr << "chaos: " << summary_.events << " of " << events << " events, " << summary_.streams << " streams, "
+              << summary_.kills << " kills, " << summary_.differing << " differing, " << summary_.lost << " lost" << std::endl;
+  }
+  return summary_;
+}
+
+}  // namespace troupe::tests

@@ -1,0 +1,78 @@
+// Bursts of random questions to clusters of real processes that are killed at random times. Every turn must end committed, its
+// reader must see each event once, and its bits must be those of an undisturbed node that is asked the same.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "policy/ask.hpp"
+#include "tests/cluster/troupe_of.hpp"
+
+namespace troupe::tests {
+
+struct ChaosSummary {
+  std::uint64_t events = 0;   ///< bursts
+  std::uint64_t streams = 0;  ///< conversations
+  std::uint64_t turns = 0;
+  std::uint64_t kills = 0;
+  std::uint64_t differing = 0;  ///< turns with other bits
+  std::uint64_t lost = 0;       ///< turns without a committed end, or that are not in the history
+  std::uint64_t doubled = 0;    ///< turns of which an event came twice or out of order, or that are twice in the history
+  std::vector<double> gaps_ms;  ///< of each turn that was under way at a kill: the longest time between two of its events
+
+  /// A quantile of the gaps; 0 if there are none.
+  double gap_ms(double quantile) const;
+};
+
+class Chaos {
+ public:
+  /// `nodes` is 1, 2 or 3, or 0 for all of them in turn. Data and logs live in `folder`.
+  Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes);
+  ~Chaos();
+
+  /// Says on the error stream how far it is and what is wrong. An Error means that nodes do not start.
+  Result<ChaosSummary> run(std::uint64_t events);
+
+ private:
+  /// A conversation: what is asked in it, and what is to be.
+  struct Script {
+    std::vector<policy::Ask> asks;
+    std::vector<std::string> expected;
+  };
+  /// What one client saw of its conversation.
+  struct Told;
+  /// What happens to the nodes while they answer.
+  struct Disturbance {
+    std::vector<std::size_t> victims;
+    std::uint64_t after_tokens = 0;  ///< the nodes are killed when the readers have seen as many `tokens` events
+    int delay_ms = 0;                ///< or when so much time has gone by
+    int down_ms = 0;
+  };
+
+  Result<void> start_cluster(std::size_t nodes);
+  Script draw_script();
+  Disturbance draw_disturbance();
+  Result<void> expect(Script& script);
+  Result<void> run_one(std::uint64_t number);
+  void judge(std::uint64_t number, const Script& script, const Told& told);
+  std::uint64_t draw(std::uint64_t below) { return random_() % below; }
+  void complain(std::uint64_t number, const std::string& what) const;
+
+  std::filesystem::path folder_;
+  std::uint64_t seed_;
+  std::size_t nodes_;
+  std::mt19937_64 random_;
+  std::vector<std::string> questions_;
+  std::unique_ptr<TroupeOf> undisturbed_;
+  std::unique_ptr<TroupeOf> cluster_;
+  std::size_t clusters_ = 0;
+  ChaosSummary summary_;
+};
+
+}  // namespace troupe::tests

@@ -1,0 +1,73 @@
+// Three simulated nodes: what survives of them, their lives, and how a life ends.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/routing.hpp"
+#include "tests/sim/disk.hpp"
+#include "tests/sim/life.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/sim_replica.hpp"
+#include "tests/sim/world.hpp"
+
+namespace troupe::sim {
+
+/// Escalates about half of what is not streamed, and summarises early.
+policy::RoutingPolicy routing_policy();
+/// The corpus of a version: a few invented sections.
+std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version);
+
+/// A machine with its disk.
+struct Node {
+  std::string name;
+  bool first = false;  ///< grants the leases
+  std::vector<policy::Tier> tiers;
+  Disk disk;
+  std::uint64_t corpus_version = 1;
+  LifePtr life;  ///< null while it is down
+};
+
+class SimCluster {
+ public:
+  /// "a" grants leases and has mini, "b" medium and heavy, "c" mini and heavy. All are down.
+  explicit SimCluster(World& world);
+  ~SimCluster();
+  SimCluster(const SimCluster&) = delete;
+  SimCluster& operator=(const SimCluster&) = delete;
+
+  World& world() { return world_; }
+  SimNetwork& network() { return network_; }
+  const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
+  Node& node(std::size_t index) { return *nodes_.at(index); }
+
+  /// A node that cannot claim its disk tries again after a while.
+  void start(Node& node);
+  /// At once, whatever it is doing. What its journal still had to write is lost or, for a `zombie`, lands when the next life
+  /// has begun. `tear` decides how much of what was not synced survives.
+  void kill(Node& node, bool zombie, std::uint64_t tear);
+  /// One actor of a node fails: 0 home, 1 reader, 2 and above its engines.
+  void fail_actor(Node& node, std::uint64_t which);
+
+  /// The front of some node that is up; null if none is.
+  std::shared_ptr<actors::Front> any_front(std::string* name = nullptr);
+  /// The store that has a conversation's records, if one has; told of it if several have.
+  const storage::Store* store_of(const policy::ConversationId& conversation);
+
+ private:
+  LifePtr find(const std::string& name) const;
+  LifePtr begin_life(Node& node, std::uint64_t incarnation);
+
+  World& world_;
+  SimNetwork network_;
+  Homes homes_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::optional<policy::ClusterId> id_;
+  std::shared_ptr<const policy::RoutingPolicy> routing_;
+  std::vector<std::shared_ptr<SimJournal>> late_;  ///< of lives that are over
+};
+
+}  // namespace troupe::sim

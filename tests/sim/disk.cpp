@@ -1,0 +1,121 @@
+#include "tests/sim/disk.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace troupe::sim {
+
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+/// Whether a batch makes an attempt's plan durable (storage/conversations.cpp says how keys are made).
+bool has_plan(const storage::WriteBatch& batch) {
+  constexpr std::size_t kind_at = 24;
+  constexpr char plan_kind = 4;
+  return std::any_of(batch.puts.begin(), batch.puts.end(), [](const storage::Put& put) {
+    return put.column == storage::Column::conversations && put.key.size() > kind_at && put.key[kind_at] == plan_kind;
+  });
+}
+
+}  // namespace
+
+void Homes::wrote(const std::string& node, std::uint64_t incarnation, const storage::Fence& fence) {
+  const Home now{node, incarnation, fence.epoch};
+  const auto [entry, first] = homes_.emplace(fence.key, now);
+  if (first) return;
+  Home& before = entry->second;
+  const auto tell = [&](const std::string& what) {
+    world_.violated(what + ": life " + std::to_string(incarnation) + " of " + node + " wrote under epoch " +
+                    std::to_string(fence.epoch) + " after life " + std::to_string(before.incarnation) + " of " + before.node +
+                    " under epoch " + std::to_string(before.epoch));
+  };
+  if (before.node != node) return tell("two nodes are home to one conversation");
+  if (fence.epoch < before.epoch) return tell("a home that was replaced has written");
+  if (fence.epoch == before.epoch && incarnation != before.incarnation) return tell("two lives hold one lease");
+  before = now;
+}
+
+/// The store through the eyes of one life.
+class SimJournal::LifeStore final : public storage::Store {
+ public:
+  LifeStore(SimJournal& journal, Homes& homes, std::string node, std::uint64_t incarnation)
+      : journal_(journal), homes_(homes), node_(std::move(node)), incarnation_(incarnation) {}
+
+  Result<std::optional<std::string>> get(storage::Column column, std::string_view key) const override {
+    return store().get(column, key);
+  }
+  Result<std::vector<storage::KeyValue>> scan(storage::Column column, std::string_view begin, std::string_view end,
+                                              std::size_t limit, bool backwards) const override {
+    return store().scan(column, begin, end, limit, backwards);
+  }
+  std::vector<Result<void>> write(const std::vector<storage::WriteBatch>& batches) override {
+    std::vector<Result<void>> results;
+    for (storage::WriteBatch batch : batches) {
+      const auto fence = batch.fence;
+      if (!journal_.alive_ && !fence) {
+        results.emplace_back(Error{ErrorCode::io, "the life that wrote this is over"});
+        continue;
+      }
+      if (journal_.world_.defect() == Defect::epoch_not_checked) batch.fence.reset();
+      results.push_back(store().write({std::move(batch)}).front());
+      if (fence && results.back()) homes_.wrote(node_, incarnation_, *fence);
+    }
+    return results;
+  }
+
+ private:
+  storage::MemoryStore& store() const { return journal_.disk_.store; }
+
+  SimJournal& journal_;
+  Homes& homes_;
+  std::string node_;
+  std::uint64_t incarnation_;
+};
+
+SimJournal::SimJournal(World& world, Disk& disk, Homes& homes, std::string node, std::uint64_t incarnation)
+    : world_(world),
+      disk_(disk),
+      store_(std::make_unique<LifeStore>(*this, homes, std::move(node), incarnation)),
+      journal_(*store_, schedule()) {
+  disk.store.skip_sync(world.defect() == Defect::missing_fsync);
+}
+
+SimJournal::~SimJournal() = default;
+
+storage::DirectJournal::Schedule SimJournal::schedule() {
+  return [this](std::function<void()> work) {
+    const Duration delay = world_.between(microseconds(200), milliseconds(5)) + disk_.slow;
+    world_.schedule(delay, [self = std::weak_ptr(self_), work = std::move(work)] {
+      const auto journal = self.lock();
+      if (journal && (*journal)->alive_) work();
+    });
+  };
+}
+
+void SimJournal::commit(storage::WriteBatch batch, Done done) {
+  if (!alive_) return;
+  if (world_.defect() == Defect::plan_after_token && has_plan(batch)) {
+    done({});
+    world_.schedule(milliseconds(100), [self = std::weak_ptr(self_), batch = std::move(batch)]() mutable {
+      const auto journal = self.lock();
+      if (journal && (*journal)->alive_) (*journal)->journal_.commit(std::move(batch), [](const Result<void>&) {});
+    });
+    return;
+  }
+  if (!batch.fence) return journal_.commit(std::move(batch), std::move(done));
+  ++fenced_;
+  journal_.commit(std::move(batch), [this, done = std::move(done)](Result<void> written) {
+    --fenced_;
+    done(std::move(written));
+  });
+}
+
+void SimJournal::read(Read read) {
+  if (alive_) journal_.read(std::move(read));
+}
+
+void SimJournal::land_late() { journal_.complete_all(); }
+
+}  // namespace troupe::sim

@@ -1,0 +1,202 @@
+#include "tests/sim/invariants.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/conversations.hpp"
+
+namespace troupe::sim {
+
+namespace {
+
+using policy::Turn;
+
+std::vector<policy::TurnId> open_turns(const Node& node) {
+  const auto open = storage::open_turns(node.disk.store, 256);
+  return open ? *open : std::vector<policy::TurnId>();
+}
+
+policy::TokenIds ids_of(const policy::AttemptResult& result) {
+  policy::TokenIds ids;
+  for (const policy::Emission& emission : result.emissions) ids.insert(ids.end(), emission.ids.begin(), emission.ids.end());
+  return ids;
+}
+
+/// Cut short by its deadline or a cancellation.
+bool is_cut(const policy::AttemptResult& result) {
+  return result.finish_reason == "cancelled" || result.finish_reason == "deadline_exceeded";
+}
+
+std::string text_of(const policy::TokenIds& ids) {
+  std::string text;
+  for (const std::int32_t id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
+  return text;
+}
+
+class Checks {
+ public:
+  Checks(Witness& witness, const policy::TurnId& id, const KnownTurn& known)
+      : witness_(witness), world_(witness.cluster().world()), id_(id), known_(known) {}
+
+  void run() {
+    const storage::Store* store = witness_.cluster().store_of(id_.conversation);
+    if (store == nullptr) return tell("is on no disk");
+    const auto stored = storage::read_turn(*store, id_);
+    if (!stored) return tell("cannot be read: " + stored.error().message);
+    if (!*stored) return tell("was lost");
+    const Turn& turn = **stored;
+    if (turn.ask.idempotency_key != known_.ask.idempotency_key || turn.ask.question != known_.ask.question) {
+      tell("holds another question: " + turn.ask.question);
+    }
+    if (!turn.outcome) return tell("has not ended");
+    check_outcome(turn);
+    check_events(turn);
+    for (const policy::Attempt& attempt : turn.attempts) check_bits(turn, attempt);
+  }
+
+ private:
+  void tell(const std::string& what) { world_.violated("turn " + to_string(id_) + " of " + known_.client + " " + what); }
+
+  void check_outcome(const Turn& turn) {
+    if (turn.outcome->committed) return;
+    const std::string& code = turn.outcome->code;
+    const bool cancelled = code == "cancelled" && (known_.may_be_cancelled || !turn.ask.keep_if_unread);
+    const bool late = code == "deadline_exceeded" && turn.ended_ms - turn.accepted_ms >= turn.ask.deadline_ms;
+    if (!cancelled && !late) tell("failed as " + code + ": " + turn.outcome->message);
+  }
+
+  void check_events(const Turn& turn) {
+    std::map<std::uint64_t, policy::TurnEvent> stored;
+    for (const policy::TurnEvent& event : policy::events_of(turn)) stored.emplace(event.number, event);
+    for (const auto& [number, event] : known_.events) {
+      const auto same = stored.find(number);
+      if (same == stored.end()) {
+        // A turn that was ended in another life than the one that showed its tokens does not know how far they came.
+        if (!turn.outcome->committed && std::holds_alternative<policy::TokensEvent>(event.what)) continue;
+        tell("was seen with " + describe(event) + ", which is not stored");
+      } else if (same->second != event) {
+        tell("was seen with " + describe(event) + ", and stored with " + describe(same->second));
+      }
+    }
+  }
+
+  void check_bits(const Turn& turn, const policy::Attempt& attempt) {
+    if (!attempt.result) {
+      if (turn.outcome->committed) tell("was committed without the result of attempt " + std::to_string(attempt.plan.attempt));
+      return;
+    }
+    const policy::TokenIds stored = ids_of(*attempt.result);
+    const policy::TokenIds alone =
+        generate_alone(attempt.plan.tier, {.prompt = attempt.plan.prompt,
+                                           .sampling = attempt.plan.sampling,
+                                           .seed = attempt.plan.seed,
+                                           .tokens_max = attempt.plan.tokens_max});
+    const bool equal = is_cut(*attempt.result) ? stored.size() <= alone.size() && std::equal(stored.begin(), stored.end(), alone.begin())
+                                               : stored == alone;
+    if (!equal) {
+      tell("has tokens " + text_of(stored) + " in attempt " + std::to_string(attempt.plan.attempt) + ", which alone gives " +
+           text_of(alone));
+    }
+  }
+
+  Witness& witness_;
+  World& world_;
+  policy::TurnId id_;
+  const KnownTurn& known_;
+};
+
+void check_engines(SimCluster& cluster) {
+  for (const auto& node : cluster.nodes()) {
+    if (!node->life) continue;
+    for (const auto& replica : node->life->replicas) {
+      const auto counters = replica->counters();
+      if (counters.running + counters.waiting + counters.blocks_held + counters.blocks_reserved == 0) continue;
+      cluster.world().violated("engine " + replica->name() + " still runs " + std::to_string(counters.running) + ", has " +
+                               std::to_string(counters.waiting) + " waiting and holds " + std::to_string(counters.blocks_held) +
+                               " blocks");
+    }
+    if (const auto pending = node->life->journal->pending(); pending > 0) {
+      cluster.world().violated(node->name + "'s journal still has " + std::to_string(pending) + " to do");
+    }
+    if (const auto turns = node->life->context->turns.load(); turns != 0) {
+      cluster.world().violated(node->name + " counts " + std::to_string(turns) + " open turns");
+    }
+  }
+}
+
+/// Whoever reads from the beginning now, over any node, gets exactly what is stored.
+void read_again(Witness& witness) {
+  World& world = witness.cluster().world();
+  std::vector<std::shared_ptr<Follower>> readers;
+  for (const auto& [id, known] : witness.turns()) {
+    readers.push_back(std::make_shared<Follower>(witness, id, "again", 7, std::chrono::seconds(5)));
+    readers.back()->start(nullptr);
+  }
+  const auto all_over = [&] {
+    return std::all_of(readers.begin(), readers.end(), [](const auto& reader) { return reader->over(); });
+  };
+  if (world.run_until(all_over, std::chrono::seconds(60))) return;
+  for (const auto& reader : readers) {
+    if (!reader->over()) world.violated("turn " + to_string(reader->turn()) + " cannot be read to its end when all is over");
+  }
+}
+
+}  // namespace
+
+bool nothing_is_open(SimCluster& cluster, const Clients& clients) {
+  for (const auto& node : cluster.nodes()) {
+    if (!node->life || !open_turns(*node).empty()) return false;
+  }
+  for (const auto& client : clients) {
+    for (const auto& follower : client->followers()) {
+      if (!follower->over()) return false;
+    }
+  }
+  return true;
+}
+
+void tell_what_is_open(SimCluster& cluster, const Clients& clients) {
+  World& world = cluster.world();
+  for (const auto& node : cluster.nodes()) {
+    if (!node->life) world.violated(node->name + " does not start");
+    for (const auto& turn : open_turns(*node)) world.violated("turn " + to_string(turn) + " on " + node->name + " does not end");
+  }
+  for (const auto& client : clients) {
+    if (!client->done()) world.violated(client->name() + " is not done");
+    for (const auto& follower : client->followers()) {
+      if (!follower->over()) world.violated(follower->name() + " waits for the end of turn " + to_string(follower->turn()));
+    }
+  }
+}
+
+void check_at_rest(Witness& witness, const Clients& /*clients*/) {
+  check_engines(witness.cluster());
+  read_again(witness);
+  for (const auto& [id, known] : witness.turns()) Checks(witness, id, known).run();
+}
+
+std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients& clients) {
+  std::vector<std::vector<std::string>> answers(clients.size());
+  for (const auto& [id, known] : witness.turns()) {
+    const storage::Store* store = witness.cluster().store_of(id.conversation);
+    if (store == nullptr) continue;
+    const auto stored = storage::read_turn(*store, id);
+    if (!stored || !*stored || !(*stored)->outcome) continue;
+    const Turn& turn = **stored;
+    std::string text = "kind " + turn.kind + ", search \"" + turn.search + "\"";
+    for (const policy::Attempt& attempt : turn.attempts) {
+      text += "; " + std::string(policy::to_string(attempt.plan.tier)) + " reads " + text_of(attempt.plan.prompt) + " and summary " +
+              std::to_string(attempt.plan.summary_version);
+      if (attempt.result) text += ", says " + text_of(ids_of(*attempt.result));
+    }
+    text += "; answer \"" + turn.outcome->answer + "\"" + turn.outcome->code;
+    for (std::size_t c = 0; c < clients.size(); ++c) {
+      if (clients[c]->name() != known.client) continue;
+      answers[c].resize(std::max(answers[c].size(), known.question + 1));
+      answers[c][known.question] = text;
+    }
+  }
+  return answers;
+}
+
+}  // namespace troupe::sim

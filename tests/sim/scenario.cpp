@@ -1,0 +1,224 @@
+#include "tests/sim/scenario.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "tests/sim/invariants.hpp"
+
+namespace troupe::sim {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration troubled_time = seconds(20);
+constexpr Duration mending_time = seconds(240);
+constexpr Duration quiet_time = seconds(25);  ///< longer than anybody waits for somebody who is silent
+constexpr std::int64_t far_deadline_ms = 3'600'000;
+
+Duration between(Random& random, Duration low, Duration high) { return Duration(random.between(low.count(), high.count())); }
+
+std::string draw_text(Random& random) {
+  constexpr std::array<std::string_view, 20> words = {
+      "what", "about", "leave",   "travel",  "records", "security", "badges", "laptops", "meals", "safety",
+      "who",  "when",  "hiring",  "parking", "pets",    "phones",   "and",    "decides", "asks",  "edition"};
+  std::string text;
+  for (auto count = random.between(2, 7); count > 0; --count) {
+    if (!text.empty()) text += ' ';
+    text += words[random.below(words.size())];
+  }
+  return text + "?";
+}
+
+Question draw_question(Random& random, bool plain, const std::string& key) {
+  Question question;
+  policy::Ask& ask = question.ask;
+  ask.idempotency_key = key;
+  ask.question = draw_text(random);
+  ask.assurance = random.chance(0.4F) ? policy::Assurance::draft : policy::Assurance::standard;
+  if (ask.assurance == policy::Assurance::draft && random.chance(0.6F)) {
+    ask.sampling = {.temperature = 0.9F, .top_k = static_cast<std::int32_t>(random.below(30)), .top_p = 0.95F, .min_p = 0};
+  }
+  if (random.chance(0.3F)) ask.tier = policy::tiers[random.below(policy::tiers.size())];
+  if (random.chance(0.2F)) ask.grounding = random.chance(0.5F) ? policy::Grounding::never : policy::Grounding::always;
+  ask.priority = static_cast<policy::Priority>(random.below(3));
+  ask.seed = random.next();
+  ask.tokens_max = static_cast<std::int32_t>(random.between(3, 32));
+  ask.deadline_ms = far_deadline_ms;
+  ask.keep_if_unread = plain || random.chance(0.5F);
+  question.pause = random.chance(0.03F) ? Duration(seconds(70)) : between(random, Duration::zero(), milliseconds(2500));
+  question.credit = static_cast<std::uint32_t>(random.between(1, 6));
+  question.twice = random.chance(0.15F);
+  if (random.chance(0.2F)) question.second_reader_after = between(random, Duration::zero(), seconds(2));
+  if (plain) return question;
+  if (random.chance(0.12F)) question.cancel_after = between(random, Duration::zero(), milliseconds(500));
+  if (random.chance(0.12F)) question.vanish_after = between(random, Duration::zero(), milliseconds(500));
+  if (random.chance(0.08F)) ask.deadline_ms = random.between(20, 1500);
+  return question;
+}
+
+Fault draw_fault(Random& random, bool plain) {
+  Fault fault;
+  constexpr std::array kinds = {Fault::Kind::crash,     Fault::Kind::crash,     Fault::Kind::crash,    Fault::Kind::actor,
+                                Fault::Kind::partition, Fault::Kind::partition, Fault::Kind::slow_disk, Fault::Kind::full_disk};
+  fault.kind = kinds[random.below(kinds.size())];
+  fault.at = between(random, seconds(1), troubled_time);
+  fault.lasts = random.chance(0.8F) ? between(random, milliseconds(50), seconds(3)) : between(random, seconds(3), seconds(14));
+  fault.node = random.below(3);
+  fault.other = (fault.node + random.between(1, 2)) % 3;
+  fault.detail = random.next();
+  fault.zombie = random.chance(0.5F);
+  fault.other_corpus = !plain && random.chance(0.5F);
+  return fault;
+}
+
+/// Makes a scenario's faults happen, and mends them.
+class Fate {
+ public:
+  Fate(World& world, SimCluster& cluster) : world_(world), cluster_(cluster) {}
+
+  void announce(const Fault& fault) {
+    world_.schedule(fault.at, [this, fault] {
+      if (!mended_) strike(fault);
+    });
+    world_.schedule(fault.at + fault.lasts, [this, fault] { mend(fault); });
+  }
+  void mend_all() {
+    mended_ = true;
+    cluster_.network().set_weather({});
+    cluster_.network().join_all();
+    for (const auto& node : cluster_.nodes()) {
+      node->disk.slow = {};
+      node->disk.store.fail_writes(std::nullopt);
+      cluster_.start(*node);
+    }
+  }
+
+ private:
+  void strike(const Fault& fault) {
+    Node& node = cluster_.node(fault.node);
+    switch (fault.kind) {
+      case Fault::Kind::crash: return crash(node, fault, world_.now() + seconds(1));
+      case Fault::Kind::actor: cluster_.fail_actor(node, fault.detail % 5); break;
+      case Fault::Kind::partition: cluster_.network().part(node.name, cluster_.node(fault.other).name); break;
+      case Fault::Kind::slow_disk:
+        world_.note(node.name, "the disk is slow");
+        node.disk.slow = milliseconds(static_cast<std::int64_t>(20 + fault.detail % 300));
+        break;
+      case Fault::Kind::full_disk:
+        world_.note(node.name, "the disk is full");
+        node.disk.store.fail_writes(fault.detail % 2000);
+        break;
+    }
+  }
+  /// A life whose writes are to land late is ended while it has some, if it has any before `last`.
+  void crash(Node& node, const Fault& fault, TimePoint last) {
+    if (fault.zombie && node.life && !node.life->journal->writes_wait() && world_.now() < last) {
+      return world_.schedule(milliseconds(1), [this, &node, fault, last] { crash(node, fault, last); });
+    }
+    cluster_.kill(node, fault.zombie, fault.detail);
+    if (fault.other_corpus) node.corpus_version = 1 + fault.detail % 5;
+    world_.schedule(fault.lasts, [this, &node] { cluster_.start(node); });
+  }
+  void mend(const Fault& fault) {
+    Node& node = cluster_.node(fault.node);
+    switch (fault.kind) {
+      case Fault::Kind::crash:  // it starts again by itself
+      case Fault::Kind::actor: break;
+      case Fault::Kind::partition: cluster_.network().join(node.name, cluster_.node(fault.other).name); break;
+      case Fault::Kind::slow_disk: node.disk.slow = {}; break;
+      case Fault::Kind::full_disk: node.disk.store.fail_writes(std::nullopt); break;
+    }
+  }
+
+  World& world_;
+  SimCluster& cluster_;
+  bool mended_ = false;
+};
+
+}  // namespace
+
+Scenario draw_scenario(std::uint64_t seed) {
+  Random random(seed, 1);
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.plain = random.chance(0.4F);
+  if (random.chance(0.6F)) scenario.weather = {random.uniform() * 0.1F, random.uniform() * 0.1F, random.uniform() * 0.2F};
+  const auto conversations = random.between(2, 4);
+  for (std::int64_t i = 0; i < conversations; ++i) {
+    Conversation conversation;
+    conversation.start = between(random, Duration::zero(), seconds(3));
+    conversation.patience = between(random, milliseconds(1500), seconds(8));
+    const auto questions = random.between(3, 8);
+    for (std::int64_t q = 0; q < questions; ++q) {
+      conversation.questions.push_back(draw_question(random, scenario.plain, "q" + std::to_string(q + 1)));
+    }
+    scenario.conversations.push_back(std::move(conversation));
+  }
+  for (auto faults = random.between(0, 8); faults > 0; --faults) scenario.faults.push_back(draw_fault(random, scenario.plain));
+  return scenario;
+}
+
+Scenario without_faults(Scenario scenario) {
+  scenario.weather = {};
+  scenario.faults.clear();
+  return scenario;
+}
+
+Outcome run(const Scenario& scenario, const RunOptions& options) {
+  World world(scenario.seed, options.keep_trace, options.defect);
+  SimCluster cluster(world);
+  Witness witness(cluster);
+  std::vector<std::shared_ptr<Client>> clients;
+  Fate fate(world, cluster);
+  for (const auto& node : cluster.nodes()) {
+    world.schedule(world.between(Duration::zero(), milliseconds(300)), [&cluster, &node = *node] { cluster.start(node); });
+  }
+  cluster.network().set_weather(scenario.weather);
+  for (const Fault& fault : scenario.faults) fate.announce(fault);
+  for (const Conversation& conversation : scenario.conversations) {
+    clients.push_back(std::make_shared<Client>(witness, conversation, "client" + std::to_string(clients.size())));
+    clients.back()->start();
+  }
+
+  const auto all_done = [&] {
+    return std::all_of(clients.begin(), clients.end(), [](const auto& client) { return client->done(); });
+  };
+  Duration trouble{};
+  for (const Fault& fault : scenario.faults) trouble = std::max(trouble, fault.at);
+  world.run_for(trouble);
+  world.run_until(all_done, troubled_time);
+  fate.mend_all();
+  world.note("world", "all is mended");
+  Outcome outcome;
+  const bool ended = world.run_until([&] { return all_done() && nothing_is_open(cluster, clients); }, mending_time);
+  if (!ended) tell_what_is_open(cluster, clients);
+  world.run_for(quiet_time);
+  check_at_rest(witness, clients);
+  outcome.answers = answers_of(witness, clients);
+  outcome.violations = world.trace().violations();
+  outcome.lines = world.trace().lines();
+  outcome.trace_hash = world.trace().hash();
+  return outcome;
+}
+
+Outcome run_seed(std::uint64_t seed, const RunOptions& options) {
+  const Scenario scenario = draw_scenario(seed);
+  Outcome outcome = run(scenario, options);
+  if (!scenario.plain || !outcome.violations.empty()) return outcome;
+  const Outcome good_day = run(without_faults(scenario), {.keep_trace = false, .defect = Defect::none});
+  for (const std::string& violation : good_day.violations) outcome.violations.push_back("on a good day: " + violation);
+  for (std::size_t c = 0; c < outcome.answers.size(); ++c) {
+    for (std::size_t q = 0; q < std::max(outcome.answers[c].size(), good_day.answers[c].size()); ++q) {
+      const auto at = [&](const Outcome& from) { return q < from.answers[c].size() ? from.answers[c][q] : std::string("nothing"); };
+      if (at(outcome) == at(good_day)) continue;
+      outcome.violations.push_back("client" + std::to_string(c) + ", question " + std::to_string(q + 1) + ": " + at(outcome) +
+                                   ", and on a good day: " + at(good_day));
+    }
+  }
+  return outcome;
+}
+
+}  // namespace troupe::sim

@@ -1,0 +1,57 @@
+#include <gtest/gtest.h>
+
+#include "tests/sim/scenario.hpp"
+
+namespace troupe::sim {
+namespace {
+
+std::string all_of(const Outcome& outcome) {
+  std::string text;
+  for (const std::string& violation : outcome.violations) text += violation + "\n";
+  return text;
+}
+
+TEST(Simulation, KeepsItsPromisesWhateverHappens) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    const Outcome outcome = run_seed(seed, {});
+    EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ":\n" << all_of(outcome);
+  }
+}
+
+TEST(Simulation, AnswersEveryQuestionOnAGoodDay) {
+  const Scenario scenario = without_faults(draw_scenario(3));
+  const Outcome outcome = run(scenario, {});
+  EXPECT_TRUE(outcome.violations.empty()) << all_of(outcome);
+  ASSERT_EQ(outcome.answers.size(), scenario.conversations.size());
+  for (std::size_t c = 0; c < outcome.answers.size(); ++c) {
+    EXPECT_EQ(outcome.answers[c].size(), scenario.conversations[c].questions.size());
+  }
+}
+
+TEST(Simulation, DoesTheSameTwiceForOneSeed) {
+  for (const std::uint64_t seed : {2, 5, 9}) {
+    const Scenario scenario = draw_scenario(seed);
+    const Outcome once = run(scenario, {.keep_trace = true, .defect = Defect::none});
+    const Outcome twice = run(scenario, {.keep_trace = true, .defect = Defect::none});
+    EXPECT_EQ(once.trace_hash, twice.trace_hash) << "seed " << seed;
+    EXPECT_EQ(once.lines, twice.lines) << "seed " << seed;
+    EXPECT_NE(once.trace_hash, run(draw_scenario(seed + 1), {}).trace_hash) << "another seed is another run";
+  }
+}
+
+/// The first seed in which a defect is noticed; 0 if it is in none.
+std::uint64_t found_at(Defect defect, std::uint64_t seeds) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    if (!run(draw_scenario(seed), {.keep_trace = false, .defect = defect}).violations.empty()) return seed;
+  }
+  return 0;
+}
+
+TEST(Simulation, NoticesAForgottenFsync) { EXPECT_NE(found_at(Defect::missing_fsync, 40), 0U); }
+TEST(Simulation, NoticesAnEpochThatIsNotChecked) { EXPECT_NE(found_at(Defect::epoch_not_checked, 80), 0U); }
+TEST(Simulation, NoticesAPlanThatIsWrittenAfterItsFirstToken) { EXPECT_NE(found_at(Defect::plan_after_token, 20), 0U); }
+TEST(Simulation, NoticesALostNotification) { EXPECT_NE(found_at(Defect::lost_notification, 20), 0U); }
+TEST(Simulation, NoticesALeakedBlock) { EXPECT_NE(found_at(Defect::leaked_block, 40), 0U); }
+
+}  // namespace
+}  // namespace troupe::sim
