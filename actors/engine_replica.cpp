@@ -42,6 +42,7 @@ class EngineReplica::Sequence final : public engine::Listener {
       log_probability_ += token.log_probability;
     }
     on_emission_(std::move(emission));
+    replica_.refresh_soon();
   }
 
   void on_finished(const engine::FinishedEvent& event) override {
@@ -124,6 +125,14 @@ void EngineReplica::refresh(const engine::Engine& engine) {
   view_.generated_tokens = counters.tokens_decoded;
   view_.prompt_tokens = counters.tokens_prefilled + counters.tokens_reused;
   view_.reused_tokens = counters.tokens_reused;
+}
+
+void EngineReplica::refresh_soon() {
+  if (std::exchange(refresh_posted_, true)) return;
+  post_([this](engine::Engine& engine) {
+    refresh_posted_ = false;
+    refresh(engine);
+  });
 }
 
 Result<policy::TokenIds> EngineReplica::tokens_of(std::span<const policy::Message> messages) const {

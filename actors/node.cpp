@@ -43,9 +43,10 @@ Result<std::string> with_port(const std::string& text) {
 }
 
 /// Which cluster the nodes at `seeds` are, once one of them answers.
-Result<policy::ClusterId> ask_for_cluster(Network& network, const NodeOptions& options) {
+Result<policy::ClusterId> ask_for_cluster(Network& network, const NodeOptions& options, const std::string& address) {
   schemas::Hello hello;
   hello.node.id = policy::NodeId{options.name};
+  hello.node.cluster_address = address;  // it tells a node that was just killed from another one of the same name
   for (;;) {
     std::string why;
     for (const std::string& seed : options.join) {
@@ -112,7 +113,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   auto entropy = std::make_shared<SystemEntropy>();
   std::optional<policy::ClusterId> cluster;
   if (!options.join.empty()) {
-    TROUPE_TRY(cluster, ask_for_cluster(*parts->network, options));
+    TROUPE_TRY(cluster, ask_for_cluster(*parts->network, options, parts->cluster_address));
   }
   auto identity = storage::claim(*parts->store, cluster, options.name, entropy->draw_name<policy::ClusterId>().bytes);
   if (!identity) return std::move(identity).error().within(options.data.string());

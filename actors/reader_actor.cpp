@@ -111,9 +111,9 @@ void ReaderState::locate(const policy::ConversationId& id, std::function<void(Re
 template <class Answer, class Message>
 void ReaderState::request_home(const policy::ConversationId& id, Message message, Reply<Answer> reply, TimePoint give_up_at) {
   const auto again = [this, id, message, reply, give_up_at](const Error& error) {
-    const bool later = error.code == ErrorCode::unavailable && context_->clock->now() + again_after < give_up_at;
-    if (!later) return reply(error);
-    homes_.erase(id);
+    if (error.code != ErrorCode::unavailable) return reply(error);
+    homes_.erase(id);  // even if there is no time left for this request: the next one must look again
+    if (context_->clock->now() + again_after >= give_up_at) return reply(error);
     after(self_, again_after, [this, id, message, reply, give_up_at] { request_home<Answer>(id, message, reply, give_up_at); });
   };
   locate(id, [this, message, reply, again](Result<Home> home) mutable {

@@ -103,6 +103,11 @@ void AskChoice::add_to(CLI::App& command) {
       ->check(CLI::Range(1, policy::Ask::tokens_limit))
       ->capture_default_str()
       ->group("Question");
+  command
+      .add_option("--latency-budget", ask.latency_budget_ms,
+                  "Milliseconds that you hope for; a routing policy may answer a draft in a hurry with a smaller model (0: no hurry)")
+      ->check(CLI::Range(std::int64_t{0}, policy::Ask::deadline_limit_ms))
+      ->group("Question");
   command.add_option("--deadline", deadline_seconds, "Seconds until the answer is of no use any more")
       ->check(CLI::Range(0.001, static_cast<double>(policy::Ask::deadline_limit_ms) / 1000))
       ->capture_default_str()
@@ -114,6 +119,9 @@ void AskChoice::add_to(CLI::App& command) {
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--top-p", ask.sampling.top_p, "With draft: only the most likely tokens that together reach p")
+      ->capture_default_str()
+      ->group("Sampling");
+  command.add_option("--min-p", ask.sampling.min_p, "With draft: only tokens at least this share as likely as the best")
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--seed", seed, "With draft: the same seed gives the same answer (default: drawn)")->group("Sampling");

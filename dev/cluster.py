@@ -95,9 +95,8 @@ class Cluster:
 
     def run(self, *arguments: str, given: str = "") -> dict:
         """What a command with --json says when its standard input is `given`. Its status may be 1: then "error" says why."""
-        ran = subprocess.run(
-            [str(self.troupe), *arguments, "--json", *self.connect()], input=given, capture_output=True, text=True, encoding="utf-8", check=False
-        )
+        command = [str(self.troupe), *arguments, "--json", *self.connect()]
+        ran = subprocess.run(command, input=given, capture_output=True, text=True, encoding="utf-8", check=False)
         if not ran.stdout.strip():
             raise ClusterError(f"troupe {' '.join(arguments)} ended with status {ran.returncode}: {ran.stderr.strip()}")
         return json.loads(ran.stdout)
@@ -105,7 +104,8 @@ class Cluster:
     def serves(self) -> bool:
         """Whether every node sees all of them serve."""
         for node in self.nodes:
-            ran = subprocess.run([str(self.troupe), "cluster", "status", "--json", "--connect", node.clients], capture_output=True, check=False)
+            command = [str(self.troupe), "cluster", "status", "--json", "--connect", node.clients]
+            ran = subprocess.run(command, capture_output=True, check=False)
             if ran.returncode != 0 or [n["state"] for n in json.loads(ran.stdout)["nodes"]] != ["serving"] * len(self.nodes):
                 return False
         return True

@@ -30,6 +30,12 @@ WIDTH = 118
 LONG_ENOUGH = 20  # tokens of an answer that can be interrupted
 KILLS_MAX = 5  # tries at hitting an answer in its middle
 ASK_PATIENCE = 60.0
+COUNTERS_EVERY = 1.0  # seconds; longer than nodes wait before they tell each other
+# What a question counts for that was asked and not answered: it is wrong.
+NOT_ANSWERED = {
+    "answer": "", "citations": [], "tier": "none", "node": "none", "confidence": 0.0, "confident": False, "prompt_tokens": 0,
+    "reused_tokens": 0, "generated_tokens": 0, "seconds": 0.0,
+}  # fmt: skip
 
 
 class Show:
@@ -70,10 +76,20 @@ def about(answer: dict) -> str:
 
 def why(turn: dict) -> str:
     """How the router came to the tier that answered."""
-    tried = [
-        f"{a['plan']['tier']} was sure to {a['result']['confidence']:.2f}, below {a['plan']['confidence_min']:.2f}" for a in turn["attempts"][:-1]
-    ]
-    return "; ".join(tried) or turn["attempts"][0]["plan"]["why"]
+    tried = []
+    for attempt in turn["attempts"][:-1]:
+        plan, result = attempt["plan"], attempt["result"]
+        tried.append(f"{plan['tier']} was sure to {result['confidence']:.2f}, below {plan['confidence_min']:.2f}")
+    return "; ".join(tried) or "".join(a["plan"]["why"] for a in turn["attempts"])
+
+
+def settled_cost(cluster: Cluster) -> int:
+    """The same once it stands still: nodes tell each other about their work a moment later."""
+    before, cost = -1, computed_cost(cluster.run("cluster", "status"))
+    while cost != before:
+        time.sleep(COUNTERS_EVERY)
+        before, cost = cost, computed_cost(cluster.run("cluster", "status"))
+    return cost
 
 
 class Demo:
@@ -94,7 +110,7 @@ class Demo:
     def ask_handbook(self) -> dict:
         """The questions one after the other, each judged; returns the sums."""
         asked = question_set.draw(self.questions, self.options.count, self.options.seed)
-        before = computed_cost(self.cluster.run("cluster", "status"))
+        before = settled_cost(self.cluster)
         began = time.monotonic()
         rows = [self.ask_one(question, number, len(asked)) for number, question in enumerate(asked, 1)]
         seconds = time.monotonic() - began
@@ -104,20 +120,23 @@ class Demo:
             "reuse_fraction": round(sum(row["reused_tokens"] for row in rows) / prompt, 4) if prompt else 0.0,
             "found": sum(row["found"] for row in rows), "correct_of_found": sum(row["right"] and row["found"] for row in rows),
             "tiers": dict(Counter(row["tier"] for row in rows)), "cost": sum(row["cost"] for row in rows),
-            "cost_with_classification": computed_cost(self.cluster.run("cluster", "status")) - before,
+            "cost_with_classification": settled_cost(self.cluster) - before,
             "generated_tokens": sum(row["generated_tokens"] for row in rows), "prompt_tokens": prompt,
             "engine_seconds": round(sum(row["seconds"] for row in rows), 3), "wall_seconds": round(seconds, 3), "answers": rows,
         }  # fmt: skip
 
     def ask_one(self, question: dict, number: int, of: int) -> dict:
         """One question of the set: asked, judged and shown."""
-        answer = self.ask(question["question"], *self.alone)
+        answer = self.cluster.run("ask", *self.alone, "-", given=question["question"])
         turn = self.cluster.run("explain", answer["turn"])
-        passages = {passage["section"] for passage in turn["attempts"][-1]["plan"]["passages"]}
+        if "error" in answer:
+            answer = {**NOT_ANSWERED, **answer, "text": f"not answered: {answer['error']['message']} ({answer['error']['code']})"}
+        passages = {passage["section"] for attempt in turn["attempts"][-1:] for passage in attempt["plan"]["passages"]}
         found = set(question["sections"]) <= passages
         right = question_set.right(question, answer["answer"], {citation["section"] for citation in answer["citations"]})
         show = self.show
-        show.line(f"{number}/{of}", f"{question['question']}  ({question['id']}{', ' + question['difficulty'] if 'difficulty' in question else ''})")
+        kind = f"{question['id']}, {question['difficulty']}" if "difficulty" in question else question["id"]
+        show.line(f"{number}/{of}", f"{question['question']}  ({kind})")
         show.line("right" if right else "WRONG", answer["text"])
         if not right:
             expected = " ".join([question["answer"]] + [f"[{self.names.get(section, section)}]" for section in question["sections"]])
@@ -130,7 +149,8 @@ class Demo:
         show.gap()
         return {
             "id": question["id"], "right": right, "found": found, "text": answer["text"], "tier": answer["tier"], "node": answer["node"],
-            "confidence": answer["confidence"], "attempts": len(answer["attempts"]), "cost": sum(a["result"]["cost"] for a in turn["attempts"]),
+            "confidence": answer["confidence"], "attempts": len(answer["attempts"]),
+            "cost": sum(attempt["result"]["cost"] for attempt in turn["attempts"] if "result" in attempt),
             **{key: answer[key] for key in ("prompt_tokens", "reused_tokens", "generated_tokens", "seconds")},
         }  # fmt: skip
 
@@ -184,7 +204,8 @@ class Demo:
     def kill_in_mid_answer(self, victim: Node, question: str, whole: dict) -> tuple[bool, bool]:
         """Kills the node at the first words of the answer, starts it again and reads on. Returns whether the answer was under way,
         and whether it has the bits of the undisturbed one."""
-        command = [str(self.cluster.troupe), "ask", "--assurance", "draft", "--tier", "heavy", *self.cluster.connect(victim), "--", question]
+        command = [str(self.cluster.troupe), "ask", "--assurance", "draft", "--tier", "heavy"]
+        command += [*self.cluster.connect(victim), "--", question]
         asking = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert asking.stdout is not None and asking.stderr is not None
         try:
@@ -251,7 +272,7 @@ class Demo:
 
 def summary(total: dict) -> str:
     """The sums for a person."""
-    tiers = ", ".join(f"{tier} {total['tiers'][tier]}" for tier in ("mini", "medium", "heavy") if tier in total["tiers"])
+    tiers = ", ".join(f"{tier} {total['tiers'][tier]}" for tier in ("mini", "medium", "heavy", "none") if tier in total["tiers"])
     return (
         f"{total['correct']} of {total['asked']} right ({total['correct_of_found']} of the {total['found']} for which the search had found "
         f"the sections); answered by {tiers}; {total['escalated']} escalated; {total['reuse_fraction']:.0%} of prompt tokens reused; "
@@ -262,9 +283,8 @@ def summary(total: dict) -> str:
 def chat(cluster: Cluster, conversation: str, show: Show) -> None:
     """Hands the terminal over, in the conversation that was begun."""
     show.step("now you: the same conversation; /help explains, Ctrl-D ends it and the nodes")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the chat
-    subprocess.run([str(cluster.troupe), "chat", "--conversation", conversation, *cluster.connect()], check=False,
-                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None)  # fmt: skip
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the chat, which has its own way with it
+    subprocess.run([str(cluster.troupe), "chat", "--conversation", conversation, *cluster.connect()], check=False)
 
 
 def main(arguments: list[str]) -> int:
@@ -272,7 +292,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--troupe", type=Path, required=True, help="the program")
     parser.add_argument("--questions", default="10", help="how many, or a file of JSON lines")
-    parser.add_argument("--handbook", type=Path, default=question_set.HANDBOOK, help="a folder of Markdown, with questions.jsonl unless a file is given")
+    parser.add_argument("--handbook", type=Path, default=question_set.HANDBOOK, help="a folder of Markdown, with questions.jsonl")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--alone", choices=["mini", "medium", "heavy"], help="the only tier that answers the questions")
     parser.add_argument("--json", action="store_true")

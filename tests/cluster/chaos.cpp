@@ -6,8 +6,6 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <set>
 #include <thread>
 #include <utility>
 
@@ -43,12 +41,6 @@ std::vector<NodeSetup> layout(std::size_t nodes, const std::string& prefix) {
   return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium"}}, {prefix + "3", {"heavy"}}};
 }
 
-clients::ClientOptions patient() {
-  clients::ClientOptions options;
-  options.patience = 60s;
-  return options;
-}
-
 double milliseconds(Steady::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
 }  // namespace
@@ -60,17 +52,6 @@ double ChaosSummary::gap_ms(double quantile) const {
   return sorted[static_cast<std::size_t>(quantile * static_cast<double>(sorted.size() - 1))];
 }
 
-struct Chaos::Told {
-  struct Turn {
-    std::string problem;  ///< why there is no committed end
-    Heard heard;
-    std::vector<Steady::time_point> times;  ///< of the events
-    std::string bits;
-  };
-  std::vector<Turn> turns;
-  std::size_t in_history = 0;
-};
-
 Chaos::Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes)
     : folder_(std::move(folder)), seed_(seed), nodes_(nodes), random_(seed), questions_(handbook_questions()) {}
 Chaos::~Chaos() = default;
@@ -81,7 +62,7 @@ Result<void> Chaos::start_cluster(std::size_t nodes) {
   return cluster_->start();
 }
 
-Chaos::Script Chaos::draw_script() {
+Script Chaos::draw_script() {
   Script script;
   const std::uint64_t turns = 1 + draw(turns_max);
   for (std::uint64_t i = 0; i < turns; ++i) {
@@ -117,15 +98,10 @@ Chaos::Disturbance Chaos::draw_disturbance() {
 }
 
 Result<void> Chaos::expect(Script& script) {
-  TROUPE_TRY(const auto client, clients::Client::connect(undisturbed_->addresses(), patient()));
-  TROUPE_TRY(const auto conversation, client.open());
-  for (const policy::Ask& ask : script.asks) {
-    TROUPE_TRY(const auto answer, conversation.ask(ask));
-    TROUPE_TRY(const auto turn, conversation.explain(answer.turn.number, true));
-    script.expected.push_back(bits_of(turn));
-    if (script.expected.back().empty())
-      return Error{ErrorCode::unavailable,
-                   "the undisturbed node does not answer \"" + ask.question + "\": " + answer.end.outcome.message};
+  const Told told = converse(undisturbed_->addresses(), script, {});
+  for (const Told::Turn& turn : told.turns) {
+    if (!turn.problem.empty()) return Error{ErrorCode::unavailable, "the undisturbed node does not answer: " + turn.problem};
+    script.expected.push_back(turn.bits);
   }
   return {};
 }
@@ -147,65 +123,44 @@ Result<void> Chaos::run_one(std::uint64_t number) {
   std::atomic<std::uint64_t> tokens{0};
   std::atomic<std::size_t> done{0};
   std::vector<Told> told(scripts.size());
-  const auto converse = [&](const Script& script, std::size_t first, Told& mine) {
-    mine.turns.resize(script.asks.size());
-    const auto client = clients::Client::connect(cluster_->addresses(first), patient());
-    const auto conversation = client ? client->open() : Result<clients::Conversation>(client.error());
-    for (std::size_t i = 0; i < script.asks.size(); ++i) {
-      Told::Turn& turn = mine.turns[i];
-      if (!conversation) {
-        turn.problem = conversation.error().message;
-        continue;
-      }
-      const auto answer = conversation->ask(script.asks[i], [&](const policy::TurnEvent& event) {
-        turn.heard.events.push_back(event);
-        turn.times.push_back(Steady::now());
-        if (std::holds_alternative<policy::TokensEvent>(event.what)) ++tokens;
-      });
-      if (!answer || !answer->end.outcome.committed) {
-        turn.problem = answer ? answer->end.outcome.message : answer.error().message;
-        continue;
-      }
-      const auto explained = conversation->explain(answer->turn.number, true);
-      if (!explained) turn.problem = explained.error().message;
-      if (explained) turn.bits = bits_of(*explained);
-    }
-    if (conversation) {
-      const auto page = conversation->history();
-      if (page) mine.in_history = page->turns.size();
-    }
-    ++done;
-  };
-
   std::vector<std::thread> readers;
-  for (std::size_t i = 0; i < scripts.size(); ++i) readers.emplace_back([&, i] { converse(scripts[i], firsts[i], told[i]); });
-  // Nodes are started by this thread alone: they end with the thread that started them.
+  for (std::size_t i = 0; i < scripts.size(); ++i) {
+    readers.emplace_back([&, i, addresses = cluster_->addresses(firsts[i])] {
+      told[i] = converse(addresses, scripts[i], [&] { ++tokens; });
+      ++done;
+    });
+  }
   const auto began = Steady::now();
   while (done < scripts.size() && tokens < disturbance.after_tokens && Steady::now() - began < disturbance.delay_ms * 1ms)
     std::this_thread::sleep_for(1ms);
   const auto killed = Steady::now();
-  for (const std::size_t victim : disturbance.victims) cluster_->node(victim).kill();
-  summary_.kills += disturbance.victims.size();
-  if (!disturbance.victims.empty()) std::this_thread::sleep_for(disturbance.down_ms * 1ms);
-  Result<void> started;
-  for (const std::size_t victim : disturbance.victims) {
-    if (started) started = cluster_->node(victim).start();
-  }
+  const auto disturbed = disturb(disturbance);
   for (std::thread& reader : readers) reader.join();
-  TROUPE_TRY_DO(std::move(started));
+  TROUPE_TRY_DO(disturbed);
   TROUPE_TRY_DO(cluster_->wait_until_serving());
-
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     judge(number, scripts[i], told[i]);
-    for (const Told::Turn& turn : told[i].turns) {
-      const bool was_under_way = !turn.times.empty() && turn.times.front() < killed && turn.times.back() > killed;
-      if (disturbance.victims.empty() || !was_under_way) continue;
-      double gap = 0;
-      for (std::size_t e = 1; e < turn.times.size(); ++e) gap = std::max(gap, milliseconds(turn.times[e] - turn.times[e - 1]));
-      summary_.gaps_ms.push_back(gap);
-    }
+    if (!disturbance.victims.empty()) note_gaps(told[i], killed);
   }
   return {};
+}
+
+Result<void> Chaos::disturb(const Disturbance& disturbance) {
+  if (disturbance.victims.empty()) return {};
+  for (const std::size_t victim : disturbance.victims) cluster_->node(victim).kill();
+  summary_.kills += disturbance.victims.size();
+  std::this_thread::sleep_for(disturbance.down_ms * 1ms);
+  for (const std::size_t victim : disturbance.victims) TROUPE_TRY_DO(cluster_->node(victim).start());
+  return {};
+}
+
+void Chaos::note_gaps(const Told& told, Steady::time_point killed) {
+  for (const Told::Turn& turn : told.turns) {
+    if (turn.times.empty() || turn.times.front() >= killed || turn.times.back() <= killed) continue;
+    double gap = 0;
+    for (std::size_t i = 1; i < turn.times.size(); ++i) gap = std::max(gap, milliseconds(turn.times[i] - turn.times[i - 1]));
+    summary_.gaps_ms.push_back(gap);
+  }
 }
 
 void Chaos::judge(std::uint64_t number, const Script& script, const Told& told) {

@@ -2,16 +2,16 @@
 // reader must see each event once, and its bits must be those of an undisturbed node that is asked the same.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
-#include "policy/ask.hpp"
+#include "tests/cluster/converse.hpp"
 #include "tests/cluster/troupe_of.hpp"
 
 namespace troupe::tests {
@@ -40,13 +40,6 @@ class Chaos {
   Result<ChaosSummary> run(std::uint64_t events);
 
  private:
-  /// A conversation: what is asked in it, and what is to be.
-  struct Script {
-    std::vector<policy::Ask> asks;
-    std::vector<std::string> expected;
-  };
-  /// What one client saw of its conversation.
-  struct Told;
   /// What happens to the nodes while they answer.
   struct Disturbance {
     std::vector<std::size_t> victims;
@@ -60,6 +53,9 @@ class Chaos {
   Disturbance draw_disturbance();
   Result<void> expect(Script& script);
   Result<void> run_one(std::uint64_t number);
+  /// Kills and starts nodes, in this thread: a process ends with the thread that started it.
+  Result<void> disturb(const Disturbance& disturbance);
+  void note_gaps(const Told& told, std::chrono::steady_clock::time_point killed);
   void judge(std::uint64_t number, const Script& script, const Told& told);
   std::uint64_t draw(std::uint64_t below) { return random_() % below; }
   void complain(std::uint64_t number, const std::string& what) const;

@@ -9,7 +9,7 @@
 
 #include <array>
 #include <chrono>
-#include <iostream>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -79,26 +79,31 @@ TEST_F(Doors, AClientKilledInMidStreamFreesItsBlocks) {
   // So hot that an end is one token of thousands: the answer would go on for seconds.
   const Child asking = spawn(
       {TROUPE_BINARY, "ask", "--connect", node.clients(), "--conversation", to_string(conversation->id()), "--assurance",
-       "draft", "--tier", "heavy", "--grounding", "never", "--temperature", "50", "--seed", "5", "--tokens", "1500", "Hello"},
+       "draft", "--tier", "heavy", "--grounding", "never", "--temperature", "50", "--seed", "1", "--tokens", "1500", "Hello"},
       folder_.path() / "ask.log");
   std::array<char, 64> words{};
   ASSERT_GT(::read(asking.output, words.data(), words.size()), 0);
+  const auto replica = [&]() -> policy::ReplicaView {
+    const auto view = reader.status();
+    EXPECT_TRUE(view);
+    return view ? view->nodes.at(0).replicas.at(0) : policy::ReplicaView{};
+  };
+  const auto wait = [&](const std::function<bool(const policy::ReplicaView&)>& is_so) {
+    const auto until = Steady::now() + 30s;
+    while (!is_so(replica()) && Steady::now() < until) std::this_thread::sleep_for(5ms);
+    return is_so(replica());
+  };
+  // What a node says of itself is a moment old.
+  EXPECT_TRUE(wait([](const policy::ReplicaView& view) { return view.running == 1 && view.blocks_free < view.blocks_total; }));
   ::kill(asking.process, SIGKILL);
   const auto killed = Steady::now();
   ::waitpid(asking.process, nullptr, 0);
   ::close(asking.output);
-
-  const auto is_free = [&] {
-    const auto view = reader.status();
-    if (!view) return false;
-    const policy::ReplicaView& replica = view->nodes.at(0).replicas.at(0);
-    return replica.running == 0 && replica.waiting == 0 && replica.blocks_free + replica.blocks_cached == replica.blocks_total;
-  };
-  while (!is_free() && Steady::now() - killed < 30s) std::this_thread::sleep_for(5ms);
-  EXPECT_TRUE(is_free());
+  EXPECT_TRUE(wait([](const policy::ReplicaView& view) {
+    return view.running == 0 && view.waiting == 0 && view.blocks_free + view.blocks_cached == view.blocks_total;
+  }));
   const auto freed_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - killed).count();
   RecordProperty("freed_after_ms", static_cast<int>(freed_ms));
-  std::cout << "free " << freed_ms << " ms after the client's death\n";
 
   const auto followed = conversation->follow(1, 0);
   ASSERT_TRUE(followed) << followed.error().message;
@@ -116,21 +121,25 @@ TEST_F(Doors, StayOpenWhenStrangersSendGarbage) {
   EXPECT_TRUE(node.runs());
 }
 
-TEST_F(Doors, ANodeThatJoinsTheWrongAddressWaitsAndHarmsNobody) {
+TEST_F(Doors, NodesThatJoinWrongAddressesWaitAndHarmNobody) {
   NodeProcess& node = start_one("mini");
-  NodeProcess lost = another({"lost", {"none"}, node.clients()});  // the door for clients is not the one for nodes
+  NodeProcess astray = another({"astray", {"none"}, node.clients()});  // the door for clients is not the one for nodes
+  NodeProcess lost = another({"lost", {"none"}, "127.0.0.1:1"});
+  astray.begin();
   lost.begin();
   const auto until = Steady::now() + 30s;
   while (lost.log().find("waiting for the cluster") == std::string::npos && Steady::now() < until)
     std::this_thread::sleep_for(10ms);
   expect_answers(node);
-  EXPECT_NE(lost.log().find("waiting for the cluster"), std::string::npos) << lost.log();
+  EXPECT_NE(lost.log().find("waiting for the cluster: no node answers at 127.0.0.1:1"), std::string::npos) << lost.log();
+  EXPECT_TRUE(lost.runs());
+  EXPECT_TRUE(astray.runs());
   const auto view = client(node).status();
   ASSERT_TRUE(view) << view.error().message;
   EXPECT_EQ(view->nodes.size(), 1U);
 }
 
-TEST_F(Doors, ADataFolderOfAnotherNodeOrClusterIsRefused) {
+TEST_F(Doors, AFolderOrNameOfAnotherNodeOrClusterIsRefused) {
   NodeProcess& node = start_one("mini");
   // The folder of a node of this cluster, under another name.
   {
@@ -143,6 +152,12 @@ TEST_F(Doors, ADataFolderOfAnotherNodeOrClusterIsRefused) {
   ASSERT_FALSE(as_another);
   EXPECT_NE(as_another.error().message.find("second"), std::string::npos) << as_another.error().message;
 
+  // The name of a node that lives.
+  NodeProcess twin = another({"one", {"none"}, node.cluster(), "twin"});
+  const auto as_twin = twin.start();
+  ASSERT_FALSE(as_twin);
+  EXPECT_NE(as_twin.error().message.find("the name one is taken"), std::string::npos) << as_twin.error().message;
+
   // The same folder and name, in another cluster.
   NodeProcess elsewhere = another({"elsewhere", {"none"}});
   ASSERT_TRUE(elsewhere.start());
@@ -151,6 +166,15 @@ TEST_F(Doors, ADataFolderOfAnotherNodeOrClusterIsRefused) {
   ASSERT_FALSE(as_moved);
   EXPECT_NE(as_moved.error().message.find("cluster"), std::string::npos) << as_moved.error().message;
   expect_answers(node);
+}
+
+TEST_F(Doors, ANodeKilledBeforeItsPeersMissedItMayComeBackAtOnce) {
+  NodeProcess& node = start_one("mini");
+  NodeProcess restless = another({"restless", {"none"}, node.cluster()});
+  for (int life = 1; life <= 5; ++life) {
+    const auto started = restless.start();  // kills the life before
+    ASSERT_TRUE(started) << "life " << life << ": " << started.error().message;
+  }
 }
 
 TEST_F(Doors, ANodeEndsCleanlyWhenItIsToldTo) {

@@ -34,9 +34,9 @@ class NodeProcess {
   NodeProcess& operator=(const NodeProcess&) = delete;
   ~NodeProcess() { kill(); }
 
-  /// Starts it and returns at once.
+  /// Starts it, after killing it if it runs, and returns at once.
   void begin();
-  /// Starts it and returns when it listens. `unavailable` with the end of its log if it ended instead, or has not started in a
+  /// `begin`, and returns when it listens. `unavailable` with the end of its log if it ended instead, or has not started in a
   /// minute.
   Result<void> start();
   /// As a power failure would.

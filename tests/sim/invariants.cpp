@@ -35,8 +35,8 @@ std::string text_of(const policy::TokenIds& ids) {
 
 class Checks {
  public:
-  Checks(Witness& witness, const policy::TurnId& id, const KnownTurn& known)
-      : witness_(witness), world_(witness.cluster().world()), id_(id), known_(known) {}
+  Checks(Witness& witness, AloneAnswers& answers, const policy::TurnId& id, const KnownTurn& known)
+      : witness_(witness), world_(witness.cluster().world()), answers_(answers), id_(id), known_(known) {}
 
   void run() {
     const storage::Store* store = witness_.cluster().store_of(id_.conversation);
@@ -87,7 +87,7 @@ class Checks {
     }
     const policy::TokenIds stored = ids_of(*attempt.result);
     const policy::TokenIds alone =
-        generate_alone(attempt.plan.tier, {.prompt = attempt.plan.prompt,
+        answers_.of(attempt.plan.tier, {.prompt = attempt.plan.prompt,
                                            .sampling = attempt.plan.sampling,
                                            .seed = attempt.plan.seed,
                                            .tokens_max = attempt.plan.tokens_max});
@@ -101,6 +101,7 @@ class Checks {
 
   Witness& witness_;
   World& world_;
+  AloneAnswers& answers_;
   policy::TurnId id_;
   const KnownTurn& known_;
 };
@@ -169,10 +170,10 @@ void tell_what_is_open(SimCluster& cluster, const Clients& clients) {
   }
 }
 
-void check_at_rest(Witness& witness, const Clients& /*clients*/) {
+void check_at_rest(Witness& witness, AloneAnswers& alone) {
   check_engines(witness.cluster());
   read_again(witness);
-  for (const auto& [id, known] : witness.turns()) Checks(witness, id, known).run();
+  for (const auto& [id, known] : witness.turns()) Checks(witness, alone, id, known).run();
 }
 
 std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients& clients) {

@@ -21,7 +21,7 @@ using Clients = std::vector<std::shared_ptr<Client>>;
 bool nothing_is_open(SimCluster& cluster, const Clients& clients);
 /// Makes violations of what keeps `nothing_is_open` from being true.
 void tell_what_is_open(SimCluster& cluster, const Clients& clients);
-void check_at_rest(Witness& witness, const Clients& clients);
+void check_at_rest(Witness& witness, AloneAnswers& alone);
 /// What was answered, by client and question.
 std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients& clients);
 

@@ -45,6 +45,7 @@ struct Outcome {
   std::vector<std::vector<std::string>> answers;
 };
 /// Runs a scenario, then mends everything, waits until all turns have ended, and checks the invariants (invariants.hpp).
+Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& alone);
 Outcome run(const Scenario& scenario, const RunOptions& options);
 
 /// One seed: its scenario, and, if that is plain, the same on a good day, whose answers must be equal.

@@ -76,8 +76,6 @@ std::string text_of(schemas::Purpose purpose, std::int32_t index, std::int32_t i
   return text;
 }
 
-}  // namespace
-
 policy::TokenIds generate_alone(policy::Tier tier, const schemas::EngineRequest& request) {
   struct Answer final : engine::Listener {
     policy::TokenIds ids;
@@ -100,6 +98,16 @@ policy::TokenIds generate_alone(policy::Tier tier, const schemas::EngineRequest&
   TROUPE_CHECK(engine->submit(generate, answer).has_value(), "what an engine has answered it takes again");
   while (!engine->idle()) engine->step();
   return answer.ids;
+}
+
+}  // namespace
+
+policy::TokenIds AloneAnswers::of(policy::Tier tier, const schemas::EngineRequest& request) {
+  for (const Known& known : known_) {
+    if (known.tier == tier && known.request == request) return known.ids;
+  }
+  known_.push_back({tier, request, generate_alone(tier, request)});
+  return known_.back().ids;
 }
 
 SimReplica::SimReplica(World& world, std::string node, std::uint32_t index, policy::Tier tier)

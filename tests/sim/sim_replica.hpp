@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "actors/engine_replica.hpp"
 #include "engine/engine.hpp"
@@ -18,10 +19,21 @@ namespace troupe::sim {
 
 /// Sizes that are small enough for many seeds, and for a queue.
 inline constexpr std::int32_t prompt_tokens_max = 56;
-inline constexpr std::int32_t context_tokens_max = 112;
+inline constexpr std::int32_t context_tokens_max = 88;
 
-/// The tokens of a request from an engine that does nothing else.
-policy::TokenIds generate_alone(policy::Tier tier, const schemas::EngineRequest& request);
+/// What a request gives on an engine that does nothing else. Whoever has many of the same keeps one of these.
+class AloneAnswers {
+ public:
+  policy::TokenIds of(policy::Tier tier, const schemas::EngineRequest& request);
+
+ private:
+  struct Known {
+    policy::Tier tier = policy::Tier::mini;
+    schemas::EngineRequest request;
+    policy::TokenIds ids;
+  };
+  std::vector<Known> known_;
+};
 
 class SimReplica final : public actors::Replica {
  public:

@@ -39,6 +39,33 @@ TEST(Simulation, DoesTheSameTwiceForOneSeed) {
   }
 }
 
+/// A node that knew where a conversation was forgot it only if a request had time left to ask again, so that whoever was in a
+/// hurry was refused for good.
+TEST(Simulation, FindsAHomeThatBeganAgainForAskersInAHurry) {
+  Scenario scenario;
+  scenario.seed = 1;
+  Conversation conversation;
+  for (const char* key : {"before", "after"}) {
+    Question question;
+    question.ask.idempotency_key = key;
+    question.ask.question = "who decides about leave?";
+    question.ask.keep_if_unread = true;
+    conversation.questions.push_back(question);
+  }
+  conversation.questions.back().pause = std::chrono::seconds(8);
+  conversation.questions.back().ask.deadline_ms = 150;
+  scenario.conversations.push_back(conversation);
+  for (const std::size_t node : {0, 1, 2}) {
+    Fault crash;
+    crash.at = std::chrono::seconds(3);
+    crash.lasts = std::chrono::seconds(1);
+    crash.node = node;
+    scenario.faults.push_back(crash);
+  }
+  const Outcome outcome = run(scenario, {});
+  EXPECT_TRUE(outcome.violations.empty()) << all_of(outcome);
+}
+
 /// The first seed in which a defect is noticed; 0 if it is in none.
 std::uint64_t found_at(Defect defect, std::uint64_t seeds) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {

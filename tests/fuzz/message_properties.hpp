@@ -1,0 +1,83 @@
+// What must hold for any bytes at the doors between nodes, of the disk, and of the operator: an error that says something, or a
+// value whose encoding is read back as the same.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/check.hpp"
+#include "schemas/cluster_messages.hpp"
+#include "schemas/records.hpp"
+#include "schemas/routing_file.hpp"
+#include "storage/markdown.hpp"
+
+namespace troupe::tests {
+
+inline void check_says_something(const Error& error) {
+  TROUPE_CHECK(!error.message.empty() && error.message.size() < 4096, "an error can be read");
+}
+
+template <class Message>
+void check_message(std::string_view bytes) {
+  Message message;
+  const auto decoded = schemas::decode(bytes, message);
+  if (!decoded) return check_says_something(decoded.error());
+  const std::string again = schemas::encode(message);
+  Message second;
+  TROUPE_CHECK(schemas::decode(again, second).has_value(), "what was read can be written and read");
+  TROUPE_CHECK(schemas::encode(second) == again, "and is the same then");
+}
+
+/// The first byte chooses which message it is taken for.
+inline void check_cluster_message(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const auto kind = static_cast<unsigned char>(bytes.front()) % 12U;
+  bytes.remove_prefix(1);
+  switch (kind) {
+    case 0: return check_message<schemas::Hello>(bytes);
+    case 1: return check_message<schemas::Welcome>(bytes);
+    case 2: return check_message<schemas::Announce>(bytes);
+    case 3: return check_message<schemas::LeaseAcquire>(bytes);
+    case 4: return check_message<schemas::LeaseGrant>(bytes);
+    case 5: return check_message<schemas::HomeMore>(bytes);
+    case 6: return check_message<schemas::HomeHistoryPage>(bytes);
+    case 7: return check_message<policy::Turn>(bytes);
+    case 8: return check_message<schemas::ReaderEvents>(bytes);
+    case 9: return check_message<schemas::EnginePrepare>(bytes);
+    case 10: return check_message<schemas::EngineGenerate>(bytes);
+    default: return check_message<schemas::EngineFinished>(bytes);
+  }
+}
+
+inline void check_records(std::string_view bytes) {
+  const auto check = [](const auto& decoded) {
+    if (!decoded) check_says_something(decoded.error());
+  };
+  check(schemas::decode_conversation(bytes));
+  check(schemas::decode_accepted(bytes));
+  check(schemas::decode_plan(bytes));
+  check(schemas::decode_result(bytes));
+  check(schemas::decode_ended(bytes));
+  check(schemas::decode_summary(bytes));
+  check(schemas::decode_turns(bytes));
+  check(schemas::decode_epoch(bytes));
+}
+
+inline void check_routing(std::string_view text) {
+  const auto policy = schemas::parse_routing(text, "input");
+  if (!policy) return check_says_something(policy.error());
+  TROUPE_CHECK(policy::validate(*policy).has_value(), "a policy that was read is valid");
+  const auto again = schemas::parse_routing(schemas::to_toml(*policy), "again");
+  TROUPE_CHECK(again.has_value() && *again == *policy, "it can be written and read");
+}
+
+inline void check_markdown(std::string_view text) {
+  const auto sections = storage::parse_markdown(text, "input");
+  if (!sections) return check_says_something(sections.error());
+  for (const storage::Section& section : *sections) {
+    TROUPE_CHECK(section.key.starts_with("input#") && !section.text.empty(), "a section has a key and a text");
+    TROUPE_CHECK(section.text.find('\n') == std::string::npos, "a section's text is one line");
+  }
+}
+
+}  // namespace troupe::tests
