@@ -80,8 +80,7 @@ class ConversationState {
   TurnLog* find_ended(std::uint32_t turn);
   LiveTurn* find_live(std::uint32_t turn);
 
-  // conversation_turns.cpp: what is done for a turn.
-  void advance(LiveTurn& turn);
+  // conversation_planning.cpp: how a turn gets its plan.
   void summarize(LiveTurn& turn);
   void on_summary(LiveTurn& turn, const SummaryText& text, std::size_t folded);
   void classify(LiveTurn& turn);
@@ -92,6 +91,11 @@ class ConversationState {
   void route(LiveTurn& turn);
   void prepare(LiveTurn& turn);
   void plan(LiveTurn& turn, schemas::EnginePrepared prepared);
+  policy::ContextParts parts_of(const LiveTurn& turn) const;
+  policy::Tier smallest_tier() const;
+
+  // conversation_turns.cpp: what is done for a turn, and how it ends.
+  void advance(LiveTurn& turn);
   void generate(LiveTurn& turn);
   void decide(LiveTurn& turn, policy::AttemptResult result);
   void commit_outcome(LiveTurn& turn, policy::TurnOutcome outcome);
@@ -99,8 +103,6 @@ class ConversationState {
   void end(LiveTurn& turn);
   /// Appends what has become durable to the turn's events, and sends it on.
   void show(LiveTurn& turn);
-  policy::ContextParts parts_of(const LiveTurn& turn) const;
-  policy::Tier smallest_tier() const;
 
   // Steps of a turn: a reply finds its turn again, or finds that it is no longer wanted.
   std::uint64_t begin_step(LiveTurn& turn);

@@ -13,6 +13,7 @@ namespace {
 
 /// What the template and the numbering put around a part, generously.
 constexpr std::int32_t tokens_around_a_part = 12;
+constexpr Duration refresh_every = std::chrono::milliseconds(50);
 
 std::vector<policy::Message> messages_for(schemas::Purpose purpose, const policy::ContextParts& parts) {
   switch (purpose) {
@@ -128,7 +129,11 @@ void EngineReplica::refresh(const engine::Engine& engine) {
 }
 
 void EngineReplica::refresh_soon() {
-  if (std::exchange(refresh_posted_, true)) return;
+  // The counters hold histograms: copying them at each step would be felt.
+  const TimePoint now = clock_->now();
+  if (refresh_posted_ || now - refreshed_ < refresh_every) return;
+  refresh_posted_ = true;
+  refreshed_ = now;
   post_([this](engine::Engine& engine) {
     refresh_posted_ = false;
     refresh(engine);

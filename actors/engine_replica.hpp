@@ -35,7 +35,7 @@ class EngineReplica final : public Replica {
   Result<policy::TokenIds> tokens_of(std::span<const policy::Message> messages) const;
   Result<std::int32_t> count(std::string_view text) const;
   void refresh(const engine::Engine& engine);
-  /// After the step that runs, once however many sequences ask for it: what is seen of a replica follows its work.
+  /// After the step that runs, but not too often: what is seen of a replica follows its work.
   void refresh_soon();
 
   const model::Model& model_;
@@ -44,6 +44,7 @@ class EngineReplica final : public Replica {
   mutable std::mutex mutex_;
   policy::ReplicaView view_;                                      ///< under the mutex
   std::map<std::uint64_t, std::unique_ptr<Sequence>> sequences_;  ///< used only where the engine is
+  TimePoint refreshed_{};                                         ///< the same
   bool refresh_posted_ = false;                                   ///< the same
 };
 

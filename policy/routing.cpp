@@ -117,7 +117,7 @@ std::optional<SampleAs> sample_as_of(std::string_view name) {
 }
 
 RoutingPolicy default_policy() {
-  constexpr PerTier<double> cascade = {0.93, 0.95, 0.8};
+  constexpr PerTier<double> cascade = {0.85, 0.8, 0.8};
   RoutingPolicy policy;
   RouteRule tight{.name = "tight", .when = {}, .start = Tier::mini, .escalate = {}, .confidence_min = cascade};
   tight.when.assurance = {Assurance::draft};

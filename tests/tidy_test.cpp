@@ -162,6 +162,7 @@ TEST(Tidy, CommandsCanBeRun) {
   EXPECT_EQ(check_commands(file("dev/a", script, false)).size(), 1U);
   EXPECT_EQ(check_commands(file(".ci/run", "set -euo pipefail\n", true)).size(), 1U);
   EXPECT_EQ(check_commands(file("dev/a", "#!/usr/bin/env bash\necho\n", true)).size(), 1U);
+  EXPECT_TRUE(check_commands(file("dev/lib/a.py", "import os\n", false)).empty());
   expect_all_pass(check_commands);
 }
 

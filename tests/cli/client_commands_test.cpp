@@ -65,7 +65,7 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
 
 TEST(ClientCommands, NameTheNodesThatCannotBeReached) {
   const std::string nowhere = " --connect 127.0.0.1:1 --connect localhost:2";
-  for (const std::string& command : {"ask Hi", "chat", "cluster status"}) {
+  for (const std::string command : {"ask Hi", "chat", "cluster status"}) {
     expect_refusal(command + nowhere, 1,
                    "127.0.0.1:1: connect(): Connection refused; localhost:2: connect(): Connection refused");
   }

@@ -71,7 +71,12 @@ Script Chaos::draw_script() {
     ask.seed = random_();
     if (draw(3) != 0) {
       ask.assurance = policy::Assurance::draft;
-      if (draw(2) == 0) ask.sampling = {.temperature = 1.2F, .top_k = static_cast<std::int32_t>(draw(2) * 40), .top_p = 0.95F};
+      // The bundled models are so sure of themselves that only great heat makes an answer depend on its draws.
+      if (draw(2) == 0) {
+        ask.sampling.temperature = draw(3) == 0 ? 1.2F : 8.0F;
+        ask.sampling.top_k = static_cast<std::int32_t>(draw(2) * 40);
+        ask.sampling.top_p = draw(2) == 0 ? 1.0F : 0.95F;
+      }
     }
     if (draw(2) == 0) ask.tier = static_cast<policy::Tier>(draw(3));
     ask.tokens_max = draw(4) == 0 ? 8 : 256;

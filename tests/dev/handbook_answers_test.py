@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path[:0] = [str(ROOT / "portfolio" / "training"), str(ROOT / "dev")]
+sys.path[:0] = [str(ROOT / "portfolio" / "training"), str(ROOT / "dev" / "lib")]
 import chat  # noqa: E402
 import question_set  # noqa: E402
 import retrieve  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "dev"))
+sys.path.insert(0, str(ROOT / "dev" / "lib"))
 import question_set  # noqa: E402
 
 QUESTIONS = question_set.read_questions(question_set.HANDBOOK / "questions.jsonl")

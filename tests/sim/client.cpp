@@ -7,9 +7,7 @@ namespace troupe::sim {
 namespace {
 using std::chrono::milliseconds;
 
-bool passes(ErrorCode code) {
-  return code == ErrorCode::unavailable || code == ErrorCode::overloaded || code == ErrorCode::io;
-}
+bool passes(ErrorCode code) { return code == ErrorCode::unavailable || code == ErrorCode::overloaded || code == ErrorCode::io; }
 }  // namespace
 
 // Reading.
@@ -45,10 +43,10 @@ void Follower::follow() {
   if (!front) return follow_later();
   world_.note(name_, "reads " + std::to_string(turn_.number) + " from #" + std::to_string(next_) + " over " + node);
   unread_ = credit_;
-  auto reader = front->follow({turn_, next_}, credit_,
-                              [weak = weak_from_this(), reading](Result<std::vector<policy::TurnEvent>> events) {
-                                if (const auto self = weak.lock()) self->on_events(reading, std::move(events));
-                              });
+  auto reader =
+      front->follow({turn_, next_}, credit_, [weak = weak_from_this(), reading](Result<std::vector<policy::TurnEvent>> events) {
+        if (const auto self = weak.lock()) self->on_events(reading, std::move(events));
+      });
   reader_ = std::move(reader);  // the new one is there before the old one leaves
 }
 
@@ -185,8 +183,7 @@ void Client::on_accepted(const policy::TurnId& turn) {
 
 void Client::read(const policy::TurnId& turn, bool first) {
   const std::string reader = name_ + (first ? "" : "'");
-  const auto follower =
-      std::make_shared<Follower>(witness_, turn, reader, first ? question().credit : 3, script_.patience);
+  const auto follower = std::make_shared<Follower>(witness_, turn, reader, first ? question().credit : 3, script_.patience);
   followers_.push_back(follower);
   if (!first) return follower->start(nullptr);
   const std::uint64_t step = step_;

@@ -55,7 +55,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   std::unique_ptr<actors::Reader> reader_;
   std::uint64_t reading_ = 0;  ///< which of its readers counts
   std::uint64_t next_ = 0;
-  std::uint32_t unread_ = 0;   ///< credit that is left
+  std::uint32_t unread_ = 0;  ///< credit that is left
   TimePoint heard_{};
   bool ended_ = false;
   bool dropped_ = false;

@@ -40,8 +40,8 @@ policy::RoutingPolicy routing_policy() {
 }
 
 std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version) {
-  constexpr std::array<std::string_view, 12> subjects = {"leave",  "travel", "records", "security", "badges", "laptops",
-                                                         "meals",  "safety", "hiring",  "parking",  "pets",   "phones"};
+  constexpr std::array<std::string_view, 12> subjects = {"leave", "travel", "records", "security", "badges", "laptops",
+                                                         "meals", "safety", "hiring",  "parking",  "pets",   "phones"};
   std::vector<storage::Section> sections;
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     const std::string number = std::to_string(i + 1);
@@ -92,7 +92,8 @@ void SimCluster::start(Node& node) {
   const auto random = world_.entropy()->draw_name<policy::ClusterId>();
   const auto identity = storage::claim(node.disk.store, node.first ? std::nullopt : id_, node.name, random.bytes);
   if (!identity) {
-    if (identity.error().code != ErrorCode::io) world_.violated(node.name + " cannot claim its disk: " + identity.error().message);
+    if (identity.error().code != ErrorCode::io)
+      world_.violated(node.name + " cannot claim its disk: " + identity.error().message);
     return world_.schedule(milliseconds(500), [this, &node] { start(node); });
   }
   if (node.first) id_ = identity->cluster;
@@ -141,7 +142,8 @@ LifePtr SimCluster::begin_life(Node& node, std::uint64_t incarnation) {
 void SimCluster::kill(Node& node, bool zombie, std::uint64_t tear) {
   if (!node.life) return;
   const LifePtr life = std::exchange(node.life, nullptr);
-  world_.note(node.name, "life " + std::to_string(life->incarnation) + " is killed" + (zombie ? ", its writes will land late" : ""));
+  world_.note(node.name,
+              "life " + std::to_string(life->incarnation) + " is killed" + (zombie ? ", its writes will land late" : ""));
   life->alive = false;
   life->journal->die();
   actors::stop(life->actor);
@@ -166,7 +168,9 @@ void SimCluster::fail_actor(Node& node, std::uint64_t which) {
   const actors::PeerHandles& handles = node.life->handles;
   caf::actor victim = caf::actor_cast<caf::actor>(handles.home);
   if (which == 1) victim = caf::actor_cast<caf::actor>(handles.reader);
-  if (which >= 2 && !handles.engines.empty()) {
+  if (which == 2 && handles.lease) {
+    victim = caf::actor_cast<caf::actor>(handles.lease);
+  } else if (which >= 2 && !handles.engines.empty()) {
     victim = caf::actor_cast<caf::actor>(handles.engines[which % handles.engines.size()]);
   }
   if (!victim) return;

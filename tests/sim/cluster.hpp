@@ -49,7 +49,7 @@ class SimCluster {
   /// At once, whatever it is doing. What its journal still had to write is lost or, for a `zombie`, lands when the next life
   /// has begun. `tear` decides how much of what was not synced survives.
   void kill(Node& node, bool zombie, std::uint64_t tear);
-  /// One actor of a node fails: 0 home, 1 reader, 2 and above its engines.
+  /// One actor of a node fails: 0 home, 1 reader, 2 the one that grants leases if it is here, otherwise one of its engines.
   void fail_actor(Node& node, std::uint64_t which);
 
   /// The front of some node that is up; null if none is.

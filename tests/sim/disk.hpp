@@ -1,5 +1,5 @@
-// A simulated node's disk as one of its lives sees it: a journal over the store that survives, which is slow at times, and whose
-// last writes may land when the life that made them is long over.
+// A simulated node's disk as one of its lives sees it: a journal over the store that survives, which is slow at times, and
+// whose last writes may land when the life that made them is long over.
 #pragma once
 
 #include <cstdint>

@@ -86,13 +86,13 @@ class Checks {
       return;
     }
     const policy::TokenIds stored = ids_of(*attempt.result);
-    const policy::TokenIds alone =
-        answers_.of(attempt.plan.tier, {.prompt = attempt.plan.prompt,
-                                           .sampling = attempt.plan.sampling,
-                                           .seed = attempt.plan.seed,
-                                           .tokens_max = attempt.plan.tokens_max});
-    const bool equal = is_cut(*attempt.result) ? stored.size() <= alone.size() && std::equal(stored.begin(), stored.end(), alone.begin())
-                                               : stored == alone;
+    const policy::TokenIds alone = answers_.of(attempt.plan.tier, {.prompt = attempt.plan.prompt,
+                                                                   .sampling = attempt.plan.sampling,
+                                                                   .seed = attempt.plan.seed,
+                                                                   .tokens_max = attempt.plan.tokens_max});
+    const bool equal = is_cut(*attempt.result)
+                           ? stored.size() <= alone.size() && std::equal(stored.begin(), stored.end(), alone.begin())
+                           : stored == alone;
     if (!equal) {
       tell("has tokens " + text_of(stored) + " in attempt " + std::to_string(attempt.plan.attempt) + ", which alone gives " +
            text_of(alone));
@@ -142,6 +142,34 @@ void read_again(Witness& witness) {
   }
 }
 
+/// Every conversation tells all of its turns, ended as the disk says.
+void read_histories(Witness& witness) {
+  SimCluster& cluster = witness.cluster();
+  // Shared, since an answer may come when nobody waits for it any more.
+  const auto told = std::make_shared<std::map<policy::ConversationId, bool>>();
+  for (const auto& [id, known] : witness.turns()) (*told)[id.conversation] = false;
+  for (const auto& [conversation, here] : *told) {
+    const auto front = cluster.any_front();
+    if (!front) return cluster.world().violated("no node is up when all is over");
+    front->history(conversation, 1, 64, [&cluster, &witness, id = conversation, told](Result<actors::HistoryPage> page) {
+      (*told)[id] = true;
+      if (!page) return cluster.world().violated("no history of " + to_string(id) + ": " + page.error().message);
+      std::uint32_t number = 0;
+      for (const Turn& turn : page->turns) {
+        if (turn.id.number != ++number || !turn.outcome)
+          cluster.world().violated("a history has a hole at " + to_string(turn.id));
+      }
+      for (const auto& [turn, known] : witness.turns()) {
+        if (turn.conversation == id && turn.number > number) cluster.world().violated("no history of turn " + to_string(turn));
+      }
+    });
+  }
+  const auto all_told = [&] { return std::all_of(told->begin(), told->end(), [](const auto& entry) { return entry.second; }); };
+  if (!cluster.world().run_until(all_told, std::chrono::seconds(60))) {
+    cluster.world().violated("a history cannot be had when all is over");
+  }
+}
+
 }  // namespace
 
 bool nothing_is_open(SimCluster& cluster, const Clients& clients) {
@@ -160,7 +188,8 @@ void tell_what_is_open(SimCluster& cluster, const Clients& clients) {
   World& world = cluster.world();
   for (const auto& node : cluster.nodes()) {
     if (!node->life) world.violated(node->name + " does not start");
-    for (const auto& turn : open_turns(*node)) world.violated("turn " + to_string(turn) + " on " + node->name + " does not end");
+    for (const auto& turn : open_turns(*node))
+      world.violated("turn " + to_string(turn) + " on " + node->name + " does not end");
   }
   for (const auto& client : clients) {
     if (!client->done()) world.violated(client->name() + " is not done");
@@ -173,6 +202,7 @@ void tell_what_is_open(SimCluster& cluster, const Clients& clients) {
 void check_at_rest(Witness& witness, AloneAnswers& alone) {
   check_engines(witness.cluster());
   read_again(witness);
+  read_histories(witness);
   for (const auto& [id, known] : witness.turns()) Checks(witness, alone, id, known).run();
 }
 
@@ -186,8 +216,8 @@ std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients
     const Turn& turn = **stored;
     std::string text = "kind " + turn.kind + ", search \"" + turn.search + "\"";
     for (const policy::Attempt& attempt : turn.attempts) {
-      text += "; " + std::string(policy::to_string(attempt.plan.tier)) + " reads " + text_of(attempt.plan.prompt) + " and summary " +
-              std::to_string(attempt.plan.summary_version);
+      text += "; " + std::string(policy::to_string(attempt.plan.tier)) + " reads " + text_of(attempt.plan.prompt) +
+              " and summary " + std::to_string(attempt.plan.summary_version);
       if (attempt.result) text += ", says " + text_of(ids_of(*attempt.result));
     }
     text += "; answer \"" + turn.outcome->answer + "\"" + turn.outcome->code;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "actors/node_actor.hpp"
 #include "actors/front.hpp"
+#include "actors/node_actor.hpp"
 
 namespace troupe::sim {
 

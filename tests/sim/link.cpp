@@ -15,9 +15,8 @@ class WayBack final : public caf::monitorable_actor {
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit* /*host*/) override {
     const caf::message_id id = element->mid;
     if (!id.is_response()) return;
-    network_.carry(wire_, element->move_content_to_message(), [asking = asking_, id](caf::message answer) {
-      asking->enqueue(nullptr, id, std::move(answer), nullptr);
-    });
+    network_.carry(wire_, element->move_content_to_message(),
+                   [asking = asking_, id](caf::message answer) { asking->enqueue(nullptr, id, std::move(answer), nullptr); });
   }
 
  private:
@@ -40,15 +39,17 @@ Link::Link(caf::actor_config& config, SimNetwork& network, Wire wire, caf::stron
 
 caf::strong_actor_ptr Link::make(SimNetwork& network, const Wire& wire, const caf::strong_actor_ptr& target) {
   auto link = spawn_proxy<Link>(network.world().system(), network, wire, target);
-  target->get()->attach_functor([&network, to = std::weak_ptr(wire.to), weak = caf::actor_cast<caf::weak_actor_ptr>(link)](const caf::error&) {
-    using std::chrono::milliseconds;
-    World& world = network.world();
-    const LifePtr life = to.lock();
-    // A node that lives says that an actor has ended; one that is gone is missed.
-    const bool told = life != nullptr && life->alive;
-    const Duration delay = told ? world.between(milliseconds(1), milliseconds(10)) : world.between(milliseconds(100), milliseconds(1500));
-    world.schedule(delay, [weak] { close(weak.lock(), caf::exit_reason::remote_link_unreachable); });
-  });
+  target->get()->attach_functor(
+      [&network, to = std::weak_ptr(wire.to), weak = caf::actor_cast<caf::weak_actor_ptr>(link)](const caf::error&) {
+        using std::chrono::milliseconds;
+        World& world = network.world();
+        const LifePtr life = to.lock();
+        // A node that lives says that an actor has ended; one that is gone is missed.
+        const bool told = life != nullptr && life->alive;
+        const Duration delay =
+            told ? world.between(milliseconds(1), milliseconds(10)) : world.between(milliseconds(100), milliseconds(1500));
+        world.schedule(delay, [weak] { close(weak.lock(), caf::exit_reason::remote_link_unreachable); });
+      });
   return link;
 }
 

@@ -31,12 +31,13 @@ struct Options {
 };
 
 void print_usage() {
-  std::cout << "usage: sim [--seeds N] [--seed S] [--trace] [--defect NAME] [--json]\n\n"
-               "Three nodes, their clients, crashes, a bad network and bad disks in one process, on virtual time, from a seed.\n\n"
-               "  --seeds N      how many to run (default 100)\n"
-               "  --seed S       the first of them (default 1)\n"
-               "  --trace        tells what happens; with more than one seed, only of those in which something is wrong\n"
-               "  --defect NAME  with something wrong on purpose; the exit status should then be 1:\n";
+  std::cout
+      << "usage: sim [--seeds N] [--seed S] [--trace] [--defect NAME] [--json]\n\n"
+         "Three nodes, their clients, crashes, a bad network and bad disks in one process, on virtual time, from a seed.\n\n"
+         "  --seeds N      how many to run (default 100)\n"
+         "  --seed S       the first of them (default 1)\n"
+         "  --trace        tells what happens; with more than one seed, only of those in which something is wrong\n"
+         "  --defect NAME  with something wrong on purpose; the exit status should then be 1:\n";
   for (const auto& each : troupe::sim::defects()) std::cout << "                   " << each.name << ": " << each.what << "\n";
   std::cout << "  --json         ends with one JSON object: seeds, violations, first_bad_seed\n\n"
                "The exit status is 0 if nothing is wrong, 1 if something is, 2 if the options are wrong.\n";

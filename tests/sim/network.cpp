@@ -111,9 +111,8 @@ void SimNetwork::dial(const LifePtr& from, const std::string& address, const sch
     const bool parted = parted_.contains(pair_of(from->node, name));
     if (parted || to == nullptr || !to->handles.node) {
       // A machine that is off the net is found out later than one whose port is closed.
-      return world_.schedule(parted ? Duration(milliseconds(1000)) : Duration(milliseconds(1)), [name, done] {
-        done(Error{ErrorCode::unavailable, "no node answers at " + name});
-      });
+      return world_.schedule(parted ? Duration(milliseconds(1000)) : Duration(milliseconds(1)),
+                             [name, done] { done(Error{ErrorCode::unavailable, "no node answers at " + name}); });
     }
     const Wire wire{from, to};
     const auto node = link(wire, to->handles.node);

@@ -1,5 +1,5 @@
-// What lies between simulated nodes. The handles that a node has of another's actors are links, which pass every message through
-// its encoding, and delay, lose, repeat and overtake it as the weather is.
+// What lies between simulated nodes. The handles that a node has of another's actors are links, which pass every message
+// through its encoding, and delay, lose, repeat and overtake it as the weather is.
 #pragma once
 
 #include <functional>

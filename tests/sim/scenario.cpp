@@ -22,8 +22,8 @@ Duration between(Random& random, Duration low, Duration high) { return Duration(
 
 std::string draw_text(Random& random) {
   constexpr std::array<std::string_view, 20> words = {
-      "what", "about", "leave",   "travel",  "records", "security", "badges", "laptops", "meals", "safety",
-      "who",  "when",  "hiring",  "parking", "pets",    "phones",   "and",    "decides", "asks",  "edition"};
+      "what", "about", "leave",  "travel",  "records", "security", "badges", "laptops", "meals", "safety",
+      "who",  "when",  "hiring", "parking", "pets",    "phones",   "and",    "decides", "asks",  "edition"};
   std::string text;
   for (auto count = random.between(2, 7); count > 0; --count) {
     if (!text.empty()) text += ' ';
@@ -61,7 +61,7 @@ Question draw_question(Random& random, bool plain, const std::string& key) {
 
 Fault draw_fault(Random& random, bool plain) {
   Fault fault;
-  constexpr std::array kinds = {Fault::Kind::crash,     Fault::Kind::crash,     Fault::Kind::crash,    Fault::Kind::actor,
+  constexpr std::array kinds = {Fault::Kind::crash,     Fault::Kind::crash,     Fault::Kind::crash,     Fault::Kind::actor,
                                 Fault::Kind::partition, Fault::Kind::partition, Fault::Kind::slow_disk, Fault::Kind::full_disk};
   fault.kind = kinds[random.below(kinds.size())];
   fault.at = between(random, seconds(1), troubled_time);
@@ -101,7 +101,7 @@ class Fate {
     Node& node = cluster_.node(fault.node);
     switch (fault.kind) {
       case Fault::Kind::crash: return crash(node, fault, world_.now() + seconds(2));
-      case Fault::Kind::actor: cluster_.fail_actor(node, fault.detail % 5); break;
+      case Fault::Kind::actor: cluster_.fail_actor(node, fault.detail % 6); break;
       case Fault::Kind::partition: cluster_.network().part(node.name, cluster_.node(fault.other).name); break;
       case Fault::Kind::slow_disk:
         world_.note(node.name, "the disk is slow");
@@ -151,7 +151,10 @@ Scenario draw_scenario(std::uint64_t seed) {
   Scenario scenario;
   scenario.seed = seed;
   scenario.plain = random.chance(0.4F);
-  if (random.chance(0.6F)) scenario.weather = {random.uniform() * 0.1F, random.uniform() * 0.1F, random.uniform() * 0.2F};
+  if (random.chance(0.6F)) {
+    const float storm = random.chance(0.15F) ? 3.0F : 1.0F;
+    scenario.weather = {random.uniform() * 0.1F * storm, random.uniform() * 0.1F * storm, random.uniform() * 0.2F * storm};
+  }
   const auto conversations = random.between(2, 4);
   for (std::int64_t i = 0; i < conversations; ++i) {
     Conversation conversation;
@@ -224,7 +227,9 @@ Outcome run_seed(std::uint64_t seed, const RunOptions& options) {
   for (const std::string& violation : good_day.violations) outcome.violations.push_back("on a good day: " + violation);
   for (std::size_t c = 0; c < outcome.answers.size(); ++c) {
     for (std::size_t q = 0; q < std::max(outcome.answers[c].size(), good_day.answers[c].size()); ++q) {
-      const auto at = [&](const Outcome& from) { return q < from.answers[c].size() ? from.answers[c][q] : std::string("nothing"); };
+      const auto at = [&](const Outcome& from) {
+        return q < from.answers[c].size() ? from.answers[c][q] : std::string("nothing");
+      };
       if (at(outcome) == at(good_day)) continue;
       outcome.violations.push_back("client" + std::to_string(c) + ", question " + std::to_string(q + 1) + ": " + at(outcome) +
                                    ", and on a good day: " + at(good_day));

@@ -111,7 +111,9 @@ policy::TokenIds AloneAnswers::of(policy::Tier tier, const schemas::EngineReques
 }
 
 SimReplica::SimReplica(World& world, std::string node, std::uint32_t index, policy::Tier tier)
-    : world_(world), name_(std::move(node) + "/" + std::string(policy::to_string(tier))), engine_(make_engine(tier, *world.clock())) {
+    : world_(world),
+      name_(std::move(node) + "/" + std::string(policy::to_string(tier))),
+      engine_(make_engine(tier, *world.clock())) {
   replica_ = std::make_unique<actors::EngineReplica>(
       tiny().of(tier), engine_->memory_plan(), world.clock(), index, tier, "tiny-" + std::string(policy::to_string(tier)),
       [this](std::function<void(engine::Engine&)> work) { post(std::move(work)); });

@@ -1,5 +1,5 @@
-// A replica over a real engine and a tiny model, driven by the world's time instead of a thread. The tiny models say nothing, so
-// prompts, texts and confidences are made here; all of them are functions of tokens and texts.
+// A replica over a real engine and a tiny model, driven by the world's time instead of a thread. The tiny models say nothing,
+// so prompts, texts and confidences are made here; all of them are functions of tokens and texts.
 #pragma once
 
 #include <cstdint>

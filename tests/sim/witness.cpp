@@ -25,7 +25,8 @@ std::string describe(const policy::TurnEvent& event) {
 void Witness::accepted(const std::string& client, std::size_t question, const policy::Ask& ask, const policy::TurnId& turn) {
   const auto [entry, first] = by_key_.emplace(std::pair(turn.conversation, ask.idempotency_key), turn);
   if (!first && entry->second != turn) {
-    cluster_.world().violated("key " + ask.idempotency_key + " became turn " + to_string(entry->second) + " and turn " + to_string(turn));
+    cluster_.world().violated("key " + ask.idempotency_key + " became turn " + to_string(entry->second) + " and turn " +
+                              to_string(turn));
   }
   KnownTurn& known = turns_[turn];
   if (!known.ask.idempotency_key.empty() && known.ask.idempotency_key != ask.idempotency_key) {
@@ -53,8 +54,9 @@ void Witness::check_durable(const policy::TurnId& turn, const policy::TurnEvent&
     return cluster_.world().violated("turn " + to_string(turn) + " is on no disk, and a reader was given " + describe(event));
   }
   const auto stored = storage::read_turn(*store, turn);
-  const bool there = stored && *stored && (event.last() ? (*stored)->outcome.has_value()
-                                                        : (*stored)->attempts.size() > static_cast<std::size_t>(attempt->attempt));
+  const bool there =
+      stored && *stored &&
+      (event.last() ? (*stored)->outcome.has_value() : (*stored)->attempts.size() > static_cast<std::size_t>(attempt->attempt));
   if (!there) {
     cluster_.world().violated("turn " + to_string(turn) + ": a reader was given " + describe(event) + ", which is on no disk" +
                               (stored ? "" : ": " + stored.error().message));

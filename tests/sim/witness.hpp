@@ -17,9 +17,9 @@ namespace troupe::sim {
 struct KnownTurn {
   policy::Ask ask;
   std::string client;
-  std::size_t question = 0;                          ///< place in the client's list
+  std::size_t question = 0;                           ///< place in the client's list
   std::map<std::uint64_t, policy::TurnEvent> events;  ///< that any reader has had, by number
-  bool may_be_cancelled = false;                     ///< somebody did what cancels a turn
+  bool may_be_cancelled = false;                      ///< somebody did what cancels a turn
 };
 
 class Witness {

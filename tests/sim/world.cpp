@@ -67,6 +67,7 @@ struct World::Config : caf::actor_system_config {
 World::World(std::uint64_t seed, bool keep_trace, Defect defect)
     : config_(std::make_unique<Config>()),
       system_(*config_),
+      coordinator_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())),
       random_(seed, 2),
       defect_(defect),
       clock_(std::make_shared<WorldClock>(*this)),
@@ -74,41 +75,36 @@ World::World(std::uint64_t seed, bool keep_trace, Defect defect)
       entropy_(std::make_shared<SeededEntropy>(seed)),
       trace_(keep_trace) {
   system_.await_actors_before_shutdown(false);
-  coordinator().advance_time(first_moment);
+  coordinator_.advance_time(first_moment);
   began_ = now();
 }
 
 World::~World() { settle(); }
-
-caf::scheduler::test_coordinator& World::coordinator() const {
-  return dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler());
-}
 
 void World::schedule(Duration delay, Work work) {
   due_.push({now() + delay, ++last_number_, std::make_shared<Work>(std::move(work))});
 }
 
 void World::settle() {
-  auto& scheduler = coordinator();
-  while (!scheduler.jobs.empty()) {
+  while (!coordinator_.jobs.empty()) {
     // Any actor that has a message may be next; an actor's own messages stay in their order.
-    const auto next = scheduler.jobs.begin() + static_cast<std::ptrdiff_t>(random_.below(scheduler.jobs.size()));
-    std::iter_swap(scheduler.jobs.begin(), next);
-    scheduler.run_once();
+    const auto next = coordinator_.jobs.begin() + static_cast<std::ptrdiff_t>(random_.below(coordinator_.jobs.size()));
+    std::iter_swap(coordinator_.jobs.begin(), next);
+    coordinator_.run_once();
   }
 }
 
 bool World::advance(TimePoint limit) {
-  auto& clock = coordinator().clock();
+  auto& clock = coordinator_.clock();
   TimePoint next = TimePoint::max();
   if (!due_.empty()) next = due_.top().at;
   if (!clock.schedule().empty()) next = std::min<TimePoint>(next, clock.schedule().begin()->first);
   if (next > limit) {
-    if (limit > now()) coordinator().advance_time(limit - now());
+    if (limit > now()) coordinator_.advance_time(limit - now());
     return false;
   }
   if (next > now()) {
-    coordinator().advance_time(next - now());
+    coordinator_.advance_time(next - now());
   } else {
     clock.advance_time(Duration::zero());
   }

@@ -45,7 +45,7 @@ class World {
   World& operator=(const World&) = delete;
 
   caf::actor_system& system() { return system_; }
-  TimePoint now() const { return coordinator().clock().current_time; }
+  TimePoint now() const { return coordinator_.clock().current_time; }
   Duration elapsed() const { return now() - began_; }
   std::shared_ptr<const Clock> clock() const { return clock_; }
   std::shared_ptr<const WallClock> wall() const { return wall_; }
@@ -77,12 +77,12 @@ class World {
     bool operator>(const Due& other) const { return at != other.at ? at > other.at : number > other.number; }
   };
 
-  caf::scheduler::test_coordinator& coordinator() const;
   /// Moves time to what is due next, but not beyond `limit`; false if nothing is due before that.
   bool advance(TimePoint limit);
 
   std::unique_ptr<Config> config_;
-  mutable caf::actor_system system_;
+  caf::actor_system system_;
+  caf::scheduler::test_coordinator& coordinator_;
   Random random_;
   Defect defect_;
   TimePoint began_{};

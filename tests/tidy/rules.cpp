@@ -222,7 +222,8 @@ Findings check_arithmetic_flags(const File& file) {
 
 Findings check_commands(const File& file) {
   Findings found;
-  if (file.folder() != "dev" && file.path != ".ci/run") return found;
+  const bool is_command = file.folder() == "dev" && !file.path.starts_with("dev/lib/");
+  if (!is_command && file.path != ".ci/run") return found;
   if (!file.executable) found.push_back({file.path, 0, "cannot be run; chmod +x it"});
   if (!file.text.starts_with("#!/usr/bin/env ")) {
     found.push_back({file.path, 1, "does not begin with #!/usr/bin/env bash or #!/usr/bin/env python3"});
@@ -234,7 +235,9 @@ Findings check_commands(const File& file) {
 
 Findings check_tests_are_built(const File& file) {
   static const std::regex test(R"((^|\n)(TEST|TEST_F|TEST_P|TYPED_TEST)\()");
-  static const std::regex place(R"(tests/(tidy|(base|policy|kernels|model|engine|schemas|storage|cluster|actors|gateway|clients/cpp|bench|cli|sim|regressions)/\w+)_test\.cpp)");
+  static const std::regex place(
+      R"(tests/(tidy|(base|policy|kernels|model|engine|schemas|storage|cluster|actors|gateway|clients/cpp|bench|cli|sim)"
+      R"(|regressions)/\w+)_test\.cpp)");
   if (file.extension() != ".cpp" || !std::regex_search(file.text, test) || std::regex_match(file.path, place)) return {};
   return {{file.path, 0, "has tests that tests/CMakeLists.txt does not build; call it tests/<folder>/<name>_test.cpp"}};
 }

@@ -12,7 +12,7 @@ import random
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HANDBOOK = ROOT / "portfolio" / "handbook"
 FILE_BYTES_MAX = 16 << 20
 KEYS = {"id": str, "question": str, "answer": str, "sections": list}
