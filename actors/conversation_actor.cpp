@@ -158,7 +158,7 @@ void ConversationState::on_more(const schemas::HomeMore& more) {
     LiveTurn* live = find_live(more.turn.number);
     TurnLog* log = live != nullptr ? &live->log : find_ended(more.turn.number);
     if (log == nullptr) return read_ended(more);
-    if (!log->more(more.reader, more.from, more.credit, context_->clock->now())) {
+    if (!log->more(more.reader, more.from, more.credit, more.again, context_->clock->now())) {
       return fail_reader(more, {ErrorCode::overloaded, "the turn has " + std::to_string(TurnLog::readers_max) + " readers"});
     }
     deliver(*log);

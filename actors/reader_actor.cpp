@@ -57,7 +57,7 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
         const auto found = readings_.find(more.reader);
         if (found == readings_.end()) return;
         found->second.credit += more.credit;
-        ask_home(more.reader);
+        ask_home(more.reader, false);
       },
       [this](const FrontLeave& leave) { on_leave(leave.reader); },
       [this, give_up_at](const FrontCancel& cancel) {
@@ -160,16 +160,16 @@ void ReaderState::on_follow(const FrontFollow& follow) {
   reading.credit = follow.credit;
   reading.on_events = follow.on_events;
   readings_[follow.reader] = std::move(reading);
-  ask_home(follow.reader);
+  ask_home(follow.reader, true);
 }
 
-void ReaderState::ask_home(std::uint64_t reader) {
+void ReaderState::ask_home(std::uint64_t reader, bool again) {
   const auto found = readings_.find(reader);
   if (found == readings_.end() || found->second.locating) return;
   Reading& reading = found->second;
   reading.asked = context_->clock->now();
   reading.locating = true;
-  locate(reading.turn.conversation, [this, reader](Result<Home> home) {
+  locate(reading.turn.conversation, [this, reader, again](Result<Home> home) {
     const auto still = readings_.find(reader);
     if (still == readings_.end()) return;
     Reading& waiting = still->second;
@@ -182,7 +182,7 @@ void ReaderState::ask_home(std::uint64_t reader) {
           {reader, waiting.turn, ErrorCode::unavailable, "node " + home->node.value + ", which has the conversation, is away"});
     }
     self_->send(peer->handles.home,
-                schemas::HomeMore{waiting.turn, home->epoch, {context_->self, reader}, waiting.next, waiting.credit});
+                schemas::HomeMore{waiting.turn, home->epoch, {context_->self, reader}, waiting.next, waiting.credit, again});
   });
 }
 
@@ -191,7 +191,7 @@ void ReaderState::on_events(const schemas::ReaderEvents& events) {
   if (found == readings_.end() || found->second.turn != events.turn || events.events.empty()) return;
   Reading& reading = found->second;
   reading.troubled = {};
-  if (events.from > reading.next) return ask_home(events.reader);  // something before it was lost
+  if (events.from > reading.next) return ask_home(events.reader, true);  // something before it was lost
   std::vector<policy::TurnEvent> next;
   for (const policy::TurnEvent& event : events.events) {
     if (event.number >= reading.next) next.push_back(event);
@@ -245,7 +245,7 @@ void ReaderState::tick() {
     const Duration patience = trouble ? again_after : reading.credit > 0 ? quiet_max : in_touch_every;
     if (silence >= patience) quiet.push_back(reader);
   }
-  for (const std::uint64_t reader : quiet) ask_home(reader);
+  for (const std::uint64_t reader : quiet) ask_home(reader, true);
   after(self_, tick_every, [this] { tick(); });
 }
 

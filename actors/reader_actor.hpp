@@ -84,7 +84,8 @@ class ReaderState {
   void on_failed(const schemas::ReaderFailed& failed);
   void on_follow(const FrontFollow& follow);
   void on_leave(std::uint64_t reader);
-  void ask_home(std::uint64_t reader);
+  /// For what the reading wants; `again`: what was on its way is taken for lost.
+  void ask_home(std::uint64_t reader, bool again);
   void tick();
 
   /// The conversation's home, by memory or by asking; `done` on this actor.

@@ -13,9 +13,21 @@ void TurnLog::append(std::vector<policy::TurnEvent> events) {
   for (policy::TurnEvent& event : events) append(std::move(event));
 }
 
-bool TurnLog::more(const schemas::ReaderId& reader, std::uint64_t from, std::uint32_t credit, TimePoint now) {
-  if (!readers_.contains(reader) && readers_.size() >= readers_max) return false;
-  readers_[reader] = {from, credit, now};
+std::vector<policy::TurnEvent>::const_iterator TurnLog::find(std::uint64_t number) const {
+  return std::lower_bound(events_.begin(), events_.end(), number,
+                          [](const policy::TurnEvent& event, std::uint64_t least) { return event.number < least; });
+}
+
+bool TurnLog::more(const schemas::ReaderId& id, std::uint64_t from, std::uint32_t credit, bool again, TimePoint now) {
+  const auto known = readers_.find(id);
+  if (known == readers_.end() && readers_.size() >= readers_max) return false;
+  Reader reader{from, credit, now};
+  if (known != readers_.end() && !again && known->second.next > from) {
+    reader.next = known->second.next;
+    const auto on_their_way = static_cast<std::uint64_t>(find(reader.next) - find(from));
+    reader.credit = on_their_way < credit ? credit - static_cast<std::uint32_t>(on_their_way) : 0;
+  }
+  readers_[id] = reader;
   return true;
 }
 
@@ -27,9 +39,7 @@ std::vector<TurnLog::Delivery> TurnLog::take_deliveries() {
   std::vector<Delivery> deliveries;
   for (auto entry = readers_.begin(); entry != readers_.end();) {
     auto& [id, reader] = *entry;
-    const auto first =
-        std::lower_bound(events_.begin(), events_.end(), reader.next,
-                         [](const policy::TurnEvent& event, std::uint64_t number) { return event.number < number; });
+    const auto first = find(reader.next);
     const auto size =
         std::min({static_cast<std::size_t>(events_.end() - first), std::size_t{reader.credit}, events_at_once_max});
     bool done = complete() && first == events_.end();  // it asks for what comes after the end: there is nothing

@@ -26,8 +26,9 @@ class TurnLog {
   const std::vector<policy::TurnEvent>& events() const { return events_; }
   bool complete() const { return !events_.empty() && events_.back().last(); }
 
-  /// What a reader wants from now on; it takes the place of what it wanted before. False if there are too many readers.
-  bool more(const schemas::ReaderId& reader, std::uint64_t from, std::uint32_t credit, TimePoint now);
+  /// What a reader wants from now on: `credit` events from number `from` on. Those of them that it was sent are on their way,
+  /// and count, unless it says that they were lost (`again`). False if there are too many readers.
+  bool more(const schemas::ReaderId& reader, std::uint64_t from, std::uint32_t credit, bool again, TimePoint now);
   void leave(const schemas::ReaderId& reader) { readers_.erase(reader); }
   /// Forgets readers that have not been heard of since.
   void leave_silent(TimePoint since);
@@ -47,6 +48,8 @@ class TurnLog {
     std::uint32_t credit = 0;
     TimePoint heard{};
   };
+  std::vector<policy::TurnEvent>::const_iterator find(std::uint64_t number) const;
+
   policy::TurnId turn_;
   std::vector<policy::TurnEvent> events_;
   std::map<schemas::ReaderId, Reader> readers_;

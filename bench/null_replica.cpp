@@ -1,5 +1,6 @@
 #include "bench/null_replica.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe::bench {
@@ -40,7 +41,7 @@ void NullReplica::start(std::uint64_t number, const schemas::EngineRequest& requ
                         OnEmission on_emission, OnEnd on_end) {
   {
     const std::scoped_lock lock(mutex_);
-    sequences_[number] = {0, request.tokens_max, std::move(on_emission), std::move(on_end)};
+    sequences_[number] = {0, request.tokens_max, {}, std::move(on_emission), std::move(on_end)};
   }
   changed_.notify_all();
 }
@@ -50,29 +51,50 @@ void NullReplica::cancel(std::uint64_t number) {
   sequences_.erase(number);
 }
 
-void NullReplica::run() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    changed_.wait(lock, [&] { return stopping_ || !sequences_.empty(); });
-    if (stopping_) return;
-    // One token for each, as a decode step would.
-    for (auto entry = sequences_.begin(); entry != sequences_.end();) {
-      Sequence& sequence = entry->second;
+void NullReplica::set_step(Duration step) {
+  const std::scoped_lock lock(mutex_);
+  step_ = step;
+}
+
+TimePoint NullReplica::step(TimePoint now) {
+  TimePoint next = TimePoint::max();
+  for (auto entry = sequences_.begin(); entry != sequences_.end();) {
+    Sequence& sequence = entry->second;
+    if (sequence.due <= now) {
       sequence.on_emission({sequence.next, {sequence.next}, {0.0F}, " tok"});
-      if (++sequence.next < sequence.tokens_max) {
-        ++entry;
-        continue;
-      }
+      ++sequence.next;
+      sequence.due = now + step_;
+    }
+    if (sequence.next == sequence.tokens_max) {
       actors::SequenceEnd end;
       end.result.finish_reason = "length";
       end.result.confidence = 1;
       end.result.generated_tokens = sequence.next;
       sequence.on_end(std::move(end));
       entry = sequences_.erase(entry);
+    } else {
+      next = std::min(next, sequence.due);
+      ++entry;
     }
-    // Others may come and go between two steps.
-    lock.unlock();
-    lock.lock();
+  }
+  return next;
+}
+
+void NullReplica::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (sequences_.empty()) {
+      changed_.wait(lock);
+      continue;
+    }
+    const TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint next = step(now);
+    if (next > now && next != TimePoint::max()) {
+      changed_.wait_until(lock, next);
+    } else {
+      lock.unlock();  // others come and go between two steps
+      lock.lock();
+    }
   }
 }
 

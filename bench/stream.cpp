@@ -34,7 +34,8 @@ class NullNode {
       rule.start = policy::Tier::mini;
       rule.escalate.clear();
     }
-    options.replicas.push_back(std::make_shared<NullReplica>(policy::Tier::mini));
+    node->replica_ = std::make_shared<NullReplica>(policy::Tier::mini);
+    options.replicas.push_back(node->replica_);
     TROUPE_TRY(node->node_, actors::Node::start(std::move(options)));
     TROUPE_TRY(node->gateway_, gateway::Gateway::open(node->node_->front(), {.listen = {"127.0.0.1:0"}, .limits = {}}));
     node->thread_ = std::thread([gateway = node->gateway_.get()] { gateway->run(); });
@@ -47,10 +48,12 @@ class NullNode {
   }
   NullNode(const NullNode&) = delete;
   NullNode& operator=(const NullNode&) = delete;
+  NullReplica& replica() { return *replica_; }
   std::string address() const { return gateway_->addresses().front(); }
 
  private:
   NullNode() = default;
+  std::shared_ptr<NullReplica> replica_;
   std::unique_ptr<actors::Node> node_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::thread thread_;
@@ -91,44 +94,59 @@ std::optional<Error> on_threads(int streams, const Work& work) {
   return failed;
 }
 
-Result<StreamMeasurement> measure(const clients::Client& client, int streams, const StreamBenchOptions& options) {
-  std::vector<clients::Conversation> conversations;
-  for (int stream = 0; stream < streams; ++stream) {
-    TROUPE_TRY(auto conversation, client.open());
-    conversations.push_back(std::move(conversation));
-  }
-  std::mutex mutex;
+/// All streams ask at once, again and again; each time in new conversations, so that nothing has to be summarised.
+struct Rounds {
   Histogram first_token;
-  std::atomic<std::int64_t> tokens{0};
+  std::int64_t tokens = 0;
   Duration elapsed{};
-  for (int answer = 0; answer < options.answers; ++answer) {
-    const bool measured = answer > 0 || options.answers == 1;
+};
+
+Result<Rounds> run_rounds(const clients::Client& client, int streams, std::int32_t tokens, int answers) {
+  Rounds rounds;
+  std::mutex mutex;
+  for (int answer = 0; answer < answers; ++answer) {
+    const bool measured = answer > 0 || answers == 1;
+    std::vector<clients::Conversation> conversations;
+    for (int stream = 0; stream < streams; ++stream) {
+      TROUPE_TRY(auto conversation, client.open());
+      conversations.push_back(std::move(conversation));
+    }
     const auto begin = Steady::now();
     const auto failed = on_threads(streams, [&](int stream) -> Result<void> {
       const auto asked = Steady::now();
       std::optional<Duration> first;
       std::int64_t count = 0;
-      auto end =
-          conversations[static_cast<std::size_t>(stream)].ask(question(options.tokens), [&](const policy::TurnEvent& event) {
-            const auto* some = std::get_if<policy::TokensEvent>(&event.what);
-            if (some == nullptr) return;
-            if (!first) first = Steady::now() - asked;
-            count += static_cast<std::int64_t>(some->ids.size());
-          });
+      auto end = conversations[static_cast<std::size_t>(stream)].ask(question(tokens), [&](const policy::TurnEvent& event) {
+        const auto* some = std::get_if<policy::TokensEvent>(&event.what);
+        if (some == nullptr) return;
+        if (!first) first = Steady::now() - asked;
+        count += static_cast<std::int64_t>(some->ids.size());
+      });
       if (!end) return end.error();
       if (!end->end.outcome.committed) return Error{ErrorCode::unavailable, "an answer failed: " + end->end.outcome.message};
-      if (count != options.tokens) return Error{ErrorCode::corrupt, "an answer had " + std::to_string(count) + " tokens"};
+      if (count != tokens) return Error{ErrorCode::corrupt, "an answer had " + std::to_string(count) + " tokens"};
       if (!measured) return {};
       const std::scoped_lock lock(mutex);
-      first_token.record(*first);
-      tokens += count;
+      rounds.first_token.record(*first);
+      rounds.tokens += count;
       return {};
     });
     if (failed) return *failed;
-    if (measured) elapsed += Steady::now() - begin;
+    if (measured) rounds.elapsed += Steady::now() - begin;
   }
-  return StreamMeasurement{streams, static_cast<double>(tokens.load()) / std::chrono::duration<double>(elapsed).count(),
-                           first_token.quantile(0.5), first_token.quantile(0.99)};
+  return rounds;
+}
+
+Result<StreamMeasurement> measure(NullNode& node, const clients::Client& client, int streams,
+                                  const StreamBenchOptions& options) {
+  node.replica().set_step(Duration::zero());
+  TROUPE_TRY(const auto saturated, run_rounds(client, streams, options.tokens, options.answers));
+  node.replica().set_step(options.pace);
+  TROUPE_TRY(const auto paced, run_rounds(client, streams, options.paced_tokens, options.answers));
+  node.replica().set_step(Duration::zero());
+  return StreamMeasurement{streams,
+                           static_cast<double>(saturated.tokens) / std::chrono::duration<double>(saturated.elapsed).count(),
+                           paced.first_token.quantile(0.5), paced.first_token.quantile(0.99)};
 }
 
 /// By how much the process grows while many readers are slow.
@@ -159,7 +177,7 @@ Result<StreamBenchResult> bench_streams(const StreamBenchOptions& options,
   StreamBenchResult result;
   for (const int streams : options.streams) {
     progress(std::to_string(streams) + " streams");
-    TROUPE_TRY(auto measured, measure(client, streams, options));
+    TROUPE_TRY(auto measured, measure(*node, client, streams, options));
     result.measured.push_back(measured);
   }
   progress(std::to_string(options.slow_readers) + " slow readers");

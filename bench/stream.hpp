@@ -15,8 +15,10 @@ namespace troupe::bench {
 
 struct StreamBenchOptions {
   std::vector<int> streams = {1, 16, 256};
-  std::int32_t tokens = 1000;  ///< of each answer
-  int answers = 8;             ///< of each stream, one after the other; the first is not measured
+  std::int32_t tokens = 1000;                     ///< of each answer
+  int answers = 8;                                ///< of each stream, one after the other; the first is not measured
+  std::int32_t paced_tokens = 16;                 ///< of each answer whose first token is timed
+  Duration pace = std::chrono::milliseconds(20);  ///< between its tokens: a path that is not saturated
   int slow_readers = 64;
   Duration slow_pause = std::chrono::milliseconds(2);  ///< of a slow reader, at each event
   std::filesystem::path folder;                        ///< for the node's data; on the kind of disk that is meant
@@ -25,7 +27,7 @@ struct StreamBenchOptions {
 struct StreamMeasurement {
   int streams = 0;
   double tokens_per_second = 0;
-  Duration first_token_median{};  ///< from asking to the first token at the client
+  Duration first_token_median{};  ///< from asking to the first token at the client, with paced answers
   Duration first_token_p99{};
 };
 

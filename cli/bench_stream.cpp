@@ -50,7 +50,10 @@ class ScratchFolder {
 double milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
 void print(const bench::StreamBenchOptions& options, const bench::StreamBenchResult& result) {
-  std::printf("%d tokens an answer, one event a token, acknowledged; everything durable with fsync\n\n", options.tokens);
+  std::printf(
+      "tokens/s: answers of %d tokens, as fast as they go; first token: answers of a token each %.0f ms.\n"
+      "One event a token, acknowledged; everything durable with fsync.\n\n",
+      options.tokens, milliseconds(options.pace));
   std::printf("streams   tokens/s   of the mark   first token: median      p99\n");
   for (const bench::StreamMeasurement& measured : result.measured) {
     std::printf("%7d %10.0f %13.2f %18.2f ms %8.2f ms\n", measured.streams, measured.tokens_per_second,

@@ -163,7 +163,9 @@ struct HomeMore {
   from @3 :UInt64;
   # The number of the first event asked for.
   credit @4 :UInt32;
-  # How many events may be sent; 0: none, but the reader is still there.
+  # How many events from there on may be sent; 0: none, but the reader is still there.
+  again @5 :Bool;
+  # What was sent before is taken for lost, and is to be sent once more.
 }
 
 struct HomeLeave {

@@ -87,14 +87,16 @@ struct ReaderId {
   std::uint64_t number = 0;
   friend auto operator<=>(const ReaderId&, const ReaderId&) = default;
 };
-/// Asks for events from number `from` on, `credit` of them at most; replaces what the reader asked for before, so that it may
-/// be repeated. A credit of 0 says only that the reader is still there.
+/// Asks for events from number `from` on, `credit` of them at most, of which some may be on their way; unless `again` is set:
+/// then they are taken for lost. Replaces what the reader asked for before, so that it may be repeated. A credit of 0 says only
+/// that the reader is still there.
 struct HomeMore {
   policy::TurnId turn;
   std::uint64_t epoch = 0;
   ReaderId reader;
   std::uint64_t from = 0;
   std::uint32_t credit = 0;
+  bool again = false;
 };
 /// The reader is no longer interested. `abandoned`: its client went away, so the turn may be cancelled.
 struct HomeLeave {

@@ -61,6 +61,7 @@ void write(const HomeMore& more, cluster::HomeMore::Builder out) {
   write(more.reader, out.initReader());
   out.setFrom(more.from);
   out.setCredit(more.credit);
+  out.setAgain(more.again);
 }
 Result<void> read(cluster::HomeMore::Reader in, HomeMore& more) {
   TROUPE_TRY_DO(read_field("turn", [&] { return read(in.getTurn(), more.turn); }));
@@ -68,6 +69,7 @@ Result<void> read(cluster::HomeMore::Reader in, HomeMore& more) {
   TROUPE_TRY_DO(read_field("reader", [&] { return read(in.getReader(), more.reader); }));
   more.from = in.getFrom();
   more.credit = in.getCredit();
+  more.again = in.getAgain();
   return {};
 }
 

@@ -24,7 +24,7 @@ TEST(TurnLog, SendsWhatIsThereAndThenWhatComes) {
   TurnLog log(turn);
   log.append(tokens(0));
   log.append(tokens(5));
-  ASSERT_TRUE(log.more(reader(1), 0, 10, now));
+  ASSERT_TRUE(log.more(reader(1), 0, 10, false, now));
   auto deliveries = log.take_deliveries();
   ASSERT_EQ(deliveries.size(), 1U);
   EXPECT_EQ(numbers(deliveries[0]), (std::vector<std::uint64_t>{0, 5}));
@@ -40,7 +40,7 @@ TEST(TurnLog, SendsWhatIsThereAndThenWhatComes) {
 TEST(TurnLog, ResumesFromTheNumberThatIsAskedFor) {
   TurnLog log(turn);
   for (const std::uint64_t number : {0U, 1U, 4U, 9U}) log.append(tokens(number));
-  log.more(reader(1), 2, 10, now);
+  log.more(reader(1), 2, 10, false, now);
   const auto deliveries = log.take_deliveries();
   ASSERT_EQ(deliveries.size(), 1U);
   EXPECT_EQ(numbers(deliveries[0]), (std::vector<std::uint64_t>{4, 9}));
@@ -50,12 +50,12 @@ TEST(TurnLog, ResumesFromTheNumberThatIsAskedFor) {
 TEST(TurnLog, SendsNoMoreThanAReaderHasCreditFor) {
   TurnLog log(turn);
   for (std::uint64_t number = 0; number < 10; ++number) log.append(tokens(number));
-  log.more(reader(1), 0, 3, now);
+  log.more(reader(1), 0, 3, false, now);
   EXPECT_EQ(numbers(log.take_deliveries().at(0)), (std::vector<std::uint64_t>{0, 1, 2}));
   EXPECT_TRUE(log.take_deliveries().empty());
-  log.more(reader(1), 3, 1, now);
+  log.more(reader(1), 3, 1, false, now);
   EXPECT_EQ(numbers(log.take_deliveries().at(0)), (std::vector<std::uint64_t>{3}));
-  log.more(reader(1), 4, 0, now);
+  log.more(reader(1), 4, 0, false, now);
   EXPECT_TRUE(log.take_deliveries().empty());
   EXPECT_TRUE(log.read());
 }
@@ -64,25 +64,37 @@ TEST(TurnLog, SendsAgainWhatWasLostOnTheWay) {
   TurnLog log(turn);
   log.append(tokens(0));
   log.append(failed(3));
-  log.more(reader(1), 0, 10, now);
+  log.more(reader(1), 0, 10, false, now);
   EXPECT_EQ(log.take_deliveries().size(), 1U);
-  log.more(reader(1), 0, 10, now);
+  log.more(reader(1), 0, 10, true, now);
   const auto again = log.take_deliveries();
   ASSERT_EQ(again.size(), 1U);
   EXPECT_EQ(numbers(again[0]), (std::vector<std::uint64_t>{0, 3}));
 }
 
+TEST(TurnLog, CountsWhatIsOnItsWay) {
+  TurnLog log(turn);
+  for (std::uint64_t number = 0; number < 10; ++number) log.append(tokens(number));
+  log.more(reader(1), 0, 4, false, now);
+  EXPECT_EQ(numbers(log.take_deliveries().at(0)), (std::vector<std::uint64_t>{0, 1, 2, 3}));
+  // The reader has had 0 and 1 when it gives two more: it wants four from 2 on, of which 2 and 3 were sent.
+  log.more(reader(1), 2, 4, false, now);
+  EXPECT_EQ(numbers(log.take_deliveries().at(0)), (std::vector<std::uint64_t>{4, 5}));
+  log.more(reader(1), 2, 2, false, now);
+  EXPECT_TRUE(log.take_deliveries().empty());
+}
+
 TEST(TurnLog, ForgetsAReaderThatWasSentTheEnd) {
   TurnLog log(turn);
   log.append(tokens(0));
-  log.more(reader(1), 0, 10, now);
+  log.more(reader(1), 0, 10, false, now);
   log.take_deliveries();
   EXPECT_TRUE(log.read());
   log.append(failed(4));
   EXPECT_TRUE(log.complete());
   EXPECT_EQ(log.take_deliveries().size(), 1U);
   EXPECT_FALSE(log.read());
-  log.more(reader(2), 5, 10, now);
+  log.more(reader(2), 5, 10, false, now);
   EXPECT_TRUE(log.take_deliveries().empty());
   EXPECT_FALSE(log.read()) << "there is nothing after the end to wait for";
 }
@@ -97,14 +109,14 @@ TEST(TurnLog, IgnoresAnEventThatItHas) {
 
 TEST(TurnLog, ForgetsReadersThatFellSilentAndRefusesTooMany) {
   TurnLog log(turn);
-  log.more(reader(1), 0, 1, now);
-  log.more(reader(2), 0, 1, now + std::chrono::seconds(5));
+  log.more(reader(1), 0, 1, false, now);
+  log.more(reader(2), 0, 1, false, now + std::chrono::seconds(5));
   log.leave_silent(now + std::chrono::seconds(1));
   for (std::uint64_t number = 10; number < 10 + TurnLog::readers_max - 1; ++number) {
-    ASSERT_TRUE(log.more(reader(number), 0, 1, now + std::chrono::seconds(5)));
+    ASSERT_TRUE(log.more(reader(number), 0, 1, false, now + std::chrono::seconds(5)));
   }
-  EXPECT_FALSE(log.more(reader(9999), 0, 1, now));
-  EXPECT_TRUE(log.more(reader(2), 0, 1, now)) << "one that is there already may ask again";
+  EXPECT_FALSE(log.more(reader(9999), 0, 1, false, now));
+  EXPECT_TRUE(log.more(reader(2), 0, 1, false, now)) << "one that is there already may ask again";
 }
 
 TEST(TurnLog, GivesEveryReaderEveryEventOnceInOrderHoweverItAsks) {
@@ -124,7 +136,7 @@ TEST(TurnLog, GivesEveryReaderEveryEventOnceInOrderHoweverItAsks) {
       }
       const auto who = random.below(3);
       const std::uint64_t next = seen[who].empty() ? 0 : seen[who].back() + 1;
-      log.more(reader(who), next, static_cast<std::uint32_t>(random.below(5)), now);
+      log.more(reader(who), next, static_cast<std::uint32_t>(random.below(5)), random.chance(0.5F), now);
       for (const auto& delivery : log.take_deliveries()) {
         if (random.chance(0.2F)) continue;  // lost
         auto& of = seen[delivery.events.reader];

@@ -192,7 +192,7 @@ class Draw {
   void fill(HomeOpened& to) { to = {bits(), uint32()}; }
   void fill(HomeAsk& to) { to = {conversation(), bits(), ask()}; }
   void fill(HomeAccepted& to) { to = {uint32()}; }
-  void fill(HomeMore& to) { to = {turn_id(), bits(), reader(), bits(), uint32()}; }
+  void fill(HomeMore& to) { to = {turn_id(), bits(), reader(), bits(), uint32(), coin()}; }
   void fill(HomeLeave& to) { to = {turn_id(), reader(), coin()}; }
   void fill(HomeCancel& to) { to = {turn_id(), bits()}; }
   void fill(HomeHistory& to) { to = {conversation(), bits(), uint32(), uint32()}; }
@@ -240,7 +240,7 @@ inline auto fields(const policy::Ask& of) {
 }
 inline auto fields(const HomeAsk& of) { return std::tuple_cat(std::tie(of.conversation, of.epoch), fields(of.ask)); }
 inline auto fields(const HomeAccepted& of) { return std::tie(of.turn); }
-inline auto fields(const HomeMore& of) { return std::tie(of.turn, of.epoch, of.reader, of.from, of.credit); }
+inline auto fields(const HomeMore& of) { return std::tie(of.turn, of.epoch, of.reader, of.from, of.credit, of.again); }
 inline auto fields(const HomeLeave& of) { return std::tie(of.turn, of.reader, of.abandoned); }
 inline auto fields(const HomeCancel& of) { return std::tie(of.turn, of.epoch); }
 inline auto fields(const HomeHistory& of) { return std::tie(of.conversation, of.epoch, of.from, of.limit); }
