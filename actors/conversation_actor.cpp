@@ -300,6 +300,10 @@ void ConversationState::on_finished(const schemas::EngineFinished& finished) {
   if (!turn->generation) return;
   auto end = turn->generation->take(finished);
   if (!end) return;
+  if (finished.error) {
+    context_->log(LogLevel::warning, "attempt failed",
+                  {{"turn", to_string(turn->turn.id)}, {"node", finished.result.node}, {"why", finished.message}});
+  }
   if (!*end) {
     turn->doom = end->error();
     return advance(*turn);

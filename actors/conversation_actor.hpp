@@ -92,7 +92,6 @@ class ConversationState {
   void prepare(LiveTurn& turn);
   void plan(LiveTurn& turn, schemas::EnginePrepared prepared);
   policy::ContextParts parts_of(const LiveTurn& turn) const;
-  policy::Tier smallest_tier() const;
 
   // conversation_turns.cpp: what is done for a turn, and how it ends.
   void advance(LiveTurn& turn);

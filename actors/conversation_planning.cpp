@@ -16,8 +16,6 @@ constexpr std::int32_t classify_tokens_max = 16;
 constexpr std::int32_t rewrite_tokens_max = 96;
 }  // namespace
 
-policy::Tier ConversationState::smallest_tier() const { return context_->routing->portfolio.front(); }
-
 // The summary. Which one a turn reads is a function of the committed turns before it, so one that is late is waited for.
 
 void ConversationState::summarize(LiveTurn& turn) {
@@ -74,7 +72,7 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
   ModelCall::Job job;
   job.key = {turn.turn.id, purpose, 0};
   job.epoch = epoch_;
-  job.tier = smallest_tier();
+  job.tier = context_->routing->smallest();
   job.parts = std::move(parts);
   job.prompt_tokens_max = context_->routing->prompt_tokens[policy::place_of(job.tier)];
   job.tokens_max = purpose == schemas::Purpose::classify ? classify_tokens_max : rewrite_tokens_max;

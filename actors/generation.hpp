@@ -20,7 +20,7 @@ struct EngineLink {
   std::function<void(const EngineActor&, schemas::EngineRelease)> release;
 };
 
-inline constexpr Duration prepare_timeout = std::chrono::seconds(5);
+inline constexpr Duration prepare_timeout = std::chrono::seconds(2);
 
 template <class Self>
 EngineLink engine_link(Self* self) {

@@ -63,19 +63,25 @@ Result<policy::ClusterId> ask_for_cluster(Network& network, const NodeOptions& o
   }
 }
 
-Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, std::vector<storage::Section> sections) {
-  TROUPE_TRY(auto kept, storage::load_corpus(store));
-  if (!sections.empty()) {
-    TROUPE_TRY(auto given, storage::make_corpus(std::move(sections)));
-    if (!kept || kept->version != given.version) {
-      for (const auto& written : store.write(storage::put_corpus(given))) TROUPE_TRY_DO(written);
+Result<void> write_all(storage::Store& store, const std::vector<storage::WriteBatch>& batches) {
+  for (const auto& written : store.write(batches)) TROUPE_TRY_DO(written);
+  return {};
+}
+
+/// The corpus that the node shall have from now on, kept in its store; null if it has none.
+Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, NodeOptions& options) {
+  TROUPE_TRY(auto corpus, storage::load_corpus(store));
+  if (options.corpus || !corpus) {
+    TROUPE_TRY(auto given, storage::make_corpus(std::move(options.corpus ? *options.corpus : options.first_corpus)));
+    if (!corpus || corpus->version != given.version) {
+      TROUPE_TRY_DO(write_all(store, storage::put_corpus(given)));
       TROUPE_TRY(const auto forgotten, storage::forget_other_corpora(store));
-      for (const auto& written : store.write(forgotten)) TROUPE_TRY_DO(written);
+      TROUPE_TRY_DO(write_all(store, forgotten));
     }
-    kept = std::move(given);
+    corpus = std::move(given);
   }
-  if (!kept || kept->sections.empty()) return std::shared_ptr<const IndexedCorpus>();
-  return std::shared_ptr<const IndexedCorpus>(std::make_shared<IndexedCorpus>(*std::move(kept)));
+  if (corpus->sections.empty()) return std::shared_ptr<const IndexedCorpus>();
+  return std::shared_ptr<const IndexedCorpus>(std::make_shared<IndexedCorpus>(*std::move(corpus)));
 }
 
 }  // namespace
@@ -91,13 +97,17 @@ class Node::Parts {
   NodeActorImpl node;
   std::shared_ptr<Front> front;
   std::string cluster_address;
+  std::size_t corpus_sections = 0;
 
+  /// All actors have ended before anything that they use goes.
   ~Parts() {
     if (!system) return;
     if (node) caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
     node = nullptr;
+    front.reset();
+    system->await_all_actors_done();
     network.reset();
-    system->await_actors_before_shutdown(false);
+    context.reset();
     system.reset();
   }
 };
@@ -117,7 +127,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   }
   auto identity = storage::claim(*parts->store, cluster, options.name, entropy->draw_name<policy::ClusterId>().bytes);
   if (!identity) return std::move(identity).error().within(options.data.string());
-  TROUPE_TRY(auto corpus, corpus_of(*parts->store, std::move(options.corpus)));
+  TROUPE_TRY(auto corpus, corpus_of(*parts->store, options));
 
   parts->journal = std::make_shared<storage::GroupCommit>(*parts->store);
   parts->context = std::make_shared<NodeContext>();
@@ -139,6 +149,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   node.client_address = options.client_address;
   node.version = options.version;
   node.replicas = std::move(options.replicas);
+  if (corpus) parts->corpus_sections = corpus->corpus.sections.size();
   node.corpus = std::move(corpus);
   node.network = parts->network;
   node.announce_handles = [system = parts->system.get()](const PeerHandles& handles) { register_handles(*system, handles); };
@@ -153,6 +164,7 @@ Node::~Node() = default;
 Front& Node::front() { return *parts_->front; }
 const std::string& Node::cluster_address() const { return parts_->cluster_address; }
 void Node::drain() { caf::anon_send(parts_->node, BeginDraining{}); }
+std::size_t Node::corpus_sections() const { return parts_->corpus_sections; }
 std::int32_t Node::turns() const { return parts_->context->turns.load(); }
 
 }  // namespace troupe::actors

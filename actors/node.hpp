@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,9 @@ struct NodeOptions {
   std::string client_address;                      ///< where clients connect, as other nodes should know it
   std::string version;                             ///< of this program, for operators
   policy::RoutingPolicy routing;
-  std::vector<storage::Section> corpus;            ///< replaces what the data folder has; none: keeps it
+  /// Replaces the corpus of the data folder; empty: there shall be none. Not given: what the folder has stays.
+  std::optional<std::vector<storage::Section>> corpus;
+  std::vector<storage::Section> first_corpus;      ///< of a data folder that was never given one
   std::vector<std::shared_ptr<Replica>> replicas;  ///< their index is their place
   Log log;
   /// Told while the node waits for the cluster that it joins: what it waits for. May be empty.
@@ -48,6 +51,7 @@ class Node {
   const std::string& cluster_address() const;
   /// Takes no new conversations from now on; others know.
   void drain();
+  std::size_t corpus_sections() const;
   /// Turns accepted here that have not ended.
   std::int32_t turns() const;
 

@@ -7,10 +7,9 @@ namespace troupe::actors {
 
 namespace {
 constexpr Duration tick_every = std::chrono::milliseconds(250);
-constexpr Duration quiet_max = std::chrono::seconds(1);       ///< then the home is asked again
-constexpr Duration in_touch_every = std::chrono::seconds(3);  ///< so that it knows the reader is still there
-constexpr Duration request_timeout = std::chrono::seconds(2);
-constexpr Duration open_timeout = std::chrono::seconds(6);  ///< waking up a conversation may wait for its lease
+constexpr Duration quiet_max = std::chrono::seconds(1);        ///< then the home is asked again
+constexpr Duration in_touch_every = std::chrono::seconds(3);   ///< so that it knows the reader is still there
+constexpr Duration request_timeout = std::chrono::seconds(2);  ///< then it is asked again: requests may be repeated
 constexpr Duration again_after = std::chrono::milliseconds(200);
 constexpr Duration trouble_max = std::chrono::seconds(30);  ///< then a reader or a request is told
 }  // namespace
@@ -37,7 +36,8 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
             id, schemas::HomeOpen{id, false},
             [this, id, reply = open.reply](Result<schemas::HomeOpened> opened) {
               if (!opened) return reply(opened.error());
-              reply(OpenedConversation{id, homes_[id].node.value, opened->turns});
+              const auto home = homes_.find(id);
+              reply(OpenedConversation{id, home == homes_.end() ? std::string() : home->second.node.value, opened->turns});
             },
             give_up_at());
       },
@@ -123,7 +123,7 @@ void ReaderState::request_home(const policy::ConversationId& id, Message message
     if (peer == nullptr || !peer->handles.home || peer->view.state == policy::NodeState::gone) {
       return again({ErrorCode::unavailable, "node " + home->node.value + ", which has the conversation, is away"});
     }
-    self_->request(peer->handles.home, open_timeout, message)
+    self_->request(peer->handles.home, request_timeout, message)
         .then([reply](Answer& answer) { reply(std::move(answer)); },
               [again](caf::error& error) { again(from_caf(error, "asking the conversation's home")); });
   });
@@ -142,7 +142,7 @@ void ReaderState::open_new(const policy::ConversationId& id, Reply<OpenedConvers
     after(self_, again_after, [this, id, reply, give_up_at] { open_new(id, reply, give_up_at); });
   };
   if (here == nullptr) return again({ErrorCode::unavailable, "no node is serving"});
-  self_->request(here->handles.home, open_timeout, schemas::HomeOpen{id, true})
+  self_->request(here->handles.home, request_timeout, schemas::HomeOpen{id, true})
       .then(
           [this, id, reply, node = here->view.id](const schemas::HomeOpened& opened) {
             homes_[id] = {node, opened.epoch};

@@ -50,7 +50,7 @@ void SummarizerState::begin(Job& job) {
   ModelCall::Job call;
   call.key = job.work.key;
   call.epoch = job.work.epoch;
-  call.tier = context_->routing->portfolio.front();
+  call.tier = context_->routing->smallest();
   call.parts.summary = job.work.before;
   call.parts.recent = job.work.exchanges;
   call.prompt_tokens_max = policy::RoutingPolicy::tokens_limit;  // as much as the model holds
@@ -70,7 +70,7 @@ void SummarizerState::on_reply(const schemas::AttemptKey& key, Result<ModelCall:
   if (!reply) {
     promise.deliver(to_caf(std::move(reply).error().within("writing a summary")));
   } else {
-    promise.deliver(SummaryText{policy::summary_of(reply->text), context_->routing->portfolio.front(), reply->model});
+    promise.deliver(SummaryText{policy::summary_of(reply->text), context_->routing->smallest(), reply->model});
   }
   drive();
 }

@@ -23,6 +23,7 @@ using Steady = std::chrono::steady_clock;
 
 /// How long a node that is told to end waits for turns that run; they are taken up again at its next start in any case.
 constexpr auto end_patience = std::chrono::seconds(10);
+constexpr auto waiting_again_after = std::chrono::seconds(5);
 
 volatile std::sig_atomic_t signals = 0;
 
@@ -71,11 +72,31 @@ std::filesystem::path data_folder(const NodeCommand& command) {
   return base / "troupe" / command.name;
 }
 
-Result<std::vector<storage::Section>> corpus_of(const NodeCommand& command) {
-  if (command.corpus == "none") return std::vector<storage::Section>{};
-  if (!command.corpus.empty() && command.corpus != "handbook") return storage::read_markdown(command.corpus);
-  TROUPE_TRY(const auto mini, find_model("mini"));  // the handbook stands beside the bundled models
+Result<std::vector<storage::Section>> bundled_handbook() {
+  TROUPE_TRY(const auto mini, find_model("mini"));  // it stands beside the bundled models
   return storage::read_markdown(mini.parent_path() / "handbook");
+}
+
+Result<void> choose_corpus(const NodeCommand& command, actors::NodeOptions& options) {
+  if (command.corpus.empty()) {
+    // Something to ask about at the first start; a machine without the bundled models does without.
+    if (auto handbook = bundled_handbook()) options.first_corpus = *std::move(handbook);
+    return {};
+  }
+  options.corpus.emplace();
+  if (command.corpus == "none") return {};
+  TROUPE_TRY(*options.corpus, command.corpus == "handbook" ? bundled_handbook() : storage::read_markdown(command.corpus));
+  return {};
+}
+
+/// Says what a node waits for, when that changes and every few seconds.
+std::function<void(const std::string&)> tell_waiting() {
+  return [last = std::string(), said = Steady::time_point()](const std::string& why) mutable {
+    if (why == last && Steady::now() - said < waiting_again_after) return;
+    std::cerr << "waiting for the cluster: " << why << '\n';
+    last = why;
+    said = Steady::now();
+  };
 }
 
 LogLevel level_of(const std::string& name) {
@@ -85,7 +106,7 @@ LogLevel level_of(const std::string& name) {
 }
 
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
-                 const std::vector<std::shared_ptr<actors::Replica>>& replicas, std::size_t sections) {
+                 const std::vector<std::shared_ptr<actors::Replica>>& replicas) {
   if (command.json) {
     Json object{
         {"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
@@ -105,7 +126,7 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     std::cout << "  " << to_string(view.tier) << std::string(9 - to_string(view.tier).size(), ' ') << view.model_name << ", "
               << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks\n";
   }
-  if (sections > 0) std::cout << "  corpus   " << sections << " sections\n";
+  if (node.corpus_sections() > 0) std::cout << "  corpus   " << node.corpus_sections() << " sections\n";
   std::cout << "Ask it:  troupe ask --connect " << gateway.addresses().front() << " \"...\"    or:  troupe chat --connect "
             << gateway.addresses().front() << std::endl;
 }
@@ -121,13 +142,12 @@ Result<int> run_node(NodeCommand command) {
   options.version = TROUPE_VERSION;
   options.routing = policy::default_policy();
   options.log = Log::to_stderr(level_of(command.log));
-  options.waiting = [](const std::string& why) { std::cerr << "waiting for the cluster: " << why << '\n'; };
+  options.waiting = tell_waiting();
   if (!command.policy.empty()) {
     TROUPE_TRY(const auto text, model::read_file(command.policy, schemas::routing_file_bytes_max));
     TROUPE_TRY(options.routing, schemas::parse_routing(text, command.policy));
   }
-  TROUPE_TRY(options.corpus, corpus_of(command));
-  const std::size_t sections = options.corpus.size();
+  TROUPE_TRY_DO(choose_corpus(command, options));
   for (const TierBinding& binding : bindings) {
     TROUPE_TRY(const auto folder, find_model(binding.model));
     TROUPE_TRY(auto device, command.device.open());
@@ -148,7 +168,7 @@ Result<int> run_node(NodeCommand command) {
   options.client_address = listeners.front().address();
   TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
   const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
-  print_start(command, *node, *gateway, replicas, sections);
+  print_start(command, *node, *gateway, replicas);
 
   std::signal(SIGINT, [](int) { signals = signals + 1; });
   std::signal(SIGTERM, [](int) { signals = signals + 1; });
@@ -194,8 +214,8 @@ void add_node(CLI::App& app, Action& action) {
       ->capture_default_str();
   command.add_option(
       "--corpus", options->corpus,
-      "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\" to keep what the data folder "
-      "has (default: handbook)");
+      "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\"; it is kept in the data folder "
+      "(default: what is there; at the first start, the handbook)");
   command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
       ->check(CLI::ExistingFile);
   command.add_option("--log", options->log, "What is logged: debug, info, warning or error")

@@ -63,6 +63,8 @@ struct RoutingPolicy {
   std::int32_t passages_max = 5;
   std::string when_all_failed = "No model could answer; please ask again later.";  ///< told to whoever asked
   std::vector<RouteRule> rules;
+  /// Which does the small work on the way to an answer: classifying, rewriting, summarising.
+  Tier smallest() const { return portfolio.front(); }
   friend bool operator==(const RoutingPolicy&, const RoutingPolicy&) = default;
 };
 

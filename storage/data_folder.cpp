@@ -15,6 +15,9 @@ constexpr std::string_view format_key = "format";
 constexpr std::string_view cluster_key = "cluster";
 constexpr std::string_view node_key = "node";
 constexpr std::string_view incarnation_key = "incarnation";
+constexpr std::string_view part_key = "part";
+constexpr std::string_view first_part = "first";
+constexpr std::string_view joined_part = "joined";
 
 Error damaged(std::string_view key, const std::string& what) {
   return {ErrorCode::corrupt, "the data folder's " + std::string(key) + " " + what +
@@ -55,6 +58,22 @@ Result<Identity> read_identity(const Store& store) {
   return identity;
 }
 
+Result<void> check_part(const Store& store, std::string_view part) {
+  TROUPE_TRY(const auto found, stored(store, part_key));
+  if (found == part) return {};
+  if (found == first_part) {
+    return Error{ErrorCode::invalid_argument,
+                 "the data folder is that of its cluster's first node, which grants the leases; "
+                 "start it without joining another node, or choose another folder"};
+  }
+  if (found == joined_part) {
+    return Error{ErrorCode::invalid_argument,
+                 "the data folder is that of a node that joined a cluster; start it with the "
+                 "address of a node of that cluster (--join), or choose another folder"};
+  }
+  return damaged(part_key, "is \"" + found.substr(0, 64) + "\", expected first or joined");
+}
+
 Result<void> check_unused(const Store& store) {
   for (std::size_t i = 0; i < columns; ++i) {
     const auto column = static_cast<Column>(i);
@@ -66,14 +85,15 @@ Result<void> check_unused(const Store& store) {
 
 }  // namespace
 
-Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& expected, const std::string& node_name,
+Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
                        const std::array<std::uint8_t, 16>& random) {
+  const std::string_view part = joined ? joined_part : first_part;
   TROUPE_TRY_DO(check_name(node_name));
   TROUPE_TRY(const auto format, store.get(Column::meta, format_key));
   Identity identity;
   if (!format) {
     TROUPE_TRY_DO(check_unused(store));
-    identity = {.cluster = expected ? *expected : policy::ClusterId{random}, .node = {node_name}, .incarnation = 0};
+    identity = {.cluster = joined ? *joined : policy::ClusterId{random}, .node = {node_name}, .incarnation = 0};
     if (identity.cluster.empty()) {
       return Error{ErrorCode::invalid_argument, "a cluster's id of zeroes; 16 random bytes were expected"};
     }
@@ -85,10 +105,11 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& exp
                                                "; run the version that wrote it, or choose another folder"};
     }
     TROUPE_TRY(identity, read_identity(store));
+    TROUPE_TRY_DO(check_part(store, part));
   }
-  if (expected && identity.cluster != *expected) {
+  if (joined && identity.cluster != *joined) {
     return Error{ErrorCode::invalid_argument, "the data folder belongs to cluster " + to_string(identity.cluster) +
-                                                  ", this node joins cluster " + to_string(*expected) +
+                                                  ", this node joins cluster " + to_string(*joined) +
                                                   "; choose another folder, or join that cluster"};
   }
   if (identity.node.value != node_name) {
@@ -107,6 +128,7 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& exp
   put(format_key, std::to_string(data_format_version));
   put(cluster_key, to_string(identity.cluster));
   put(node_key, identity.node.value);
+  put(part_key, std::string(part));
   put(incarnation_key, std::to_string(identity.incarnation));
   TROUPE_TRY_DO(store.write({batch}).front());
   return identity;

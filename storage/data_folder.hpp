@@ -25,10 +25,11 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
-/// Who the store belongs to, durably, from now on: the first claim writes it, and takes `expected` as the cluster or, if there
-/// is none, makes a new one from `random`. Later ones are refused (`invalid_argument`) if the cluster or the node is another
-/// one, `unsupported` if the format is, `corrupt` if the identity is damaged or missing beside other records.
-Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& expected, const std::string& node_name,
+/// Who the store belongs to, durably, from now on. `joined` is the cluster that the node joins; without one it is a cluster's
+/// first node, which the first claim makes from `random`. Later claims are refused (`invalid_argument`) if the cluster, the
+/// node or its part in the cluster is another one: the first node's store holds the cluster's leases, and no cluster may have
+/// two. They are `unsupported` if the format is, `corrupt` if the identity is damaged or missing beside other records.
+Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
                        const std::array<std::uint8_t, 16>& random);
 
 }  // namespace troupe::storage

@@ -13,10 +13,5 @@ TEST(Log, WritesOneEventALineAndQuotesWhatHasBlanks) {
   EXPECT_EQ(lines[0], "info lease granted conversation=00ff why=\"a \\\"new\\\" life\" empty=\"\"");
 }
 
-TEST(Log, SaysNothingWithoutASink) {
-  const Log log;
-  log(LogLevel::error, "nobody hears this");
-}
-
 }  // namespace
 }  // namespace troupe

@@ -1,16 +1,15 @@
 // Runs the Bits property (tests/support/bits.hpp) with any seed and number of cases.
 #include <unistd.h>
 
-#include <charconv>
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "tests/support/bits.hpp"
 #include "tests/support/broken_kernels.hpp"
@@ -26,59 +25,23 @@ struct Options {
   std::optional<std::uint64_t> only;
   std::string defect;
   bool json = false;
-  bool help = false;
 };
 
-void print_usage() {
-  std::cout << "usage: bits [--cases N] [--seed S] [--case K] [--break NAME] [--json]\n\n"
-               "Draws schedules at random and demands that every answer has the bits that it has alone (docs/numerics.md).\n\n"
-               "  --cases N     how many cases to run (default 1000)\n"
-               "  --seed S      of requests and schedules (default 1)\n"
-               "  --case K      only case K of the seed, with its schedule\n"
-               "  --break NAME  with kernels that are wrong on purpose; the exit status should then be 1:\n";
-  for (const auto& defect : troupe::tests::defects())
-    std::cout << "                  " << defect.name << ": " << defect.what << "\n";
-  std::cout << "  --json        one JSON object on standard output: cases, sequences, tokens, differing, seed, seconds\n\n"
-               "The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.\n";
-}
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-/// Empty if the options are wrong, after saying so.
-std::optional<Options> parse(const std::vector<std::string_view>& arguments) {
-  Options options;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view name = arguments[i];
-    if (name == "--json" || name == "--help" || name == "-h") {
-      (name == "--json" ? options.json : options.help) = true;
-      continue;
-    }
-    if (name != "--cases" && name != "--seed" && name != "--case" && name != "--break") {
-      std::cerr << "bits: unknown option " << name << "; see --help\n";
-      return std::nullopt;
-    }
-    const std::string_view value = i + 1 < arguments.size() ? arguments[++i] : "";
-    if (name == "--break") {
-      options.defect = value;
-      if (troupe::tests::broken_operations(value, troupe::kernels::InstructionSet::plain) != nullptr) continue;
-      std::cerr << "bits: no defect is called \"" << value << "\"; see --help\n";
-      return std::nullopt;
-    }
-    const auto parsed = number(value);
-    if (!parsed) {
-      std::cerr << "bits: " << name << " is \"" << value << "\", expected a number of at most 64 bits\n";
-      return std::nullopt;
-    }
-    if (name == "--cases") options.cases = *parsed;
-    if (name == "--seed") options.seed = *parsed;
-    if (name == "--case") options.only = parsed;
+/// Describes the options; what is parsed is written to `options`.
+void add_options(CLI::App& app, Options& options) {
+  std::string defects = "With kernels that are wrong on purpose; the exit status should then be 1:";
+  std::set<std::string> names;
+  for (const auto& defect : troupe::tests::defects()) {
+    names.insert(std::string(defect.name));
+    defects += "\n  " + std::string(defect.name) + ": " + std::string(defect.what);
   }
-  return options;
+  app.footer("The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.");
+  app.add_option("--cases", options.cases, "How many cases to run")->capture_default_str();
+  app.add_option("--seed", options.seed, "Of requests and schedules")->capture_default_str();
+  app.add_option("--case", options.only, "Only this case of the seed, with its schedule");
+  app.add_option("--break", options.defect, defects)->check(CLI::IsMember(names));
+  app.add_flag("--json", options.json,
+               "One JSON object on standard output: cases, sequences, tokens, differing, seed, seconds");
 }
 
 /// Says how far it is once it takes over two seconds: every second on a terminal, else every ten.
@@ -144,14 +107,17 @@ Summary run(const Options& options, Progress& progress) {
 }  // namespace
 
 int main(int count, char** values) {
-  const auto options = parse({values + 1, values + count});
-  if (!options) return 2;
-  if (options->help) {
-    print_usage();
-    return 0;
+  Options options;
+  CLI::App app("Draws schedules at random and demands that every answer has the bits that it has alone (docs/numerics.md).",
+               "bits");
+  add_options(app, options);
+  try {
+    app.parse(count, values);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
-  Progress progress(options->cases);
-  const Summary summary = run(*options, progress);
-  print(summary, *options, progress.seconds());
+  Progress progress(options.cases);
+  const Summary summary = run(options, progress);
+  print(summary, options, progress.seconds());
   return summary.differing == 0 ? 0 : 1;
 }

@@ -1,39 +1,17 @@
 // The program as its users meet it: what it prints, how it refuses, and with which status it ends.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <string>
 #include <string_view>
+
+#include "tests/cli/run_troupe.hpp"
 
 namespace troupe {
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string output;  ///< both streams, as they came
-};
-
-/// Runs "troupe ARGUMENTS" in a shell at the repository's root.
-Outcome troupe(const std::string& arguments) {
-  const std::string command = "cd '" TROUPE_SOURCE_DIR "' && { " TROUPE_BINARY " " + arguments + "\n} 2>&1";
-  Outcome run;
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return run;
-  std::array<char, 4096> buffer{};
-  for (std::size_t read = 0; (read = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
-    run.output.append(buffer.data(), read);
-  const int status = pclose(pipe);
-  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return run;
-}
-
-void expect_refusal(const std::string& arguments, int status, std::string_view message) {
-  const Outcome run = troupe(arguments);
-  EXPECT_EQ(run.status, status) << arguments << "\n" << run.output;
-  EXPECT_NE(run.output.find(message), std::string::npos) << arguments << "\n" << run.output;
-}
+using tests::expect_refusal;
+using tests::Outcome;
+using tests::troupe;
 
 const std::string question =
     "--system 'You answer from the numbered sources and cite them.' "

@@ -29,8 +29,17 @@ TEST(DataFolder, BelongsToWhoClaimsItFirst) {
   MemoryStore store;
   EXPECT_EQ(claim(store, ours, "one", random).value(), (Identity{.cluster = ours, .node = {"one"}, .incarnation = 1}));
   EXPECT_EQ(claim(store, ours, "one", random).value().incarnation, 2U);
-  EXPECT_EQ(claim(store, std::nullopt, "one", random).value(), (Identity{.cluster = ours, .node = {"one"}, .incarnation = 3}))
-      << "who expects no cluster in particular gets the one that is there";
+}
+
+TEST(DataFolder, KeepsTheNodesPartInItsCluster) {
+  MemoryStore joined;
+  ASSERT_TRUE(claim(joined, ours, "one", random));
+  expect_refused(claim(joined, std::nullopt, "one", random), ErrorCode::invalid_argument, {"joined a cluster", "--join"});
+  MemoryStore first;
+  const auto made = claim(first, std::nullopt, "one", random);
+  ASSERT_TRUE(made);
+  expect_refused(claim(first, made->cluster, "one", random), ErrorCode::invalid_argument, {"first node", "leases"});
+  EXPECT_EQ(claim(first, std::nullopt, "one", random).value().incarnation, 2U) << "refusals change nothing";
 }
 
 TEST(DataFolder, MakesAClusterIfNoneIsNamed) {
@@ -82,7 +91,9 @@ TEST(DataFolder, RefusesAnIdentityThatIsDamaged) {
                                                       {"incarnation", "3x"},
                                                       {"incarnation", "18446744073709551616"},
                                                       {"incarnation", "18446744073709551615"},
-                                                      {"incarnation", std::nullopt}}) {
+                                                      {"incarnation", std::nullopt},
+                                                      {"part", "second"},
+                                                      {"part", std::nullopt}}) {
     MemoryStore store;
     ASSERT_TRUE(claim(store, ours, "one", random));
     put(store, key, value);

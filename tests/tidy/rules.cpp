@@ -36,7 +36,7 @@ const std::vector<Door> doors = {
     {"histedit.h", {"cli/line_editor.cpp"}},
     {"oneapi/", {"bench/onednn_matmul.cpp"}},
     {"dnnl", {}},
-    {"CLI/", {"cli/"}},
+    {"CLI/", {"cli/", "tests/bits/main.cpp", "tests/cluster/chaos_main.cpp", "tests/sim/main.cpp"}},
     {"immintrin.h", {"kernels/", "bench/", "tests/kernels/"}},
     {"gtest/", {"tests/"}},
     {"tl/", {"base/result.hpp"}},
