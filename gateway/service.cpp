@@ -18,6 +18,20 @@ Result<void> check_protocol(std::uint32_t theirs) {
                                            std::to_string(client::PROTOCOL_VERSION) + "; use a client of the node's version"};
 }
 
+/// Answers a call from what the cluster looks like now: `write` fills the outcome.
+template <class Context, class Write>
+kj::Promise<void> with_cluster(Session& session, Context context, Write write) {
+  context.allowCancellation();
+  return counted(session, context, [&] {
+    return session.bridge.call<policy::ClusterView>([](actors::Front& front, auto reply) { front.cluster(std::move(reply)); })
+        .then([context, write](const Answered<policy::ClusterView>& answered) mutable {
+          auto outcome = context.getResults().initOutcome();
+          if (!*answered) return fail(outcome, answered->error());
+          write(outcome, **answered);
+        });
+  });
+}
+
 class ServiceServer final : public client::Service::Server {
  public:
   explicit ServiceServer(std::shared_ptr<Session> session) : session_(std::move(session)) {}
@@ -25,15 +39,8 @@ class ServiceServer final : public client::Service::Server {
   kj::Promise<void> ping(PingContext) override { return kj::READY_NOW; }
 
   kj::Promise<void> models(ModelsContext context) override {
-    context.allowCancellation();
-    return counted(*session_, context, [&] {
-      return session_->bridge
-          .call<policy::ClusterView>([](actors::Front& front, auto reply) { front.cluster(std::move(reply)); })
-          .then([context](const Answered<policy::ClusterView>& answered) mutable {
-            auto outcome = context.getResults().initOutcome();
-            if (!*answered) return fail(outcome, answered->error());
-            schemas::write(outcome.initValue(), schemas::served_models(**answered));
-          });
+    return with_cluster(*session_, context, [](auto outcome, const policy::ClusterView& view) {
+      schemas::write(outcome.initValue(), schemas::served_models(view));
     });
   }
 
@@ -85,16 +92,8 @@ class OperatorServer final : public client::Operator::Server {
   explicit OperatorServer(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 
   kj::Promise<void> status(StatusContext context) override {
-    context.allowCancellation();
-    return counted(*session_, context, [&] {
-      return session_->bridge
-          .call<policy::ClusterView>([](actors::Front& front, auto reply) { front.cluster(std::move(reply)); })
-          .then([context](const Answered<policy::ClusterView>& answered) mutable {
-            auto outcome = context.getResults().initOutcome();
-            if (!*answered) return fail(outcome, answered->error());
-            schemas::write(outcome.initValue(), **answered);
-          });
-    });
+    return with_cluster(*session_, context,
+                        [](auto outcome, const policy::ClusterView& view) { schemas::write(outcome.initValue(), view); });
   }
 
  private:

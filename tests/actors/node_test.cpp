@@ -1,0 +1,55 @@
+// A node's life in a data folder: what it keeps from one start to the next, and that it ends when it is told to.
+#include "actors/node.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe::actors {
+namespace {
+
+storage::Section section(const std::string& text) { return {"manual#1", "Manual §1", text}; }
+
+/// Starts a node in `folder`, says how many sections it has, and ends it.
+Result<std::size_t> sections_of_a_life(const std::filesystem::path& folder,
+                                       std::optional<std::vector<storage::Section>> corpus) {
+  NodeOptions options;
+  options.name = "one";
+  options.data = folder;
+  options.cluster_address = "127.0.0.1:0";
+  options.routing = policy::default_policy();
+  options.corpus = std::move(corpus);
+  options.first_corpus = {section("The handbook.")};
+  TROUPE_TRY(const auto node, Node::start(std::move(options)));
+  return node->corpus_sections();
+}
+
+TEST(Node, KeepsItsCorpusUntilItIsGivenAnother) {
+  const tests::TemporaryFolder folder;
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 1U) << "something to ask about at the first start";
+  const std::vector<storage::Section> two{section("Feed the cat."), {"manual#2", "Manual §2", "At seven."}};
+  EXPECT_EQ(sections_of_a_life(folder.path(), two).value(), 2U);
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 2U) << "not the first one again";
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::vector<storage::Section>{}).value(), 0U);
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 0U) << "that there shall be none is kept, too";
+}
+
+TEST(Node, ListensOnThisMachineOnly) {
+  const tests::TemporaryFolder folder;
+  NodeOptions options;
+  options.name = "one";
+  options.data = folder.path();
+  options.routing = policy::default_policy();
+  for (const char* address : {"0.0.0.0:7500", "example.org:7500"}) {
+    options.cluster_address = address;
+    const auto node = Node::start(options);
+    ASSERT_FALSE(node);
+    EXPECT_EQ(node.error().code, ErrorCode::unsupported);
+    EXPECT_NE(node.error().message.find(address), std::string::npos) << node.error().message;
+  }
+  options.cluster_address = "nowhere";
+  EXPECT_EQ(Node::start(options).error().code, ErrorCode::invalid_argument);
+}
+
+}  // namespace
+}  // namespace troupe::actors
