@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -105,15 +106,18 @@ std::vector<Section> headed_sections(const Lines& lines, std::string_view stem) 
   const std::string title(first && !first->empty() ? *first : stem);
   std::vector<Section> sections;
   std::unordered_set<std::string> keys;
+  std::unordered_map<std::string, int> copies;  // of a slug, so far: each is numbered without trying all before it
   std::string name = title;
   std::string slug = slug_of(title);
   std::string text;
   const auto finish = [&] {
     if (text.empty()) return;
-    std::string key = std::string(stem) + "#" + slug;
-    for (int copy = 2; !keys.insert(key).second; ++copy) {
-      key = std::string(stem) + "#" + slug + "-" + std::to_string(copy);
-    }
+    const std::string first_key = std::string(stem) + "#" + slug;
+    std::string key;
+    do {
+      const int copy = ++copies[slug];
+      key = copy == 1 ? first_key : first_key + "-" + std::to_string(copy);
+    } while (!keys.insert(key).second);
     sections.push_back({std::move(key), name, std::exchange(text, {})});
   };
   std::string fence;  // that is open
