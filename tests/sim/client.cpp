@@ -187,7 +187,9 @@ void Client::read(const policy::TurnId& turn, bool first) {
   followers_.push_back(follower);
   if (!first) return follower->start(nullptr);
   const std::uint64_t step = step_;
-  follower->start([self = shared_from_this(), step] {
+  follower->start([weak = weak_from_this(), step] {  // the client owns the follower
+    const auto self = weak.lock();
+    if (!self) return;
     if (self->step_ == step) self->next_question();
   });
   if (!question().vanish_after || follower->over()) return;

@@ -77,6 +77,8 @@ SimCluster::~SimCluster() {
     if (node->life) kill(*node, false, 0);
   }
   world_.settle();
+  // Links lead from one life's picture of the cluster to the actors of another, and back.
+  for (const auto& context : former_) context->cluster.store(std::make_shared<const actors::Cluster>());
 }
 
 LifePtr SimCluster::find(const std::string& name) const {
@@ -146,6 +148,7 @@ void SimCluster::kill(Node& node, bool zombie, std::uint64_t tear) {
               "life " + std::to_string(life->incarnation) + " is killed" + (zombie ? ", its writes will land late" : ""));
   life->alive = false;
   life->journal->die();
+  former_.push_back(life->context);
   actors::stop(life->actor);
   life->actor = nullptr;
   life->handles = {};

@@ -68,6 +68,7 @@ class SimCluster {
   std::optional<policy::ClusterId> id_;
   std::shared_ptr<const policy::RoutingPolicy> routing_;
   std::vector<std::shared_ptr<SimJournal>> late_;  ///< of lives that are over
+  std::vector<actors::NodeContextPtr> former_;     ///< the same
 };
 
 }  // namespace troupe::sim
