@@ -6,6 +6,7 @@
 # and follows from the next number.
 #
 # Calls that are refused say so in an Outcome; an exception of the RPC system means that the connection or the node failed.
+# It shares no structs with records.capnp and cluster.capnp: those change with troupe, this one only with its clients.
 # Field numbers are never reused. A frame that a node receives has at most 1 MiB, one that it sends at most 8 MiB.
 
 using Cxx = import "/capnp/c++.capnp";

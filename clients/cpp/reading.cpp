@@ -20,7 +20,7 @@ class EventReaderServer final : public schemas::client::EventReader::Server {
       auto event = schemas::read_checked(each);
       // An event of a kind that this version does not know is nothing to it; the turn goes on.
       if (!event && event.error().code == ErrorCode::unsupported) continue;
-      if (!event) KJ_FAIL_REQUIRE("an event is malformed", event.error().message.c_str());
+      KJ_REQUIRE(event.has_value(), "an event is malformed", event.error().message.c_str());
       events.push_back(std::move(*event));
     }
     KJ_REQUIRE(reading_->push(std::move(events)), "the reader has left, or was sent more than it acknowledged");
