@@ -2,100 +2,20 @@
 // what should end, gives memory back, and tells its listeners everything once.
 #include "engine/engine.hpp"
 
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <fstream>
-#include <memory>
-#include <optional>
 #include <string>
-#include <utility>
+#include <thread>
 #include <vector>
 
-#include "base/random.hpp"
 #include "engine/engine_thread.hpp"
-#include "kernels/cpu_device.hpp"
-#include "tests/support/block_transfer.hpp"
-#include "tests/support/tiny_models.hpp"
+#include "tests/engine/engine_fixture.hpp"
 
 namespace troupe::engine {
 namespace {
 
 using model::TokenId;
-
-/// Remembers what it heard, and that it was told in order.
-class Recorder final : public Listener {
- public:
-  void on_tokens(const TokensEvent& event) override {
-    EXPECT_EQ(event.first_index, static_cast<std::int32_t>(tokens.size())) << "tokens arrive once and in order";
-    EXPECT_FALSE(finished) << "nothing follows the end";
-    for (const auto& token : event.tokens) tokens.push_back(token.token);
-    text += event.text;
-  }
-  void on_finished(const FinishedEvent& event) override {
-    EXPECT_FALSE(finished) << "a sequence ends once";
-    finished = event;
-  }
-
-  std::vector<TokenId> tokens;
-  std::string text;
-  std::optional<FinishedEvent> finished;
-};
-
-class EngineTest : public testing::Test {
- protected:
-  EngineTest() : device_(kernels::CpuDevice::create({.threads = 1}).value()) {}
-
-  Engine& make(const EngineOptions& options, std::string_view name = "llama", model::Experts* experts = nullptr) {
-    engine_.reset();
-    model_.emplace(tests::make(tests::tiny_model(name), *device_));
-    engine_ = Engine::create(*model_, *device_, clock_, options, experts).value();
-    return *engine_;
-  }
-
-  static EngineOptions blocks(std::int32_t count) {
-    EngineOptions options;
-    options.kv_blocks = count;
-    options.batch = {64, 16, 64};
-    return options;
-  }
-
-  GenerateRequest request(std::int32_t prompt_tokens, std::int32_t tokens_max, std::uint64_t seed = 1) const {
-    Random random(seed);
-    GenerateRequest made;
-    for (std::int32_t i = 0; i < prompt_tokens; ++i) {
-      made.prompt.push_back(static_cast<TokenId>(random.below(static_cast<std::uint64_t>(model_->config.vocabulary))));
-    }
-    made.tokens_max = tokens_max;
-    made.stop_at_end_tokens = false;
-    return made;
-  }
-
-  /// The answer of an engine that has nothing else to do.
-  std::vector<TokenId> alone(GenerateRequest generate) {
-    EngineOptions options = blocks(64);
-    const auto engine = Engine::create(*model_, *device_, clock_, options).value();
-    Recorder recorder;
-    generate.deadline.reset();
-    EXPECT_TRUE(engine->submit(std::move(generate), recorder));
-    while (!engine->idle()) engine->step();
-    return recorder.tokens;
-  }
-
-  static void expect_nothing_held(const Engine& engine) {
-    const EngineCounters counters = engine.counters();
-    EXPECT_EQ(counters.blocks_held, 0);
-    EXPECT_EQ(counters.blocks_reserved, 0);
-    EXPECT_EQ(counters.blocks_free + counters.blocks_cached, counters.blocks);
-    EXPECT_EQ(counters.running, 0);
-    EXPECT_EQ(counters.waiting, 0);
-  }
-
-  std::unique_ptr<kernels::CpuDevice> device_;
-  ManualClock clock_;
-  std::optional<model::Model> model_;
-  std::unique_ptr<Engine> engine_;
-};
 
 TEST_F(EngineTest, AnswersOneRequest) {
   Engine& engine = make(blocks(16));
@@ -369,66 +289,6 @@ TEST_F(EngineTest, TenantsDoNotShareBlocks) {
     while (!engine.idle()) engine.step();
     EXPECT_EQ(recorder.finished->statistics.reused_tokens, reused);
   }
-}
-
-TEST_F(EngineTest, BlocksOfOneEngineServeAnother) {
-  Engine& source = make(blocks(32));
-  Recorder recorder;
-  const GenerateRequest asked = request(64, 4);
-  ASSERT_TRUE(source.submit(asked, recorder));
-  while (!source.idle()) source.step();
-  const auto target = Engine::create(*model_, *device_, clock_, blocks(32)).value();
-  EXPECT_EQ(tests::transfer(tests::PinnedPrefix(source.blocks(), asked.prompt, ""), target->blocks()).usable, 4U);
-  EXPECT_TRUE(tests::PinnedPrefix(source.blocks(), asked.prompt, "other tenant").blocks().empty());
-  Recorder other;
-  ASSERT_TRUE(target->submit(asked, other));
-  while (!target->idle()) target->step();
-  EXPECT_EQ(other.finished->statistics.reused_tokens, 48) << "the last token is always computed";
-  EXPECT_EQ(other.tokens, recorder.tokens);
-}
-
-TEST_F(EngineTest, AnAnswerGoesOnWhereAnotherEngineLeftIt) {
-  for (const float temperature : {0.0F, 5.0F}) {
-    GenerateRequest asked = request(40, 24);
-    asked.sampling.temperature = temperature;
-    asked.sampling.seed = 7;
-    Recorder whole;
-    Engine& source = make(blocks(32));
-    ASSERT_TRUE(source.submit(asked, whole));
-    while (!source.idle()) source.step();
-    ASSERT_EQ(whole.tokens.size(), 24U);
-    for (const std::size_t known : {std::size_t{1}, std::size_t{9}, std::size_t{23}, std::size_t{24}}) {
-      const auto target = Engine::create(*model_, *device_, clock_, blocks(32)).value();
-      GenerateRequest rest = asked;
-      for (std::size_t i = 0; i < known; ++i)
-        rest.answered.push_back({.token = whole.tokens[i], .log_probability = {}, .top = {}});
-      // With the blocks of the first engine, and without: the same.
-      if (known % 2 == 1) tests::transfer(tests::PinnedPrefix(source.blocks(), asked.prompt, ""), target->blocks());
-      Recorder recorder;
-      recorder.tokens.assign(whole.tokens.begin(), whole.tokens.begin() + static_cast<std::ptrdiff_t>(known));
-      ASSERT_TRUE(target->submit(rest, recorder));
-      while (!target->idle()) target->step();
-      ASSERT_TRUE(recorder.finished);
-      EXPECT_EQ(recorder.tokens, whole.tokens);
-      EXPECT_EQ(recorder.finished->reason, FinishReason::length);
-      EXPECT_EQ(recorder.finished->statistics.generated_tokens, 24);
-      EXPECT_EQ(target->counters().blocks_held, 0);
-      EXPECT_EQ(target->counters().blocks_reserved, 0);
-    }
-  }
-}
-
-TEST_F(EngineTest, RefusesAnAnswerThatCannotHaveBegunSo) {
-  Engine& engine = make(blocks(32));
-  Recorder recorder;
-  GenerateRequest asked = request(16, 2);
-  asked.answered.resize(3);
-  EXPECT_FALSE(engine.submit(asked, recorder)) << "longer than it may become";
-  asked.answered.resize(1);
-  asked.answered[0].token = -1;
-  const auto refused = engine.submit(asked, recorder);
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("answered token 0 is -1"), std::string::npos) << refused.error().message;
 }
 
 /// Experts on a node that is gone.
