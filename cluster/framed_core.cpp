@@ -207,16 +207,23 @@ FramedPeer* FramedCore::make_peer(const NodeId& name, const FabricAddress& addre
   peer->address = address;
   peer->link = *link;
   peer->greeting = entropy_.draw() | 1U;
-  peer->listening = entropy_.draw();
+  peer->listening = entropy_.draw() | 1U;
   sessions_[peer->listening] = peer.get();
   FramedPeer* const made = peer.get();
   peers_[name] = std::move(peer);
   const auto body = std::make_shared<std::string>(encode(Hello{name_, token_, address.token, wire_->address()}));
-  FrameHead head;
-  head.kind = FrameKind::hello;
-  head.id = made->greeting;
+  const FrameHead head = head_to(*made, FrameKind::hello, made->greeting);
   wire_->send(made->link, encode(head), std::as_bytes(std::span(*body)), [body](const Result<void>& /*sent*/) {});
   return made;
+}
+
+FrameHead FramedCore::head_to(const FramedPeer& peer, FrameKind kind, std::uint64_t id) const {
+  FrameHead head;
+  head.kind = kind;
+  head.session = peer.session;
+  head.own = peer.listening;
+  head.id = id;
+  return head;
 }
 
 FramedPeer* FramedCore::find(const NodeId& name) {
@@ -238,6 +245,8 @@ void FramedCore::lose(FramedPeer& peer, const Error& why, bool tell) {
   const auto held = std::move(peers_.at(peer.name));
   peers_.erase(held->name);
   sessions_.erase(held->listening);
+  if (held->welcome)
+    wire_->send(held->link, encode(head_to(*held, FrameKind::bye, 0)), {}, [](const Result<void>& /*sent*/) {});
   to_close_.push_back(held->link);
   Error end = why;
   end.code = why.code == ErrorCode::cancelled ? why.code : ErrorCode::unavailable;

@@ -65,7 +65,7 @@ struct FramedPeer {
   LinkId link;
   std::uint64_t greeting = 0;   ///< the number of our hello
   std::uint64_t greeted = 0;    ///< the number of its last one; 0: it has not greeted
-  bool welcome = false;         ///< it listens to us
+  bool welcome = false;         ///< we know its session: it listens to us
   std::uint64_t session = 0;    ///< what our frames to it carry
   std::uint64_t listening = 0;  ///< what its frames to us carry
 
@@ -146,11 +146,12 @@ class FramedCore {
   // What others ask of it.
   void on_frame(Arrival& arrival);
   void on_hello(const FrameHead& head, Arrival& arrival);
-  void on_welcome(const FrameHead& head);
+  void meet(FramedPeer& peer, const FrameHead& head);
   void on_message(FramedPeer& peer, const FrameHead& head, Arrival& arrival);
   void deliver(FramedPeer& peer, std::size_t channel);
   void finish_message(std::uint64_t serial, std::size_t cost);
   void send_credit(FramedPeer& peer);
+  FrameHead head_to(const FramedPeer& peer, FrameKind kind, std::uint64_t id) const;
   void on_get(FramedPeer& peer, const Frame& frame);
   void on_put(FramedPeer& peer, const Frame& frame, Arrival& arrival);
   Result<RegionPtr> look_up(const Extents& extents);

@@ -25,10 +25,10 @@ void FramedCore::on_frame(Arrival& arrival) {
   if (!frame) return;  // whose it is nobody can say
   const FrameHead& head = frame->head;
   if (head.kind == FrameKind::hello) return on_hello(head, arrival);
-  if (head.kind == FrameKind::welcome) return on_welcome(head);
   const auto place = sessions_.find(head.session);
   if (place == sessions_.end()) return;  // from an earlier life
   FramedPeer& peer = *place->second;
+  meet(peer, head);  // its hello may be late
   switch (head.kind) {
     case FrameKind::message: return on_message(peer, head, arrival);
     case FrameKind::credit:
@@ -39,6 +39,9 @@ void FramedCore::on_frame(Arrival& arrival) {
     case FrameKind::data: return on_data(peer, head, arrival);
     case FrameKind::put: return on_put(peer, *frame, arrival);
     case FrameKind::stored: return on_stored(peer, head);
+    case FrameKind::bye:
+      accused_.emplace_back(peer.serial, Error{ErrorCode::unavailable, "node " + peer.name.value + " has left"});
+      return;
     default: return;
   }
 }
@@ -59,20 +62,14 @@ void FramedCore::on_hello(const FrameHead& head, Arrival& arrival) {
     if (peer == nullptr) return;
   }
   peer->greeted = head.id;
-  FrameHead welcome;
-  welcome.kind = FrameKind::welcome;
-  welcome.id = head.id;
-  welcome.value = peer->listening;
-  wire_->send(peer->link, encode(welcome), {}, [](const Result<void>& /*sent*/) {});
+  meet(*peer, head);
 }
 
-void FramedCore::on_welcome(const FrameHead& head) {
-  const auto place =
-      std::find_if(peers_.begin(), peers_.end(), [&](const auto& peer) { return peer.second->greeting == head.id; });
-  if (place == peers_.end() || place->second->welcome) return;
-  place->second->welcome = true;
-  place->second->session = head.value;
-  pump(*place->second);
+void FramedCore::meet(FramedPeer& peer, const FrameHead& head) {
+  if (peer.welcome) return;
+  peer.welcome = true;
+  peer.session = head.own;
+  pump(peer);
 }
 
 void FramedCore::on_message(FramedPeer& peer, const FrameHead& head, Arrival& arrival) {
@@ -136,10 +133,8 @@ void FramedCore::finish_message(std::uint64_t serial, std::size_t cost) {
 }
 
 void FramedCore::send_credit(FramedPeer& peer) {
-  if (peer.credit == 0 || !peer.welcome) return;
-  FrameHead head;
-  head.kind = FrameKind::credit;
-  head.session = peer.session;
+  if (peer.credit == 0) return;
+  FrameHead head = head_to(peer, FrameKind::credit, 0);
   head.value = std::exchange(peer.credit, 0);
   wire_->send(peer.link, encode(head), {}, [](const Result<void>& /*sent*/) {});
 }
@@ -162,16 +157,12 @@ Result<RegionPtr> FramedCore::look_up(const Extents& extents) {
 }
 
 void FramedCore::answer(FramedPeer& peer, FrameKind kind, std::uint64_t id, const Result<void>& result) {
-  FrameHead head;
-  head.kind = kind;
-  head.session = peer.session;
-  head.id = id;
+  FrameHead head = head_to(peer, kind, id);
   head.status = result ? std::uint16_t{0} : status_of(result.error().code);
   wire_->send(peer.link, encode(head), {}, [](const Result<void>& /*sent*/) {});
 }
 
 void FramedCore::on_get(FramedPeer& peer, const Frame& frame) {
-  if (!peer.welcome) return accuse(peer, "asks before it has welcomed us");
   if (peer.serving >= serving_max) {
     return answer(peer, FrameKind::data, frame.head.id, Error{ErrorCode::overloaded, "too many at a time"});
   }
@@ -190,10 +181,7 @@ void FramedCore::on_get(FramedPeer& peer, const Frame& frame) {
     }
     body = gathered->bytes();
   }
-  FrameHead head;
-  head.kind = FrameKind::data;
-  head.session = peer.session;
-  head.id = frame.head.id;
+  const FrameHead head = head_to(peer, FrameKind::data, frame.head.id);
   ++peer.serving;
   const auto overdue = std::make_shared<bool>(false);
   const auto timer = at(clock_.now() + serving_time_max, [this, overdue, serial = peer.serial] {
@@ -210,7 +198,6 @@ void FramedCore::on_get(FramedPeer& peer, const Frame& frame) {
 }
 
 void FramedCore::on_put(FramedPeer& peer, const Frame& frame, Arrival& arrival) {
-  if (!peer.welcome) return accuse(peer, "puts before it has welcomed us");
   if (arrival.bytes() != frame.extents.bytes()) {
     return accuse(peer,
                   "puts " + std::to_string(arrival.bytes()) + " bytes where it says " + std::to_string(frame.extents.bytes()));

@@ -70,11 +70,9 @@ void FramedCore::pump(FramedPeer& peer) {
 
 void FramedCore::send_message(FramedPeer& peer, const FramedTransferPtr& transfer) {
   peer.message_bytes += cost_of(*transfer);
-  FrameHead head;
-  head.kind = FrameKind::message;
-  head.channel = static_cast<std::uint8_t>(transfer->channel);
-  head.session = peer.session;
-  head.id = peer.next_out.at(head.channel)++;
+  const auto channel = static_cast<std::size_t>(transfer->channel);
+  FrameHead head = head_to(peer, FrameKind::message, peer.next_out.at(channel)++);
+  head.channel = static_cast<std::uint8_t>(channel);
   transfer->issued = true;
   transfer->sending = true;
   wire_->send(peer.link, encode(head), transfer->message.bytes, [this, transfer](const Result<void>& sent) {
@@ -120,10 +118,7 @@ void FramedCore::issue_chunk(FramedPeer& peer, const FramedTransferPtr& transfer
   ++peer.chunks;
   peer.chunk_bytes += chunk.bytes;
   const bool is_get = transfer->kind == FramedTransfer::Kind::get;
-  FrameHead head;
-  head.kind = is_get ? FrameKind::get : FrameKind::put;
-  head.session = peer.session;
-  head.id = id;
+  const FrameHead head = head_to(peer, is_get ? FrameKind::get : FrameKind::put, id);
   Extents extents{transfer->remote, {}};
   for (const Piece& piece : chunk.pieces) extents.list.push_back({piece.remote_offset, piece.bytes});
   if (is_get) return wire_->send(peer.link, encode(head, extents), {}, [](const Result<void>& /*sent*/) {});

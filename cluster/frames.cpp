@@ -77,6 +77,7 @@ void write_head(Writer& writer, const FrameHead& head) {
   writer.number(head.channel);
   writer.number(head.status);
   writer.number(head.session);
+  writer.number(head.own);
   writer.number(head.id);
   writer.number(head.value);
 }
@@ -115,10 +116,11 @@ Result<Frame> decode_frame(std::span<const std::byte> bytes) {
   frame.head.channel = reader.number<std::uint8_t>();
   frame.head.status = reader.number<std::uint16_t>();
   frame.head.session = reader.number<std::uint64_t>();
+  frame.head.own = reader.number<std::uint64_t>();
   frame.head.id = reader.number<std::uint64_t>();
   frame.head.value = reader.number<std::uint64_t>();
   if (!reader.fine() || magic != frame_magic || kind < static_cast<int>(FrameKind::hello) ||
-      kind > static_cast<int>(FrameKind::stored)) {
+      kind > static_cast<int>(FrameKind::bye)) {
     return Error{ErrorCode::corrupt, "a frame's head of " + std::to_string(bytes.size()) + " bytes that no fabric has made"};
   }
   if (frame.head.kind == FrameKind::get || frame.head.kind == FrameKind::put) {

@@ -16,21 +16,22 @@ using FabricToken = Name128<struct FabricTokenTag>;
 using RegionId = Name128<struct RegionTag>;
 
 enum class FrameKind : std::uint8_t {
-  hello = 1,  ///< body: Hello; id: a number that the welcome repeats
-  welcome,    ///< id: the hello's; value: the session that frames to its sender carry from now on
+  hello = 1,  ///< body: Hello; id: tells it from its sender's earlier and later ones
   message,    ///< id: its place in its channel, from 0; body: the message
   credit,     ///< value: so many bytes of messages are finished with
   get,        ///< id: chosen by the asking one; region and pieces
   data,       ///< id: the get's; status; body: the pieces' bytes, if the status is good
   put,        ///< id: chosen by the asking one; region and pieces; body: their bytes
   stored,     ///< id: the put's; status
+  bye,        ///< the sender has forgotten its receiver
 };
 
 struct FrameHead {
   FrameKind kind = FrameKind::hello;
   std::uint8_t channel = 0;
-  std::uint16_t status = 0;  ///< 0, or one more than an ErrorCode
-  std::uint64_t session = 0;
+  std::uint16_t status = 0;   ///< 0, or one more than an ErrorCode
+  std::uint64_t session = 0;  ///< by which its receiver knows its sender, and listens to it
+  std::uint64_t own = 0;      ///< the session that answers carry
   std::uint64_t id = 0;
   std::uint64_t value = 0;
 };

@@ -17,8 +17,8 @@ struct UcxOptions {
   std::string devices = "all";
 };
 
-/// UCX logs nothing, installs no signal handlers and takes no settings from these options' environment variables. One thread of
-/// its own, which sleeps while there is nothing to do. `unavailable` if UCX cannot use those transports.
+/// UCX logs nothing and installs no signal handlers. One thread of its own, which sleeps while there is nothing to do.
+/// `unavailable` if UCX cannot use those transports.
 Result<std::unique_ptr<Fabric>> open_ucx_fabric(const NodeId& name, const FabricLimits& limits = {},
                                                 const UcxOptions& options = {});
 

@@ -1,5 +1,6 @@
 // UCX as a Wire: one worker, one endpoint for each link, frames as active messages. No other of UCX's features is switched on,
-// so that a peer has no way to name memory that we did not offer it.
+// so that a peer has no way to name memory that we did not offer it. docs/decisions/0011-fabric.md has the story of each
+// setting.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <ucp/api/ucp.h>
@@ -12,6 +13,8 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "base/check.hpp"
 #include "cluster/ucx_fabric.hpp"
@@ -78,7 +81,7 @@ class UcxWire final : public Wire {
   void close(LinkId link) override;
   void send(LinkId link, std::string head, std::span<const std::byte> body, std::function<void(Result<void>)> sent) override;
   std::size_t under_way() const override { return under_way_; }
-  bool progress() override { return ucp_worker_progress(worker_) != 0; }
+  bool progress() override;
   void wait(TimePoint until) override;
   void wake() override {
     const std::uint64_t one = 1;
@@ -90,12 +93,16 @@ class UcxWire final : public Wire {
     UcxWire* wire = nullptr;
     LinkId id;
     ucp_ep_h endpoint = nullptr;
+    bool connecting = true;  ///< UCX aborts if it is closed so early: a reply of its own may wait in it
+    bool closing = false;
   };
   class UcxArrival;
 
   UcxWire() = default;
   Result<void> start(const UcxOptions& options);
   Result<void> make_address();
+  void watch(Link& link);
+  void close_now(LinkId id);
   static ucs_status_t on_frame(void* self, const void* head, std::size_t head_bytes, void* data, std::size_t bytes,
                                const ucp_am_recv_param_t* how);
   static void on_broken(void* link, ucp_ep_h endpoint, ucs_status_t status);
@@ -108,6 +115,7 @@ class UcxWire final : public Wire {
   std::string address_;
   std::uint64_t drawn_ = 0;
   std::map<LinkId, std::unique_ptr<Link>> links_;
+  std::vector<LinkId> connected_;                    ///< of closing_: not to be closed before
   std::map<LinkId, std::unique_ptr<Link>> closing_;  ///< UCX may still name them
   std::size_t under_way_ = 0;
 };
@@ -178,17 +186,20 @@ Result<void> UcxWire::start(const UcxOptions& options) {
   ucp_config_t* read = nullptr;
   TROUPE_TRY_DO(check_status(ucp_config_read(nullptr, nullptr, &read), "reading UCX's settings"));
   const Config config(read);
-  // The first two are the caller's; a peer whose machine is cut off is noticed within two seconds; TCP's segments are sized for
-  // bulk; and a peer is never given the right to write over TCP to an address of its choice.
-  const std::array<std::pair<const char*, const char*>, 9> settings = {{{"TLS", options.transports.c_str()},
-                                                                        {"NET_DEVICES", options.devices.c_str()},
-                                                                        {"KEEPALIVE_INTERVAL", "500ms"},
-                                                                        {"TCP_KEEPIDLE", "1s"},
-                                                                        {"TCP_KEEPINTVL", "500ms"},
-                                                                        {"TCP_KEEPCNT", "2"},
-                                                                        {"TCP_TX_SEG_SIZE", "256k"},
-                                                                        {"TCP_RX_SEG_SIZE", "256k"},
-                                                                        {"TCP_PUT_ENABLE", "n"}}};
+  // The first two are the caller's. A peer whose machine is cut off is noticed within two seconds. TCP's segments are sized for
+  // bulk, and nobody may write over TCP to an address of his choice. The last two keep UCX from aborting when a peer is lost in
+  // the middle: events of an endpoint that the event before has closed, and copies-free sends that are completed twice.
+  const std::array<std::pair<const char*, const char*>, 11> settings = {{{"TLS", options.transports.c_str()},
+                                                                         {"NET_DEVICES", options.devices.c_str()},
+                                                                         {"KEEPALIVE_INTERVAL", "500ms"},
+                                                                         {"TCP_KEEPIDLE", "1s"},
+                                                                         {"TCP_KEEPINTVL", "500ms"},
+                                                                         {"TCP_KEEPCNT", "2"},
+                                                                         {"TCP_TX_SEG_SIZE", "256k"},
+                                                                         {"TCP_RX_SEG_SIZE", "256k"},
+                                                                         {"TCP_PUT_ENABLE", "n"},
+                                                                         {"TCP_MAX_POLL", "1"},
+                                                                         {"ZCOPY_THRESH", "inf"}}};
   for (const auto& [name, value] : settings) {
     TROUPE_TRY_DO(
         check_status(ucp_config_modify(config.get(), name, value), "setting UCX's " + std::string(name) + " to " + value));
@@ -260,6 +271,7 @@ Result<LinkId> UcxWire::open(std::string_view address) {
   TROUPE_TRY_DO(check_status(ucp_ep_create(worker_, &how, &link->endpoint), "opening a link"));
   const LinkId id = link->id;
   links_[id] = std::move(link);
+  watch(*links_[id]);
   return id;
 }
 
@@ -269,6 +281,38 @@ void UcxWire::close(LinkId link) {
   Link& closed = *place->second;
   closing_[link] = std::move(place->second);
   links_.erase(place);
+  closed.closing = true;
+  if (!closed.connecting) close_now(link);
+}
+
+void UcxWire::watch(Link& link) {
+  // A flush ends when the link is connected, or has failed.
+  auto* const operation = new Operation{&under_way_,
+                                        {},
+                                        [&link](const Result<void>& /*end*/) {
+                                          link.connecting = false;
+                                          if (link.closing) link.wire->connected_.push_back(link.id);
+                                        },
+                                        "connecting a link"};
+  ++under_way_;
+  ucp_request_param_t how{};
+  how.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
+  how.cb.send = [](void* request, ucs_status_t status, void* data) {
+    ucp_request_free(request);
+    end_operation(static_cast<Operation*>(data), status);
+  };
+  how.user_data = operation;
+  follow(ucp_ep_flush_nbx(link.endpoint, &how), operation);
+}
+
+bool UcxWire::progress() {
+  const bool busy = ucp_worker_progress(worker_) != 0;
+  const auto connected = std::exchange(connected_, {});
+  for (const LinkId id : connected) close_now(id);
+  return busy || !connected.empty();
+}
+
+void UcxWire::close_now(LinkId link) {
   auto* const operation =
       new Operation{&under_way_, {}, [this, link](const Result<void>& /*end*/) { closing_.erase(link); }, "closing a link"};
   ++under_way_;
@@ -280,7 +324,7 @@ void UcxWire::close(LinkId link) {
     end_operation(static_cast<Operation*>(data), status);
   };
   how.user_data = operation;
-  follow(ucp_ep_close_nbx(closed.endpoint, &how), operation);
+  follow(ucp_ep_close_nbx(closing_.at(link)->endpoint, &how), operation);
 }
 
 void UcxWire::send(LinkId link, std::string head, std::span<const std::byte> body, std::function<void(Result<void>)> sent) {

@@ -36,7 +36,8 @@ class Wire {
 
   struct Events {
     std::function<void(Arrival&)> arrived;
-    std::function<void(LinkId, const Error&)> broke;  ///< the other side is gone; the link is still to be closed
+    /// The other side is gone; the link is still to be closed.
+    std::function<void(LinkId, const Error&)> broke;
   };
 
   virtual ~Wire() = default;  ///< nothing touches anybody's memory afterwards
