@@ -335,7 +335,9 @@ void LocalCore::move_bytes(LocalNode& node, const LocalTransferPtr& transfer, Ca
   const auto place = regions_.find(*number_of(transfer->remote.key));
   const auto remote =
       place != regions_.end() && place->second.first == transfer->what.to ? place->second.second.lock() : nullptr;
-  if (!remote) {
+  if (!nodes_.contains(transfer->what.to)) {
+    result = gone(transfer->what.to);
+  } else if (!remote) {
     result =
         Error{ErrorCode::not_found, "node " + transfer->what.to.value + " does not expose that region; ask it for another"};
   } else if (auto fine = check_pieces(transfer->pieces, transfer->local->memory().size(), remote->memory().size(), node.limits);

@@ -187,18 +187,20 @@ Result<void> UcxWire::start(const UcxOptions& options) {
   TROUPE_TRY_DO(check_status(ucp_config_read(nullptr, nullptr, &read), "reading UCX's settings"));
   const Config config(read);
   // The first two are the caller's. A peer whose machine is cut off is noticed within two seconds. TCP's segments are sized for
-  // bulk, and nobody may write over TCP to an address of his choice. The last two keep UCX from aborting when a peer is lost in
-  // the middle: events of an endpoint that the event before has closed, and copies-free sends that are completed twice.
-  const std::array<std::pair<const char*, const char*>, 11> settings = {{{"TLS", options.transports.c_str()},
+  // bulk. The rest keeps UCX from aborting when a peer is lost in the middle: what is large is fetched by its receiver (over
+  // CMA or RDMA) or sent in copies, never written from afar or sent from where it stands over TCP, and TCP's events come one by
+  // one. Transports' settings go without their prefix: with it UCX takes them, and does nothing.
+  const std::array<std::pair<const char*, const char*>, 12> settings = {{{"TLS", options.transports.c_str()},
                                                                          {"NET_DEVICES", options.devices.c_str()},
                                                                          {"KEEPALIVE_INTERVAL", "500ms"},
-                                                                         {"TCP_KEEPIDLE", "1s"},
-                                                                         {"TCP_KEEPINTVL", "500ms"},
-                                                                         {"TCP_KEEPCNT", "2"},
-                                                                         {"TCP_TX_SEG_SIZE", "256k"},
-                                                                         {"TCP_RX_SEG_SIZE", "256k"},
-                                                                         {"TCP_PUT_ENABLE", "n"},
-                                                                         {"TCP_MAX_POLL", "1"},
+                                                                         {"KEEPIDLE", "1s"},
+                                                                         {"KEEPINTVL", "500ms"},
+                                                                         {"KEEPCNT", "2"},
+                                                                         {"TX_SEG_SIZE", "256k"},
+                                                                         {"RX_SEG_SIZE", "256k"},
+                                                                         {"PUT_ENABLE", "n"},
+                                                                         {"RNDV_SCHEME", "get_zcopy"},
+                                                                         {"MAX_POLL", "1"},
                                                                          {"ZCOPY_THRESH", "inf"}}};
   for (const auto& [name, value] : settings) {
     TROUPE_TRY_DO(
