@@ -186,13 +186,14 @@ Result<void> UcxWire::start(const UcxOptions& options) {
   ucp_config_t* read = nullptr;
   TROUPE_TRY_DO(check_status(ucp_config_read(nullptr, nullptr, &read), "reading UCX's settings"));
   const Config config(read);
-  // The first two are the caller's. A peer whose machine is cut off is noticed within two seconds. TCP's segments are sized for
-  // bulk. The rest keeps UCX from aborting when a peer is lost in the middle: what is large is fetched by its receiver (over
-  // CMA or RDMA) or sent in copies, never written from afar or sent from where it stands over TCP, and TCP's events come one by
-  // one. Transports' settings go without their prefix: with it UCX takes them, and does nothing.
+  // The first two are the caller's. A peer whose machine is cut off is noticed within two seconds, by the kernel's TCP: UCX's
+  // own probes are empty writes, whose late acknowledgement aborts it. TCP's segments are sized for bulk. The rest keeps UCX
+  // from aborting when a peer is lost in the middle: what is large is fetched by its receiver (over CMA or RDMA) or sent in
+  // copies, never written from afar or sent from where it stands over TCP, and TCP's events come one by one. Transports'
+  // settings go without their prefix: with it UCX takes them, and does nothing.
   const std::array<std::pair<const char*, const char*>, 12> settings = {{{"TLS", options.transports.c_str()},
                                                                          {"NET_DEVICES", options.devices.c_str()},
-                                                                         {"KEEPALIVE_INTERVAL", "500ms"},
+                                                                         {"KEEPALIVE_INTERVAL", "inf"},
                                                                          {"KEEPIDLE", "1s"},
                                                                          {"KEEPINTVL", "500ms"},
                                                                          {"KEEPCNT", "2"},
