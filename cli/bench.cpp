@@ -133,6 +133,7 @@ void add_bench(CLI::App& app, Action& action) {
   options->device.add_to(command);
   command.callback([options, &action] { action = [options] { return bench_engine(*options); }; });
   add_bench_stream(bench, action);
+  add_bench_fabric(bench, action);
 }
 
 }  // namespace troupe::cli
