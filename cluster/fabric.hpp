@@ -25,13 +25,19 @@ namespace troupe::cluster {
 using policy::NodeId;
 
 struct FabricLimits {
-  std::size_t message_bytes_max = std::size_t{64}
-                                  << 20;  ///< of one message; a longer one is `too_large`, and refused on arrival
-  /// Messages to one peer that it has not finished with, and pieces of transfers under way; more waits at the sender.
+  /// Of one message; a longer one is `too_large`, and refused on arrival. At most window_bytes.
+  std::size_t message_bytes_max = std::size_t{64} << 20;
+  /// Messages to one peer that it has not finished with, each with message_overhead_bytes, and, counted apart, the pieces of
+  /// transfers under way; more waits at the sender. What is larger than the window goes alone. The same on all nodes.
   std::size_t window_bytes = std::size_t{128} << 20;
-  std::size_t waiting_max = 4096;  ///< messages and transfers to one peer that wait; one more is `overloaded`
+  std::size_t waiting_max = 4096;    ///< messages and transfers to one peer that wait; one more is `overloaded`
+  std::size_t pieces_max = 1 << 16;  ///< of one transfer
   std::size_t peers_max = 1024;
 };
+/// What a message counts for beside its bytes, so that a window bounds the empty ones too.
+inline constexpr std::size_t message_overhead_bytes = 256;
+/// How long a transfer that is cancelled or overdue may still hold its memory; then whatever holds it up is broken off.
+inline constexpr Duration fabric_grace = std::chrono::seconds(1);
 
 /// What another node needs to reach a region: made by the fabric that exposes it, told to peers by actors, opaque to both.
 struct RemoteRegion {
@@ -67,20 +73,27 @@ struct Payload {
 /// A payload that owns a copy.
 Payload payload_of(std::span<const std::byte> bytes);
 
+/// What every fabric checks before it takes a transfer: the number of pieces, that each lies inside of both regions, and that
+/// their sum is a number. Returns the sum.
+Result<std::uint64_t> check_pieces(std::span<const Piece> pieces, std::uint64_t local_bytes, std::uint64_t remote_bytes,
+                                   const FabricLimits& limits);
+
 enum class Channel : std::uint8_t { expert_work, expert_results, test };
 inline constexpr std::size_t channels = 3;
 
 using TransferId = Id<struct TransferTag>;
 /// Called once for each transfer or message, when the fabric will touch none of its memory any more: however it ended.
 /// Errors: `unavailable` (no such peer, or it was lost on the way), `deadline_exceeded`, `cancelled`, `overloaded`,
-/// `too_large`, `invalid_argument` (a piece lies outside of its region). After an error a get's target may hold anything.
+/// `too_large`, `invalid_argument` (a piece lies outside of its region, or a key is none), `not_found` (the peer exposes that
+/// region no longer). After an error a target may hold anything.
 using TransferDone = std::function<void(Result<void>)>;
 /// While the receiver keeps the payload, it counts against the sender's window.
 using OnMessage = std::function<void(const NodeId& from, Payload message)>;
 using OnPeerLost = std::function<void(const NodeId& peer, const Error& why)>;
 
 /// May be used from any thread. What it was given to call is called on a thread of the fabric's own, one call at a time, and
-/// must be quick; it may use the fabric. When a fabric ends, all transfers end first, as `cancelled`.
+/// must be quick; it may use the fabric, but not end it. When a fabric ends, all transfers end first, as `cancelled`, and
+/// nothing is called afterwards.
 class Fabric {
  public:
   virtual ~Fabric() = default;
@@ -100,7 +113,7 @@ class Fabric {
   /// Makes memory reachable: for this node's own transfers, and for those peers that are told of it. `owner` keeps it alive.
   virtual Result<RegionPtr> expose(std::span<std::byte> memory, std::shared_ptr<const void> owner) = 0;
 
-  /// Reads from a peer's region into one of ours. The peer takes no part, and does not learn when it is over.
+  /// Reads from a peer's region into one of ours. Nobody above the fabric takes part at the peer, or learns when it is over.
   virtual TransferId get(const NodeId& peer, const RemoteRegion& source, RegionPtr target, std::vector<Piece> pieces,
                          TimePoint deadline, TransferDone done) = 0;
   /// Writes from a region of ours into a peer's. Done when the bytes are there.
