@@ -29,6 +29,8 @@ const std::vector<Door> doors = {
     {"openssl/", {"model/digest.cpp"}},
     {"xxh", {"engine/block_exchange.cpp"}},
     {"rocksdb/", {"storage/rocks_store.cpp"}},
+    {"ucp/", {"cluster/ucx_fabric"}},
+    {"ucs/", {"cluster/ucx_fabric"}},
     {"caf/", {"actors/", "cli/", "tests/actors/", "tests/sim/"}},
     {"capnp/", {"schemas/", "gateway/", "clients/", "tests/"}},
     {"kj/", {"cmake/kj_for_clang.hpp", "schemas/", "gateway/", "clients/", "tests/"}},
