@@ -132,6 +132,7 @@ void add_bench(CLI::App& app, Action& action) {
   command.add_flag("--json", options->json, "One JSON object");
   options->device.add_to(command);
   command.callback([options, &action] { action = [options] { return bench_engine(*options); }; });
+  add_bench_experts(bench, action);
   add_bench_stream(bench, action);
   add_bench_fabric(bench, action);
 }

@@ -22,7 +22,8 @@ using Action = std::function<Result<int>()>;
 void add_generate(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
-/// Adds to the subcommand `bench`.
+// These add to the subcommand `bench`.
+void add_bench_experts(CLI::App& bench, Action& action);
 void add_bench_stream(CLI::App& bench, Action& action);
 void add_bench_fabric(CLI::App& bench, Action& action);
 void add_node(CLI::App& app, Action& action);

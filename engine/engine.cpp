@@ -54,7 +54,14 @@ Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernels::Device& device, const Clock& clock,
                                                const EngineOptions& options, model::Experts* experts) {
-  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options));
+  TROUPE_CHECK(model.weights.has_trunk(), "a model that runs sequences has its trunk");
+  const std::int64_t all = model::expert_shape(model.config).count();
+  const std::int64_t loaded = model.weights.experts().count();
+  if (experts == nullptr && loaded < all) {
+    return Error{ErrorCode::invalid_argument, "the model has " + std::to_string(loaded) + " of its " + std::to_string(all) +
+                                                  " experts loaded, and nobody is given who computes the others"};
+  }
+  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options, {.trunk = true, .experts = model.weights.experts()}));
   TROUPE_TRY(auto rope, model::RopeTable::create(model.config, plan.context_max, device));
   TROUPE_TRY(auto cache, KvCache::create(device, model.config.kv_layout(), plan.kv_blocks, model.fingerprint,
                                          std::string(kernels::numeric_class(device.kind()))));

@@ -41,6 +41,7 @@ struct StepReport {
 class Engine {
  public:
   /// `model`, `device` and `clock` must outlive the engine, and so must `experts`; without them the engine computes its own.
+  /// `invalid_argument` if there are none and the model was loaded without all of its own.
   static Result<std::unique_ptr<Engine>> create(const model::Model& model, kernels::Device& device, const Clock& clock,
                                                 const EngineOptions& options, model::Experts* experts = nullptr);
   /// Sequences that are left end without an event. Waits for experts that still work for a pass.

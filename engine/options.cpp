@@ -8,7 +8,6 @@
 #include "kernels/kv_layout.hpp"
 #include "model/activations.hpp"
 #include "model/experts.hpp"
-#include "model/weights.hpp"
 
 namespace troupe::engine {
 
@@ -22,7 +21,8 @@ Result<void> check(std::string_view name, std::int64_t value, std::int64_t low, 
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options) {
+Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
+                               const model::WeightParts& parts) {
   constexpr std::int32_t any = std::numeric_limits<std::int32_t>::max();
   TROUPE_TRY_DO(check("kv_blocks", options.kv_blocks, 0, any));
   TROUPE_TRY_DO(check("context_max", options.context_max, 0, any));
@@ -49,7 +49,7 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOpt
                                            std::to_string(pool_tokens)};
   }
   plan.context_max = options.context_max > 0 ? options.context_max : allowed;
-  plan.weights_bytes = model::weights_bytes(config);
+  plan.weights_bytes = model::weights_bytes(config, parts);
   plan.kv_bytes = static_cast<std::size_t>(plan.kv_blocks) * layout.block_bytes();
   plan.kv_bytes_per_token = layout.block_bytes() / kernels::kv_block_positions;
   plan.activation_bytes =

@@ -6,6 +6,7 @@
 
 #include "base/result.hpp"
 #include "model/config.hpp"
+#include "model/weights.hpp"
 #include "policy/batch.hpp"
 
 namespace troupe::engine {
@@ -34,6 +35,8 @@ struct MemoryPlan {
 };
 
 /// `out_of_range` names the option, its value and its limits; `too_large` a context that the model or the pool cannot hold.
-Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options);
+/// `parts`: what of the weights is loaded here.
+Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
+                               const model::WeightParts& parts = {});
 
 }  // namespace troupe::engine

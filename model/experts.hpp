@@ -1,5 +1,6 @@
 // The seam between a mixture-of-experts layer and whoever computes its experts: a layer hands out its rows with the experts
-// that the router chose, and may wait for the results. LocalExperts computes them here and at once.
+// that the router chose, and may wait for the results. LocalExperts computes, here and at once, those whose weights it has;
+// cluster/expert_dispatch.hpp has the others computed by other nodes.
 #pragma once
 
 #include <cstdint>
@@ -41,23 +42,46 @@ struct ExpertGroups {
 };
 ExpertGroups group_by_expert(std::span<const std::int32_t> expert, std::int32_t experts);
 
-/// Computes experts on the device that holds the weights.
+/// An expert wanted for a row, and where its answer goes.
+struct ExpertSlot {
+  std::int32_t expert = 0;
+  std::int32_t row = 0;     ///< of the input
+  std::int32_t target = 0;  ///< row of the output, each at most once
+};
+
+/// Some experts' work of one layer; whose rows they are does not matter.
+struct ExpertSlots {
+  std::int32_t layer = 0;
+  const float* input = nullptr;       ///< [rows, hidden], device memory
+  float* output = nullptr;            ///< [targets, hidden], device memory
+  std::span<const ExpertSlot> slots;  ///< in any order
+};
+
+/// Computes experts on the device that holds their weights: all of a model's, or those that are loaded. Used by one thread at a
+/// time, which may use the device's stream.
 class LocalExperts final : public Experts {
  public:
-  /// `rows_max` bounds the rows of one work. The weights and the device must outlive it.
+  /// `rows_max` is what is computed in one go; more rows take several. Config, weights and device must outlive it.
   static Result<std::unique_ptr<LocalExperts>> create(const ModelConfig& config, const Weights& weights,
                                                       kernels::Device& device, std::int32_t rows_max);
   /// What `create` allocates.
   static std::size_t bytes(const ModelConfig& config, std::int32_t rows_max);
+  /// Whether the expert is loaded here.
+  bool has(std::int32_t layer, std::int32_t expert) const;
+  /// A whole layer: all of its experts are loaded.
   void compute(const ExpertWork& work, ExpertsDone done) override;
+  /// Some slots, whose experts are loaded. Returns once the outputs are there.
+  void compute(const ExpertSlots& work);
 
  private:
   LocalExperts(const ModelConfig& config, const Weights& weights, kernels::Device& device, std::int32_t rows_max);
+  /// Slots ascending by expert, as many as there is room for.
+  void compute_piece(const ExpertSlots& work, std::span<const std::int32_t> ascending);
 
   const ModelConfig& config_;
   const Weights& weights_;
   kernels::Device& device_;
-  std::int32_t rows_max_;
+  std::size_t slots_max_ = 0;
   kernels::Memory gathered_;  ///< [slots, hidden], also what the experts answer
   kernels::Memory gate_up_;   ///< [slots, 2 * intermediate]
   kernels::Memory inner_;     ///< [slots, intermediate]

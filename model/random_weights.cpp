@@ -58,8 +58,8 @@ RandomWeights::RandomWeights(std::uint64_t seed) : seed_(seed) {
   for (std::size_t i = 0; i < table_size; ++i) quantiles_[i] = static_cast<float>(values[i] * scale);
 }
 
-void RandomWeights::fill(const WeightPiece& piece, std::size_t index, std::byte* target) const {
-  const std::uint64_t key = mix(mix(seed_) + index);
+void RandomWeights::fill(const WeightPiece& piece, std::byte* target) const {
+  const std::uint64_t key = mix(mix(seed_) + piece.number);
   if (piece.matrix != nullptr) {
     fill_matrix(piece, key, reinterpret_cast<bf16*>(target));
   } else {

@@ -15,9 +15,9 @@ class RandomWeights {
  public:
   explicit RandomWeights(std::uint64_t seed);
 
-  /// Writes piece `index` of a plan to `target`: a packed matrix of the piece's deviation and mean 0, its padding left as it
-  /// is; or a vector of values near 1.
-  void fill(const WeightPiece& piece, std::size_t index, std::byte* target) const;
+  /// Writes a piece of a plan to `target`: a packed matrix of the piece's deviation and mean 0, its padding left as it is; or a
+  /// vector of values near 1. The values depend on the piece's number, so that they are the same in a plan of few parts.
+  void fill(const WeightPiece& piece, std::byte* target) const;
 
  private:
   static constexpr std::size_t table_size = 4096;

@@ -21,11 +21,12 @@ PackedMatrix shape_of(const WeightPiece& piece) { return {nullptr, piece.outputs
 
 class Planner {
  public:
-  explicit Planner(const ModelConfig& config)
-      : config_(config), branch_scale_(1 / std::sqrt(2 * static_cast<float>(config.layers))) {}
+  Planner(const ModelConfig& config, const WeightParts& parts)
+      : config_(config), parts_(parts), branch_scale_(1 / std::sqrt(2 * static_cast<float>(config.layers))) {}
 
   WeightPlan plan(WeightMap& map) {
     map.layers.assign(static_cast<std::size_t>(config_.layers), LayerWeights{});
+    wanted_ = parts_.trunk;
     add_matrix(map.embedding, {{"model.embed_tokens.weight", config_.vocabulary}}, config_.hidden, logit_deviation);
     for (std::int32_t layer = 0; layer < config_.layers; ++layer) add_layer(layer, map.layers[static_cast<std::size_t>(layer)]);
     add_vector(map.final_norm, "model.norm.weight", config_.hidden);
@@ -58,9 +59,11 @@ class Planner {
     add_matrix(layer.router, {{prefix + "mlp.gate.weight", config_.moe->experts}}, config_.hidden);
     layer.experts.resize(static_cast<std::size_t>(config_.moe->experts));
     for (std::size_t expert = 0; expert < layer.experts.size(); ++expert) {
+      wanted_ = !parts_.experts || parts_.experts->has({index, static_cast<std::int32_t>(expert)});
       add_feed_forward(layer.experts[expert], prefix + "mlp.experts." + std::to_string(expert) + ".",
                        config_.moe->intermediate);
     }
+    wanted_ = parts_.trunk;
   }
 
   void add_feed_forward(FeedForwardWeights& weights, const std::string& prefix, std::int32_t intermediate) {
@@ -83,13 +86,18 @@ class Planner {
   }
 
   void add(WeightPiece piece) {
+    piece.number = pieces_++;
+    if (!wanted_) return;
     piece.offset = plan_.bytes;
     plan_.bytes += (piece.bytes + alignment - 1) / alignment * alignment;
     plan_.pieces.push_back(std::move(piece));
   }
 
   const ModelConfig& config_;
+  const WeightParts& parts_;
   float branch_scale_;
+  bool wanted_ = true;  ///< what is being added
+  std::size_t pieces_ = 0;
   WeightPlan plan_;
 };
 
@@ -101,7 +109,9 @@ std::int32_t WeightPiece::outputs() const {
   return rows;
 }
 
-WeightPlan plan_weights(const ModelConfig& config, WeightMap& map) { return Planner(config).plan(map); }
+WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, WeightMap& map) {
+  return Planner(config, parts).plan(map);
+}
 
 void place(const WeightPlan& plan, const ModelConfig& config, const std::byte* base, WeightMap& map) {
   for (const WeightPiece& piece : plan.pieces) {

@@ -27,6 +27,7 @@ struct WeightPiece {
   std::vector<Tensor> tensors;  ///< one below the other; a vector has one
   std::int32_t inputs = 0;
   float deviation = 0;     ///< of a matrix's random weights
+  std::size_t number = 0;  ///< among the pieces of the whole model
   std::size_t offset = 0;  ///< in the allocation; a multiple of 64
   std::size_t bytes = 0;
 
@@ -38,9 +39,9 @@ struct WeightPlan {
   std::size_t bytes = 0;
 };
 
-/// Plans the weights of a config. The pieces point into `map`, which is given its layers here and must stay where it is until
-/// `place()` has been called.
-WeightPlan plan_weights(const ModelConfig& config, WeightMap& map);
+/// Plans some parts of the weights of a config; experts that it does not have are no pieces. The pieces point into `map`, which
+/// is given its layers here and must stay where it is until `place()` has been called.
+WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, WeightMap& map);
 
 /// Fills the map with addresses in an allocation of `plan.bytes` bytes at `base`. `map` is the plan's.
 void place(const WeightPlan& plan, const ModelConfig& config, const std::byte* base, WeightMap& map);

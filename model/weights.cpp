@@ -47,8 +47,10 @@ Result<void> check_tensor(const Checkpoint& checkpoint, const WeightPiece& piece
   return check_weight_type(*found, wanted.name);
 }
 
-/// Exactly the tensors of the plan, each with its shape.
-Result<void> check_tensors(const Checkpoint& checkpoint, const WeightPlan& plan, const ModelConfig& config) {
+/// Exactly the tensors of the whole model, each with its shape, whatever parts of it are loaded.
+Result<void> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config) {
+  WeightMap map;
+  const WeightPlan plan = plan_weights(config, {}, map);
   std::unordered_set<std::string_view> expected;
   for (const WeightPiece& piece : plan.pieces) {
     for (const Tensor& tensor : piece.tensors) {
@@ -99,54 +101,79 @@ Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, 
 class Weights::Builder {
  public:
   /// Writes a piece to zeroed host memory.
-  using Fill = std::function<Result<void>(const WeightPiece& piece, std::size_t index, std::byte* target)>;
+  using Fill = std::function<Result<void>(const WeightPiece& piece, std::byte* target)>;
 
-  explicit Builder(const ModelConfig& config) : config_(config), plan_(plan_weights(config, map_)) {}
+  /// The parts are some that the config has.
+  Builder(const ModelConfig& config, const WeightParts& parts)
+      : config_(config), parts_(parts), plan_(plan_weights(config, parts, map_)) {}
   Builder(const Builder&) = delete;
   Builder& operator=(const Builder&) = delete;
 
-  const WeightPlan& plan() const { return plan_; }
-
   Result<Weights> build(kernels::Device& device, const Progress& progress, const Fill& fill) {
-    TROUPE_TRY(auto memory, device.allocate(plan_.bytes));
+    kernels::Memory memory;
+    if (plan_.bytes > 0) {
+      TROUPE_TRY(memory, device.allocate(plan_.bytes));
+    }
     auto* base = memory.as<std::byte>();
     // The host writes a CPU's memory itself; for other devices it prepares each piece and has it copied.
     const bool in_place = device.kind() == kernels::DeviceKind::cpu;
     std::vector<std::byte> staging;
     std::size_t done = 0;
     double told = 0;
-    for (std::size_t index = 0; index < plan_.pieces.size(); ++index) {
-      const WeightPiece& piece = plan_.pieces[index];
+    for (const WeightPiece& piece : plan_.pieces) {
       if (!in_place) staging.assign(piece.bytes, std::byte{0});
-      TROUPE_TRY_DO(fill(piece, index, in_place ? base + piece.offset : staging.data()));
+      TROUPE_TRY_DO(fill(piece, in_place ? base + piece.offset : staging.data()));
       if (!in_place) {
         device.stream().copy(base + piece.offset, staging.data(), piece.bytes);
         device.stream().synchronize();
       }
       done += piece.bytes;
-      const double fraction =
-          index + 1 == plan_.pieces.size() ? 1 : static_cast<double>(done) / static_cast<double>(plan_.bytes);
+      const double fraction = &piece == &plan_.pieces.back() ? 1 : static_cast<double>(done) / static_cast<double>(plan_.bytes);
       if (progress && (fraction == 1 || fraction - told >= 0.01)) progress(told = fraction);
     }
+    if (progress && plan_.pieces.empty()) progress(1);
     place(plan_, config_, base, map_);
-    return Weights(std::move(memory), std::move(map_));
+    return Weights(std::move(memory), std::move(map_), parts_.trunk,
+                   parts_.experts ? *parts_.experts : ExpertSelection::all(expert_shape(config_)));
   }
 
  private:
   const ModelConfig& config_;
+  const WeightParts& parts_;
   WeightMap map_;
   WeightPlan plan_;
 };
 
+policy::ExpertShape expert_shape(const ModelConfig& config) {
+  policy::ExpertShape shape;
+  shape.layers = config.layers;
+  if (!config.moe) return shape;
+  shape.experts = config.moe->experts;
+  for (std::int32_t layer = 0; layer < config.layers; ++layer) {
+    if (config.is_sparse(layer)) shape.sparse.push_back(layer);
+  }
+  if (!shape.sparse.empty()) {
+    WeightParts one{.trunk = false, .experts = ExpertSelection{}};
+    one.experts->add({shape.sparse.front(), 0});
+    shape.expert_bytes = weights_bytes(config, one);
+  }
+  return shape;
+}
+
 Result<Weights> Weights::load(const std::filesystem::path& folder, const ModelConfig& config, kernels::Device& device,
                               const Progress& progress) {
+  return load(folder, config, {}, device, progress);
+}
+
+Result<Weights> Weights::load(const std::filesystem::path& folder, const ModelConfig& config, const WeightParts& parts,
+                              kernels::Device& device, const Progress& progress) {
+  if (parts.experts) TROUPE_TRY_DO(check(*parts.experts, expert_shape(config)));
   TROUPE_TRY(const auto checkpoint, Checkpoint::open(folder));
-  Builder builder(config);
-  if (auto checked = check_tensors(checkpoint, builder.plan(), config); !checked) {
+  if (auto checked = check_tensors(checkpoint, config); !checked) {
     return std::move(checked).error().within(folder.string());
   }
   std::vector<bf16> scratch;
-  auto weights = builder.build(device, progress, [&](const WeightPiece& piece, std::size_t, std::byte* target) {
+  auto weights = Builder(config, parts).build(device, progress, [&](const WeightPiece& piece, std::byte* target) {
     return load_piece(checkpoint, piece, target, scratch);
   });
   if (!weights) return std::move(weights).error().within(folder.string());
@@ -155,17 +182,22 @@ Result<Weights> Weights::load(const std::filesystem::path& folder, const ModelCo
 
 Result<Weights> Weights::random(const ModelConfig& config, std::uint64_t seed, kernels::Device& device,
                                 const Progress& progress) {
-  const RandomWeights random(seed);
-  return Builder(config).build(device, progress,
-                               [&](const WeightPiece& piece, std::size_t index, std::byte* target) -> Result<void> {
-                                 random.fill(piece, index, target);
-                                 return {};
-                               });
+  return random(config, seed, {}, device, progress);
 }
 
-std::size_t weights_bytes(const ModelConfig& config) {
+Result<Weights> Weights::random(const ModelConfig& config, std::uint64_t seed, const WeightParts& parts,
+                                kernels::Device& device, const Progress& progress) {
+  if (parts.experts) TROUPE_TRY_DO(check(*parts.experts, expert_shape(config)));
+  const RandomWeights random(seed);
+  return Builder(config, parts).build(device, progress, [&](const WeightPiece& piece, std::byte* target) -> Result<void> {
+    random.fill(piece, target);
+    return {};
+  });
+}
+
+std::size_t weights_bytes(const ModelConfig& config, const WeightParts& parts) {
   WeightMap map;
-  return plan_weights(config, map).bytes;
+  return plan_weights(config, parts, map).bytes;
 }
 
 }  // namespace troupe::model

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "schemas/routing_file.hpp"
+#include "schemas/toml_reader.hpp"
 
 namespace troupe::schemas {
 
@@ -15,23 +16,6 @@ using policy::RouteConditions;
 using policy::RouteRule;
 using policy::Tier;
 
-std::string quoted(std::string_view text) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  std::string made = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') made += '\\';
-    if (byte < 0x20 || byte == 0x7f) {
-      made += "\\u00";
-      made += digits[byte >> 4U];
-      made += digits[byte & 0xfU];
-    } else {
-      made += c;
-    }
-  }
-  return made + "\"";
-}
-
 /// As short as it can be and still be the same number.
 std::string number(double value) {
   std::array<char, 32> text{};
@@ -41,7 +25,7 @@ std::string number(double value) {
 template <class T>
 std::string list(const std::vector<T>& values) {
   std::string text;
-  for (const T& value : values) text += (text.empty() ? "" : ", ") + quoted(to_string(value));
+  for (const T& value : values) text += (text.empty() ? "" : ", ") + toml_quoted(to_string(value));
   return "[" + text + "]";
 }
 
@@ -61,9 +45,9 @@ std::string when_text(const RouteConditions& when) {
 }
 
 std::string rule_text(const RouteRule& rule) {
-  std::string text = "\n[[rule]]\nname = " + quoted(rule.name) + "\n";
+  std::string text = "\n[[rule]]\nname = " + toml_quoted(rule.name) + "\n";
   if (rule.when != RouteConditions{}) text += "when = { " + when_text(rule.when) + " }\n";
-  text += "start = " + quoted(to_string(rule.start)) + "\n";
+  text += "start = " + toml_quoted(to_string(rule.start)) + "\n";
   if (!rule.escalate.empty()) text += "escalate = " + list(rule.escalate) + "\n";
   if (rule.confidence_min != PerTier<double>{}) {
     std::string least;
@@ -73,7 +57,7 @@ std::string rule_text(const RouteRule& rule) {
     }
     text += "confidence_min = { " + least + " }\n";
   }
-  if (rule.sample != policy::SampleAs::as_asked) text += "sample = " + quoted(to_string(rule.sample)) + "\n";
+  if (rule.sample != policy::SampleAs::as_asked) text += "sample = " + toml_quoted(to_string(rule.sample)) + "\n";
   return text;
 }
 
@@ -83,7 +67,7 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   std::string text = "tiers = " + list(policy.portfolio) + "\n";
   text += "recent_tokens = " + std::to_string(policy.recent_tokens) + "\n";
   text += "passages_max = " + std::to_string(policy.passages_max) + "\n";
-  text += "when_all_failed = " + quoted(policy.when_all_failed) + "\n\n[prompt_tokens]\n";
+  text += "when_all_failed = " + toml_quoted(policy.when_all_failed) + "\n\n[prompt_tokens]\n";
   for (const Tier tier : policy::tiers) {
     text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_tokens[policy::place_of(tier)]) + "\n";
   }

@@ -17,6 +17,22 @@ namespace {
 
 using model::TokenId;
 
+TEST_F(EngineTest, IsRefusedAModelWhoseExpertsNobodyComputes) {
+  const auto config = tests::config_of(tests::tiny_model("qwen3_moe"));
+  policy::ExpertSelection one;
+  one.add({0, 3});
+  const auto part = model::Model::random(config, 1, one, *device_).value();
+  const auto refused = Engine::create(part, *device_, clock_, blocks(16));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+  EXPECT_NE(refused.error().message.find("1 of its 16 experts"), std::string::npos) << refused.error().message;
+  const auto whole = model::Model::random(config, 1, *device_).value();
+  const auto local = model::LocalExperts::create(config, whole.weights, *device_, 64).value();
+  const auto engine = Engine::create(part, *device_, clock_, blocks(16), local.get());
+  ASSERT_TRUE(engine);
+  EXPECT_EQ((*engine)->memory_plan().weights_bytes, part.weights.bytes());
+}
+
 TEST_F(EngineTest, AnswersOneRequest) {
   Engine& engine = make(blocks(16));
   Recorder recorder;

@@ -2,11 +2,17 @@
 // value whose encoding is read back as the same.
 #pragma once
 
+#include <cstdint>
+#include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/check.hpp"
 #include "schemas/cluster_messages.hpp"
+#include "schemas/expert_frame.hpp"
+#include "schemas/placement_file.hpp"
 #include "schemas/records.hpp"
 #include "schemas/routing_file.hpp"
 #include "storage/markdown.hpp"
@@ -69,6 +75,38 @@ inline void check_routing(std::string_view text) {
   TROUPE_CHECK(policy::validate(*policy).has_value(), "a policy that was read is valid");
   const auto again = schemas::parse_routing(schemas::to_toml(*policy), "again");
   TROUPE_CHECK(again.has_value() && *again == *policy, "it can be written and read");
+}
+
+inline void check_placement(std::string_view text) {
+  const auto entries = schemas::parse_placement(text, "input");
+  if (!entries) return check_says_something(entries.error());
+  const auto again = schemas::parse_placement(schemas::to_toml(*entries), "again");
+  TROUPE_CHECK(again.has_value() && *again == *entries, "it can be written and read");
+}
+
+inline void check_expert_frame(std::string_view bytes) {
+  std::vector<std::uint64_t> words((bytes.size() + 7) / 8);
+  if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
+  const auto aligned = std::as_bytes(std::span(words)).first(bytes.size());
+  double sum = 0;  // a sanitizer sees reads outside
+  if (const auto work = schemas::decode_expert_work(aligned); !work) {
+    check_says_something(work.error());
+    schemas::number_of_expert_work(aligned);
+  } else {
+    const std::size_t rows = work->rows.size() / static_cast<std::size_t>(work->head.hidden);
+    for (const auto& slot : work->slots) {
+      TROUPE_CHECK(slot.row < rows, "a slot's row is there");
+      sum += static_cast<double>(work->rows[slot.row * static_cast<std::size_t>(work->head.hidden)]);
+    }
+    TROUPE_CHECK(schemas::encode_expert_work(work->head, rows, work->slots).has_value(), "what was read can be written");
+  }
+  if (const auto results = schemas::decode_expert_results(aligned); !results) {
+    check_says_something(results.error());
+  } else {
+    for (const float value : results->values) sum += static_cast<double>(value);
+    TROUPE_CHECK(!results->error || results->values.empty(), "an answer is numbers or an error");
+  }
+  TROUPE_CHECK(sum == sum || sum != sum, "numbers may be any");
 }
 
 inline void check_markdown(std::string_view text) {
