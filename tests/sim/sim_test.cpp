@@ -30,10 +30,28 @@ TEST(Simulation, MeetsWhatItIsFor) {
       for (const std::string& answer : conversation) all += answer + "\n";
     }
   }
-  for (const char* what : {"is killed", "its writes will land late", "1 writes of a former life land", "an actor fails",
-                           "are parted", "lost touch", "the disk is full", "the disk is slow", "cannot keep the session",
-                           "conversation begins again", "epoch=3", "superseded", "goes away", "cancels turn",
-                           "failed cancelled", "failed deadline_exceeded", "summary 2", "kind follow_up"}) {
+  for (const char* what : {"is killed",
+                           "its writes will land late",
+                           "1 writes of a former life land",
+                           "an actor fails",
+                           "are parted",
+                           "lost touch",
+                           "the disk is full",
+                           "the disk is slow",
+                           "cannot keep the session",
+                           "conversation begins again",
+                           "epoch=3",
+                           "superseded",
+                           "is being drained",
+                           "grants the leases",
+                           "moved away",
+                           "joins again",
+                           "goes away",
+                           "cancels turn",
+                           "failed cancelled",
+                           "failed deadline_exceeded",
+                           "summary 2",
+                           "kind follow_up"}) {
     EXPECT_NE(all.find(what), std::string::npos) << what;
   }
 }
@@ -102,6 +120,7 @@ TEST(Simulation, NoticesAForgottenFsync) { EXPECT_NE(found_at(Defect::missing_fs
 TEST(Simulation, NoticesAnEpochThatIsNotChecked) { EXPECT_NE(found_at(Defect::epoch_not_checked, 80), 0U); }
 TEST(Simulation, NoticesAPlanThatIsWrittenAfterItsFirstToken) { EXPECT_NE(found_at(Defect::plan_after_token, 20), 0U); }
 TEST(Simulation, NoticesALostNotification) { EXPECT_NE(found_at(Defect::lost_notification, 20), 0U); }
+TEST(Simulation, NoticesALeaseThatMovesBeforeTheRecordsAreDurable) { EXPECT_NE(found_at(Defect::late_copy, 20), 0U); }
 TEST(Simulation, NoticesALeakedBlock) { EXPECT_NE(found_at(Defect::leaked_block, 40), 0U); }
 
 }  // namespace
