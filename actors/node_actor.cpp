@@ -45,7 +45,11 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   keep_session();
   return {
       [this](const schemas::Hello& hello) -> caf::result<schemas::Welcome> { return self_->delegate(directory_, hello); },
-      [this](const schemas::Announce& announce) { self_->send(directory_, announce); },
+      [this](const schemas::Announce& announce) {
+        const bool known = announce.node.state == policy::NodeState::draining;
+        if (known && drain_permitted_ && drain_permitted_->node == announce.node.id) drain_permitted_.reset();
+        self_->send(directory_, announce);
+      },
       [this](const schemas::NodeDrain& drain) { return on_drain(drain); },
       [this](const schemas::NodeJoin& join) { return on_join(join); },
       [this](BeginDraining) {
@@ -204,7 +208,7 @@ caf::result<schemas::Announce> NodeActorState::pass_on(const schemas::NodeDrain&
   if (peer == nullptr || !peer->handles.node) {
     return to_caf({ErrorCode::unavailable, "node " + drain.node.value + " cannot be reached"});
   }
-  drain_permitted_ = Permitted{drain.node, now};
+  if (peer->view.state != policy::NodeState::draining) drain_permitted_ = Permitted{drain.node, now};
   return self_->delegate(peer->handles.node, drain);
 }
 

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <iostream>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -22,6 +21,8 @@ using Steady = std::chrono::steady_clock;
 constexpr auto look_every = std::chrono::milliseconds(200);
 /// Nodes tell each other how they are five times a second, and replicas follow their work: nothing must be left for a while.
 constexpr auto empty_for = std::chrono::milliseconds(1000);
+/// The node that answers may hear later than we did that the drain has begun.
+constexpr auto known_after = std::chrono::seconds(3);
 
 struct NodeChoice {
   ConnectChoice connect;
@@ -84,13 +85,18 @@ Result<policy::NodeView> look(const clients::Client& client, const std::string& 
 
 /// Until nothing is left; false if it was told to join again.
 Result<bool> follow_drain(const clients::Client& client, policy::NodeView node, Progress& progress) {
-  std::optional<Steady::time_point> empty_since;
-  for (;;) {
-    if (node.state == policy::NodeState::serving) return false;
+  const Steady::time_point began = Steady::now();
+  Steady::time_point last_held = began;
+  bool known = false;
+  for (bool first = true;; first = false) {
+    known = known || (!first && node.state == policy::NodeState::draining);
+    if (node.state == policy::NodeState::serving) {
+      if (known || Steady::now() - began > known_after) return false;
+      node.state = policy::NodeState::draining;
+    }
     const bool empty = node.state == policy::NodeState::draining && policy::left_to_move(node).empty();
-    if (!empty) empty_since.reset();
-    if (empty && !empty_since) empty_since = Steady::now();
-    const bool done = empty && Steady::now() - *empty_since >= empty_for;
+    if (!empty) last_held = Steady::now();
+    const bool done = empty && Steady::now() - last_held >= empty_for;
     progress.show(node, done);
     if (done) return true;
     std::this_thread::sleep_for(look_every);
