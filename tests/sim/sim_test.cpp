@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "tests/sim/scenario.hpp"
 
@@ -106,6 +109,79 @@ TEST(Simulation, FindsAHomeThatBeganAgainForAskersInAHurry) {
     };
     EXPECT_LE(std::count_if(outcome.lines.begin(), outcome.lines.end(), is_refusal), 3) << "each node looks again after one";
   }
+}
+
+/// Conversations that are answered while "b", where one of them is at home, is drained for good.
+Scenario drained_in_mid_turn() {
+  Scenario scenario;
+  scenario.plain = true;
+  Conversation conversation;
+  for (int number = 0; number < 3; ++number) {
+    Question question;
+    question.ask.idempotency_key = std::to_string(number);
+    question.ask.question = "who decides about leave?";
+    question.ask.assurance = policy::Assurance::draft;
+    question.ask.grounding = policy::Grounding::never;
+    question.ask.deadline_ms = 3'600'000;
+    question.ask.keep_if_unread = true;
+    question.ask.seed = 5;
+    question.ask.tokens_max = 32;
+    conversation.questions.push_back(question);
+  }
+  scenario.conversations = {conversation, conversation, conversation};
+  Fault drain;
+  drain.kind = Fault::Kind::drain;
+  drain.at = std::chrono::milliseconds(700);
+  drain.lasts = std::chrono::hours(1000);
+  drain.node = 1;
+  scenario.faults.push_back(drain);
+  return scenario;
+}
+
+/// The moments of the first and the last line that contain a text, in milliseconds; nothing if there is none.
+std::optional<std::pair<std::int64_t, std::int64_t>> moments_of(const Outcome& outcome, const std::string& what) {
+  std::optional<std::pair<std::int64_t, std::int64_t>> moments;
+  for (const std::string& line : outcome.lines) {
+    if (line.find(what) == std::string::npos) continue;
+    const auto at = static_cast<std::int64_t>(std::stod(line) * 1000);
+    moments = {moments ? moments->first : at, at};
+  }
+  return moments;
+}
+
+/// Each node in turn dies in each millisecond of a move: while records are written down, sent, and kept, the lease moves, and
+/// what is left is removed.
+TEST(Simulation, MovesConversationsWholeWhoeverDiesMeanwhile) {
+  Scenario quiet = drained_in_mid_turn();
+  Outcome good;
+  for (quiet.seed = 1; quiet.seed < 30 && !moments_of(good, "moved away"); ++quiet.seed) {
+    good = run(quiet, {.keep_trace = true, .defect = Defect::none});
+  }
+  --quiet.seed;  // the first in which a client comes to "b"
+  ASSERT_TRUE(good.violations.empty()) << all_of(good);
+  const auto begun = moments_of(good, "moves away");
+  const auto moved = moments_of(good, "moved away");
+  ASSERT_TRUE(begun && moved);
+  std::size_t void_moves = 0;
+  std::size_t late_removals = 0;
+  for (std::int64_t at = begun->first - 1; at <= moved->second + 10; ++at) {
+    for (std::size_t node = 0; node < 3; ++node) {
+      Scenario scenario = quiet;
+      Fault crash;
+      crash.at = std::chrono::milliseconds(at);
+      crash.lasts = std::chrono::milliseconds(700);
+      crash.node = node;
+      crash.detail = 2 * static_cast<std::uint64_t>(at);  // at once
+      scenario.faults.push_back(crash);
+      const Outcome outcome = run(scenario, {.keep_trace = true, .defect = Defect::none});
+      EXPECT_TRUE(outcome.violations.empty()) << "node " << node << " dies at " << at << " ms:\n" << all_of(outcome);
+      EXPECT_EQ(outcome.answers, good.answers) << "node " << node << " dies at " << at << " ms";
+      void_moves += moments_of(outcome, "moves away")->second > moved->second + 100 ? 1 : 0;
+      late_removals += moments_of(outcome, "a copy is removed") ? 1 : 0;
+    }
+  }
+  EXPECT_GT(void_moves, 0U) << "no crash came before the lease had moved";
+  EXPECT_GT(late_removals, 0U) << "no crash came between the lease and the removal";
 }
 
 /// The first seed in which a defect is noticed; 0 if it is in none.
