@@ -10,6 +10,7 @@ namespace troupe::actors {
 namespace {
 constexpr Duration look_every = std::chrono::milliseconds(200);  ///< whether there is something to do
 constexpr Duration count_every = std::chrono::seconds(5);        ///< on a node that is drained and empty
+constexpr Duration count_again_after = std::chrono::minutes(1);  ///< on others, where changes are counted as they come
 constexpr Duration move_timeout = std::chrono::seconds(30);      ///< each of its steps has a shorter one
 }  // namespace
 
@@ -43,14 +44,18 @@ void DrainState::count(policy::ConversationId after_id, std::int32_t before) {
 
 void DrainState::counted(std::int32_t stored) {
   context_->stored = stored;
-  if (context_->leaving && stored > 0) {
+  counted_at_ = context_->clock->now();
+  go_on();
+}
+
+void DrainState::go_on() {
+  if (context_->leaving && context_->stored > 0) {
     given_.clear();
     return move_page({});
   }
-  // Otherwise whoever adds or removes records counts, and the next drain begins by counting all.
-  after(self_, context_->leaving ? count_every : look_every, [this, was_leaving = context_->leaving.load()] {
-    if (!context_->leaving && !was_leaving) return counted(context_->stored);
-    count({}, 0);
+  after(self_, context_->leaving ? count_every : look_every, [this] {
+    if (context_->leaving || context_->clock->now() - counted_at_ >= count_again_after) return count({}, 0);
+    go_on();
   });
 }
 
@@ -97,10 +102,10 @@ void DrainState::move(const policy::ConversationId& id) {
   self_->request(home_, move_timeout, MoveAway{id, *to})
       .then([over](const MovedAway& /*moved*/) { over(Duration::zero()); },
             [this, id, to, over](caf::error& error) {
-              context_->log(LogLevel::debug, "a conversation has not moved",
-                            {{"conversation", to_string(id)},
-                             {"to", to->value},
-                             {"why", from_caf(error, "moving a conversation").message}});
+              const Error why = from_caf(error, "moving a conversation");
+              const bool passes = why.code == ErrorCode::unavailable || why.code == ErrorCode::overloaded;
+              context_->log(passes ? LogLevel::debug : LogLevel::warning, "a conversation has not moved",
+                            {{"conversation", to_string(id)}, {"to", to->value}, {"why", why.message}});
               over(Duration::zero());  // the next pass tries again
             });
 }

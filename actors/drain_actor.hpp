@@ -26,6 +26,7 @@ class DrainState {
  private:
   void count(policy::ConversationId after_id, std::int32_t before);
   void counted(std::int32_t stored);
+  void go_on();
   /// Moves all that a page has, then what the next one has.
   void move_page(policy::ConversationId after_id);
   void move_next();
@@ -38,6 +39,7 @@ class DrainState {
   std::deque<policy::ConversationId> waiting_;  ///< of the page
   std::optional<policy::ConversationId> next_;  ///< where the next page begins
   std::size_t moving_ = 0;
+  TimePoint counted_at_{};
   std::map<policy::NodeId, std::int32_t> given_;  ///< in this pass; the nodes' views count them a moment later
 };
 

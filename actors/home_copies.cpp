@@ -37,8 +37,10 @@ caf::result<schemas::HomeTaken> HomeState::on_take(const schemas::HomeTake& take
   }
   auto promise = self_->make_response_promise<schemas::HomeTaken>();
   copies_at_work_.insert(take.conversation);
-  const std::function<void(Result<void>)> done = [this, id = take.conversation, promise](const Result<void>& taken) mutable {
+  const std::function<void(Result<void>)> done = [this, id = take.conversation, last = take.end.empty(),
+                                                  promise](const Result<void>& taken) mutable {
     copies_at_work_.erase(id);
+    if (taken && last) ++context_->stored;
     settle(promise, taken, schemas::HomeTaken{id});
   };
   if (!first) {
