@@ -48,6 +48,9 @@ void ConversationState::acquire_lease() {
                 schemas::LeaseAcquire{id_, context_->self, context_->incarnation, create_, void_epoch_})
       .then(
           [this](const schemas::LeaseGrant& grant) {
+            if (grant.home != context_->self) {
+              return become_ready(Error{ErrorCode::unavailable, "the conversation is at home on node " + grant.home.value});
+            }
             epoch_ = grant.epoch;
             context_->log(LogLevel::debug, "home", {{"conversation", to_string(id_)}, {"epoch", std::to_string(epoch_)}});
             fence_off();

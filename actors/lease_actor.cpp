@@ -61,6 +61,10 @@ void LeaseState::decide(const policy::ConversationId& conversation, Result<std::
   const TimePoint now = context_->clock->now();
   const auto* acquire = std::get_if<schemas::LeaseAcquire>(&what);
   const auto* move = std::get_if<schemas::LeaseMove>(&what);
+  // Whoever asks the wrong node is told by it at once, and looks again.
+  if (acquire != nullptr && record && record->home != acquire->node) {
+    return finish(conversation, schemas::LeaseGrant{record->home, record->epoch});
+  }
   auto decision = acquire != nullptr
                       ? table_->acquire(record, acquire->node, acquire->incarnation, acquire->create, acquire->after, now)
                       : table_->move(record, move->from, move->incarnation, move->epoch, move->to, now);

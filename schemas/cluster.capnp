@@ -124,6 +124,7 @@ struct LeaseKept {
 }
 
 struct LeaseAcquire {
+  # Answered with a LeaseGrant; one that names another node is none for the asking one.
   conversation @0 :Records.Name128;
   node @1 :Text;
   incarnation @2 :UInt64;

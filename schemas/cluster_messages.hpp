@@ -60,6 +60,7 @@ struct LeaseKeep {
 struct LeaseKept {
   std::int64_t valid_ms = 0;  ///< from when the request was sent
 };
+/// Answered with the grant; one that names another node says that the conversation is at home there.
 struct LeaseAcquire {
   policy::ConversationId conversation;
   policy::NodeId node;
