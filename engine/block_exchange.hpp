@@ -1,51 +1,63 @@
-// The blocks seam: KV blocks as values that move from one engine to another, and what must be true of them before one is used.
+// The blocks seam: KV blocks as they leave an engine's pool and come into it, for whoever keeps or moves them: another node,
+// host memory, a disk.
 //
-// An identity commits to the tokens and to everything else that a block's contents are computed from, so whoever receives
-// blocks recomputes the identities and learns that these tokens belong to this place. The checksum then finds payloads damaged
-// on their way. Neither proves that a sender computed the payload honestly: that takes trust in it, or computing the block
-// again.
+// Whoever takes blocks derives their names from tokens of its own, so what it asked for belongs to its place in a sequence, its
+// model and its tenant. The checksum, which is made where a block is written and goes with it wherever it is kept, then tells
+// whether what came is that block. It proves nothing about a sender that computes wrongly: that takes trust in it, or computing
+// the block again.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "base/result.hpp"
 #include "engine/block_id.hpp"
+#include "engine/block_pool.hpp"
 
 namespace troupe::engine {
 
-/// A bundle with more blocks is refused before anything of it is looked at: a million positions.
-inline constexpr std::size_t bundle_blocks_max = std::size_t{1} << 16;
+/// XXH3, 64 bits, over the floats' bytes (little-endian), seeded with the name's first eight bytes: the right contents under
+/// another name are refused too.
+std::uint64_t block_checksum(const BlockId& id, std::span<const float> payload);
 
-/// One block: its place in the chain, and its contents in host memory.
-struct ExportedBlock {
+/// A block that is here and stays until it is unpinned. Its contents are at KvCache::block(index).
+struct PinnedBlock {
   BlockId id;
-  BlockId parent;
-  std::array<TokenId, kv_block_positions> tokens{};
-  std::uint64_t checksum = 0;  ///< payload_checksum of the payload
-  std::vector<float> payload;  ///< [layer][k,v][kv_head][position][dim]
+  BlockIndex index = 0;
+  std::uint64_t checksum = 0;
+  friend bool operator==(const PinnedBlock&, const PinnedBlock&) = default;
 };
 
-/// The blocks of one prefix, in chain order from the first position. The tenant's salt is not in it, only in the identities.
-struct BlockBundle {
-  model::Fingerprint fingerprint;
-  std::string numeric_class;
-  kernels::KvLayout layout;
-  std::uint32_t layout_version = 0;
-  std::vector<ExportedBlock> blocks;
+/// Room for blocks that come from elsewhere: a chain's first blocks are here and held, the next ones are to be written. Ends
+/// with KvCache::finish_import or abandon_import, and only after nobody writes any more.
+struct BlockImport {
+  struct Incoming {
+    BlockId id;
+    BlockIndex index = 0;
+  };
+  std::vector<BlockIndex> present;
+  std::vector<Incoming> incoming;  ///< what comes after them, as far as there is room
 };
 
-/// XXH3, 64 bits, over the floats' bytes, little-endian.
-std::uint64_t payload_checksum(std::span<const float> payload);
+/// What became of an import.
+struct BlocksImported {
+  std::size_t usable = 0;  ///< of the chain's first blocks, how many are here now
+  std::size_t wrong = 0;   ///< did not match their checksums; they are not kept
+};
 
-/// Whether a bundle is what it says it is, and belongs to this scope and layout. Errors name the block, counted from 0:
-/// `too_large` (more than bundle_blocks_max blocks), `invalid_argument` (another model, numeric class or layout), `corrupt`
-/// (the chain does not begin at root_identity(scope), or a link, an identity, a payload's length or its checksum is wrong).
-/// A bundle without blocks is in order.
-Result<void> verify(const BlockBundle& bundle, const BlockScope& scope, const kernels::KvLayout& layout);
+/// Takes what a pool evicts. Called where the engine is, between two uses of a block: must be quick.
+class EvictedBlocks {
+ public:
+  virtual ~EvictedBlocks() = default;
+  virtual void keep(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) = 0;
+};
+
+/// Blocks that have come or gone since somebody looked last.
+struct BlockChanges {
+  std::vector<BlockId> come;
+  std::vector<BlockId> gone;  ///< and not come again since
+  bool all = false;           ///< too much happened: `come` is everything that is here
+};
 
 }  // namespace troupe::engine

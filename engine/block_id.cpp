@@ -20,8 +20,6 @@ BlockId cut(const model::Sha256Digest& digest) {
 
 }  // namespace
 
-std::string to_hex(const BlockId& id) { return model::to_hex(id.bytes); }
-
 BlockId root_identity(const BlockScope& scope) {
   model::Sha256 hash;
   hash.add_text(root_domain);
@@ -42,6 +40,17 @@ BlockId block_identity(const BlockId& parent, std::span<const TokenId, kv_block_
   hash.update(std::as_bytes(std::span(parent.bytes)));
   for (const TokenId token : tokens) hash.add_u32(static_cast<std::uint32_t>(token));
   return cut(hash.finish());
+}
+
+std::vector<BlockId> chain_of(const BlockScope& scope, std::span<const TokenId> tokens) {
+  std::vector<BlockId> chain;
+  chain.reserve(tokens.size() / kv_block_positions);
+  BlockId id = root_identity(scope);
+  for (; tokens.size() >= kv_block_positions; tokens = tokens.subspan(kv_block_positions)) {
+    id = block_identity(id, tokens.first<kv_block_positions>());
+    chain.push_back(id);
+  }
+  return chain;
 }
 
 }  // namespace troupe::engine

@@ -3,31 +3,22 @@
 // and with them its position.
 #pragma once
 
-#include <array>
-#include <compare>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <functional>
 #include <span>
-#include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/kv_layout.hpp"
 #include "model/fingerprint.hpp"
 #include "model/token.hpp"
+#include "policy/block.hpp"
 
 namespace troupe::engine {
 
 using kernels::kv_block_positions;
 using model::TokenId;
 
-struct BlockId {
-  std::array<std::uint8_t, 16> bytes{};
-  friend auto operator<=>(const BlockId&, const BlockId&) = default;
-};
-/// 32 lower-case digits.
-std::string to_hex(const BlockId& id);
+using policy::BlockId;
 
 /// What all blocks of one model, tenant and layer range share. Borrows its texts.
 struct BlockScope {
@@ -44,14 +35,7 @@ struct BlockScope {
 BlockId root_identity(const BlockScope& scope);
 /// The identity of the block that holds `tokens` after everything that `parent` stands for.
 BlockId block_identity(const BlockId& parent, std::span<const TokenId, kv_block_positions> tokens);
+/// The identities of all whole blocks of `tokens`, in order.
+std::vector<BlockId> chain_of(const BlockScope& scope, std::span<const TokenId> tokens);
 
 }  // namespace troupe::engine
-
-template <>
-struct std::hash<troupe::engine::BlockId> {
-  std::size_t operator()(const troupe::engine::BlockId& id) const noexcept {
-    std::size_t value = 0;
-    std::memcpy(&value, id.bytes.data(), sizeof value);  // the bytes are a hash already
-    return value;
-  }
-};

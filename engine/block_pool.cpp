@@ -33,6 +33,11 @@ void BlockPool::unreserve(std::int32_t count) {
   reserved_ -= count;
 }
 
+std::optional<BlockIndex> BlockPool::next_victim() const {
+  if (!free_.empty() || cached_.empty()) return std::nullopt;
+  return cached_.front();
+}
+
 BlockIndex BlockPool::take_reserved() {
   TROUPE_CHECK(reserved_ > 0, "a block is taken only after it was reserved");
   if (free_.empty()) evict_one();
@@ -84,6 +89,13 @@ bool BlockPool::name(BlockIndex block, const BlockId& id) {
 std::optional<BlockId> BlockPool::name_of(BlockIndex block) const { return entry(block).id; }
 
 std::int32_t BlockPool::holders(BlockIndex block) const { return entry(block).holders; }
+
+std::vector<BlockId> BlockPool::names() const {
+  std::vector<BlockId> all;
+  all.reserve(names_.size());
+  for (const auto& [id, block] : names_) all.push_back(id);
+  return all;
+}
 
 void BlockPool::clear_cache() {
   while (!cached_.empty()) evict_one();

@@ -46,6 +46,8 @@ class BlockPool {
   bool reserve(std::int32_t count);
   /// Gives back promises that will not be used.
   void unreserve(std::int32_t count);
+  /// The cached block that the next take_reserved() evicts; none if it need not.
+  std::optional<BlockIndex> next_victim() const;
   /// Turns one promise into a block with one holder; evicts a cached block if none is free.
   BlockIndex take_reserved();
 
@@ -62,6 +64,8 @@ class BlockPool {
   std::optional<BlockId> name_of(BlockIndex block) const;
   /// How many hold this block; none if it is free or cached.
   std::int32_t holders(BlockIndex block) const;
+  /// All names there are, in no order.
+  std::vector<BlockId> names() const;
   /// Evicts all cached blocks.
   void clear_cache();
 

@@ -9,7 +9,7 @@ namespace troupe::engine {
 
 struct EngineCounters {
   std::uint64_t steps = 0;
-  std::uint64_t tokens_prefilled = 0;  ///< prompt tokens computed
+  std::uint64_t tokens_prefilled = 0;  ///< tokens that were known when their sequence came, computed
   std::uint64_t tokens_reused = 0;     ///< prompt tokens found in the prefix cache
   std::uint64_t tokens_decoded = 0;    ///< tokens generated
   std::uint64_t sequences_submitted = 0;
@@ -34,6 +34,7 @@ struct EngineCounters {
   Histogram step_time;         ///< of steps that computed something
   double step_seconds = 0;     ///< all steps together
   double kernel_seconds = 0;   ///< of that, inside the device's operations
+  double prefill_seconds = 0;  ///< of batches, each by the share of its rows that were prefilled
 };
 
 }  // namespace troupe::engine

@@ -1,6 +1,7 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -67,7 +68,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
   const model::ForwardLimits limits{options.batch.tokens_max, options.batch.sequences_max};
   for (std::int32_t i = 0; i < options.passes; ++i) {
     TROUPE_TRY(auto pass, model::ForwardPass::create(model.config, model.weights, engine->rope_, device, limits));
-    engine->batches_.push_back({std::move(pass), {}, false});
+    engine->batches_.push_back({std::move(pass), {}, false, {}});
   }
   engine->host_logits_.resize(static_cast<std::size_t>(options.batch.sequences_max) *
                               static_cast<std::size_t>(model.config.vocabulary));
@@ -76,6 +77,14 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
 }
 
 Result<SequenceId> Engine::submit(GenerateRequest request, Listener& listener) {
+  const auto check_tokens = [&](const char* of, const auto& tokens, auto id_of) -> Result<void> {
+    const auto outside =
+        std::ranges::find_if(tokens, [&](TokenId token) { return token < 0 || token >= model_.config.vocabulary; }, id_of);
+    if (outside == tokens.end()) return {};
+    return Error{ErrorCode::out_of_range, std::string(of) + " token " + std::to_string(outside - tokens.begin()) + " is " +
+                                              std::to_string(std::invoke(id_of, *outside)) + ", the vocabulary has " +
+                                              std::to_string(model_.config.vocabulary) + " tokens"};
+  };
   const auto check = [&]() -> Result<void> {
     TROUPE_TRY_DO(policy::check_request(static_cast<std::int32_t>(std::min<std::size_t>(request.prompt.size(), 1U << 30)),
                                         request.tokens_max, waiting_, admission_, kv_block_positions));
@@ -84,12 +93,13 @@ Result<SequenceId> Engine::submit(GenerateRequest request, Listener& listener) {
     if (!model_.tokenizer && !request.stop.strings.empty()) {
       return Error{ErrorCode::unsupported, "stop strings need a model with a tokenizer; this one has random weights"};
     }
-    const auto outside =
-        std::ranges::find_if(request.prompt, [&](TokenId token) { return token < 0 || token >= model_.config.vocabulary; });
-    if (outside == request.prompt.end()) return {};
-    return Error{ErrorCode::out_of_range, "prompt token " + std::to_string(outside - request.prompt.begin()) + " is " +
-                                              std::to_string(*outside) + ", the vocabulary has " +
-                                              std::to_string(model_.config.vocabulary) + " tokens"};
+    if (request.answered.size() > static_cast<std::size_t>(request.tokens_max)) {
+      return Error{ErrorCode::out_of_range, "the answer has " + std::to_string(request.answered.size()) +
+                                                " tokens already, and at most " + std::to_string(request.tokens_max) +
+                                                " were asked for"};
+    }
+    TROUPE_TRY_DO(check_tokens("prompt", request.prompt, std::identity()));
+    return check_tokens("answered", request.answered, &model::SampledToken::token);
   };
   if (auto checked = check(); !checked) {
     ++counters_.sequences_refused;
@@ -133,7 +143,7 @@ std::optional<TimePoint> Engine::next_deadline() const {
 StepReport Engine::step() {
   const TimePoint begin = clock_.now();
   StepReport report;
-  end_late_ones();
+  end_due_ones();
   report.progressed = admit();
   for (InflightBatch& batch : batches_) {
     if (batch.active && batch.pass->ready()) report.progressed |= advance(batch, report);
@@ -151,16 +161,20 @@ StepReport Engine::step() {
   return report;
 }
 
-void Engine::end_late_ones() {
+void Engine::end_due_ones() {
   const TimePoint now = clock_.now();
-  std::vector<SequenceId> late;
+  std::vector<std::pair<SequenceId, FinishReason>> due;
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->request.deadline && *sequence->request.deadline <= now) late.push_back(id);
+    if (sequence->pending_finish && !sequence->in_pass) {
+      due.emplace_back(id, *sequence->pending_finish);  // its answer was complete when it came
+    } else if (sequence->request.deadline && *sequence->request.deadline <= now) {
+      due.emplace_back(id, FinishReason::deadline_exceeded);
+    }
   }
-  for (const SequenceId id : late) {
+  for (const auto& [id, reason] : due) {
     // A listener that hears of one end may have cancelled the next.
     const auto found = sequences_.find(id);
-    if (found != sequences_.end()) end(*found->second, FinishReason::deadline_exceeded);
+    if (found != sequences_.end()) end(*found->second, reason);
   }
 }
 
@@ -179,8 +193,8 @@ bool Engine::try_admit(Sequence& sequence) {
   const GenerateRequest& request = sequence.request;
   std::vector<BlockIndex> found;
   if (request.use_prefix_cache) {
-    // The last prompt token is always computed, since the first token of the answer is chosen from its logits.
-    found = cache_.match_prefix(std::span(sequence.tokens).first(request.prompt.size() - 1), request.tenant_salt);
+    // The last token is always computed, since the next token of the answer is chosen from its logits.
+    found = cache_.match_prefix(std::span(sequence.tokens).first(sequence.tokens.size() - 1), request.tenant_salt);
   }
   const std::int32_t needed = policy::blocks_for(sequence.positions_max(), kv_block_positions);
   std::size_t held = 0;
@@ -225,7 +239,7 @@ bool Engine::start_batch(InflightBatch& batch) {
     Sequence& sequence = *sequences_.at(SequenceId{entry.id});
     const std::int32_t end = sequence.computed + entry.tokens;
     while (static_cast<std::int32_t>(sequence.blocks.size()) * kv_block_positions < end) {
-      sequence.blocks.push_back(cache_.pool().take_reserved());
+      sequence.blocks.push_back(cache_.take_reserved());
       --sequence.reserved;
     }
     rows.push_back({static_cast<std::int32_t>(tokens.size()), entry.tokens, sequence.computed, sequence.blocks.data()});
@@ -236,6 +250,7 @@ bool Engine::start_batch(InflightBatch& batch) {
     sequence.in_pass = true;
   }
   batch.active = true;
+  batch.started = clock_.now();
   batch.pass->start({tokens, rows, logit_rows, cache_.data()}, wake_);
   return true;
 }
@@ -255,13 +270,13 @@ bool Engine::advance(InflightBatch& batch, StepReport& report) {
 void Engine::complete(InflightBatch& batch) {
   const auto entries = std::exchange(batch.entries, {});
   batch.active = false;
+  count_prefill(entries, clock_.now() - batch.started);
   const auto vocabulary = static_cast<std::size_t>(model_.config.vocabulary);
   const auto summaries = batch.pass->summaries();
   device_.stream().copy(host_logits_.data(), batch.pass->logits(), summaries.size() * vocabulary * sizeof(float));
   device_.stream().synchronize();
   std::size_t row = 0;
   for (const auto& [sequence, tokens] : entries) {
-    if (!sequence->decoding()) counters_.tokens_prefilled += static_cast<std::uint64_t>(tokens);
     sequence->computed += tokens;
     name_full_blocks(*sequence);
     const bool has_logits = sequence->tokens_left() == 0;
@@ -278,6 +293,17 @@ void Engine::complete(InflightBatch& batch) {
       take_token(*sequence, logits, summaries[mine]);
     }
   }
+}
+
+void Engine::count_prefill(const std::vector<BatchPart>& parts, Duration took) {
+  std::int32_t all = 0;
+  std::int32_t prefilled = 0;
+  for (const auto& [sequence, tokens] : parts) {
+    all += tokens;
+    if (!sequence->decoding()) prefilled += tokens;
+  }
+  counters_.tokens_prefilled += static_cast<std::uint64_t>(prefilled);
+  counters_.prefill_seconds += std::chrono::duration<double>(took).count() * prefilled / all;
 }
 
 void Engine::fail(InflightBatch& batch, const Error& error) {
@@ -299,7 +325,7 @@ void Engine::name_full_blocks(Sequence& sequence) {
     const std::span<const TokenId, kv_block_positions> tokens(sequence.tokens.begin() + static_cast<std::ptrdiff_t>(first),
                                                               kv_block_positions);
     sequence.identity = block_identity(sequence.identity, tokens);
-    cache_.pool().name(sequence.blocks[static_cast<std::size_t>(sequence.named)], sequence.identity);
+    cache_.name(sequence.blocks[static_cast<std::size_t>(sequence.named)], sequence.identity);
     ++sequence.named;
   }
 }
@@ -309,7 +335,7 @@ void Engine::take_token(Sequence& sequence, std::span<const float> logits, const
   auto sampled = model::sample(logits, summary, sequence.request.sampling, position);
   if (!sampled) return finish(sequence, FinishReason::failed, std::move(sampled).error());
   const TimePoint now = clock_.now();
-  if (sequence.answer.size() == 0) {
+  if (sequence.answer.size() == static_cast<std::int32_t>(sequence.request.answered.size())) {
     sequence.statistics.first_token_time = now - sequence.submitted;
     counters_.first_token_time.record(sequence.statistics.first_token_time);
   } else {

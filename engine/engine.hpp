@@ -70,34 +70,31 @@ class Engine {
   const MemoryPlan& memory_plan() const { return plan_; }
   const model::Model& model() const { return model_; }
 
-  /// The longest prefix of `tokens` that is in the cache, for another engine (the *blocks* seam).
-  BlockBundle export_prefix(std::span<const TokenId> tokens, std::string_view tenant_salt) const {
-    return cache_.export_prefix(tokens, tenant_salt);
-  }
-  /// Verifies blocks of another engine and caches them; returns how many of the bundle's first blocks are now here.
-  Result<std::int32_t> import_prefix(const BlockBundle& bundle, std::string_view tenant_salt) {
-    return cache_.import_prefix(bundle, tenant_salt);
-  }
-  /// Forgets all cached prefixes.
-  void clear_cache() { cache_.pool().clear_cache(); }
+  /// The blocks seam: what is cached, for whoever keeps or moves blocks. Sequences are this engine's business.
+  KvCache& blocks() { return cache_; }
+  const KvCache& blocks() const { return cache_; }
 
  private:
+  using BatchPart = std::pair<Sequence*, std::int32_t>;  ///< with how many tokens
   /// One forward pass and whose rows are in it.
   struct InflightBatch {
     std::unique_ptr<model::ForwardPass> pass;
-    std::vector<std::pair<Sequence*, std::int32_t>> entries;  ///< with how many tokens
+    std::vector<BatchPart> entries;
     bool active = false;
+    TimePoint started{};
   };
 
   Engine(const model::Model& model, kernels::Device& device, const Clock& clock, const EngineOptions& options, MemoryPlan plan,
          model::RopeTable rope, KvCache cache);
 
-  void end_late_ones();
+  /// Those whose deadline has passed, and those that came complete.
+  void end_due_ones();
   bool admit();
   bool try_admit(Sequence& sequence);
   bool start_batch(InflightBatch& batch);
   bool advance(InflightBatch& batch, StepReport& report);
   void complete(InflightBatch& batch);
+  void count_prefill(const std::vector<BatchPart>& parts, Duration took);
   void fail(InflightBatch& batch, const Error& error);
   void name_full_blocks(Sequence& sequence);
   /// Samples, emits, and finishes the sequence if that was its last token.

@@ -11,14 +11,6 @@ namespace troupe::engine {
 
 namespace {
 
-using Tokens = std::span<const TokenId>;
-
-std::size_t whole_blocks(Tokens tokens) { return tokens.size() / kv_block_positions; }
-
-std::span<const TokenId, kv_block_positions> tokens_of(Tokens tokens, std::size_t block) {
-  return tokens.subspan(block * kv_block_positions).first<kv_block_positions>();
-}
-
 /// Empty if the product of the block's dimensions and the number of blocks does not fit.
 std::optional<std::size_t> pool_bytes(const kernels::KvLayout& layout, std::int32_t blocks) {
   std::size_t bytes = 2 * kv_block_positions * sizeof(float);
@@ -55,7 +47,8 @@ KvCache::KvCache(kernels::Device& device, const kernels::KvLayout& layout, kerne
       memory_(std::move(memory)),
       pool_(blocks),
       fingerprint_(fingerprint),
-      numeric_class_(std::move(numeric_class)) {}
+      numeric_class_(std::move(numeric_class)),
+      checksums_(static_cast<std::size_t>(blocks)) {}
 
 float* KvCache::block(BlockIndex index) const {
   TROUPE_CHECK(index >= 0 && index < pool_.blocks(), "a block's index lies in its pool");
@@ -71,11 +64,11 @@ BlockScope KvCache::scope(std::string_view tenant_salt) const {
           .tenant_salt = tenant_salt};
 }
 
-std::vector<BlockIndex> KvCache::match_prefix(Tokens tokens, std::string_view tenant_salt) const {
+std::vector<BlockIndex> KvCache::match_prefix(std::span<const TokenId> tokens, std::string_view tenant_salt) const {
   std::vector<BlockIndex> found;
   BlockId id = root_identity(scope(tenant_salt));
-  while (found.size() < whole_blocks(tokens)) {
-    id = block_identity(id, tokens_of(tokens, found.size()));
+  for (; tokens.size() >= kv_block_positions; tokens = tokens.subspan(kv_block_positions)) {
+    id = block_identity(id, tokens.first<kv_block_positions>());
     const auto block = pool_.find(id);
     if (!block) break;
     found.push_back(*block);
@@ -83,56 +76,119 @@ std::vector<BlockIndex> KvCache::match_prefix(Tokens tokens, std::string_view te
   return found;
 }
 
-BlockBundle KvCache::export_prefix(Tokens tokens, std::string_view tenant_salt) const {
-  BlockBundle bundle{.fingerprint = fingerprint_,
-                     .numeric_class = numeric_class_,
-                     .layout = layout_,
-                     .layout_version = kernels::kv_layout_version,
-                     .blocks = {}};
-  const auto found = match_prefix(tokens.first(std::min(tokens.size(), bundle_blocks_max * kv_block_positions)), tenant_salt);
-  bundle.blocks.resize(found.size());
-  BlockId parent = root_identity(scope(tenant_salt));
-  kernels::Stream& stream = device_->stream();
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    ExportedBlock& exported = bundle.blocks[i];
-    exported.id = *pool_.name_of(found[i]);
-    exported.parent = std::exchange(parent, exported.id);
-    std::ranges::copy(tokens_of(tokens, i), exported.tokens.begin());
-    exported.payload.resize(layout_.block_elements());
-    stream.copy(exported.payload.data(), block(found[i]), layout_.block_bytes());
+BlockIndex KvCache::take_reserved() {
+  if (const auto victim = pool_.next_victim()) {
+    const BlockId id = *pool_.name_of(*victim);
+    if (evicted_ != nullptr) evicted_->keep(id, checksums_[static_cast<std::size_t>(*victim)], readable(*victim));
+    note(id, false);
   }
-  stream.synchronize();
-  for (ExportedBlock& exported : bundle.blocks) exported.checksum = payload_checksum(exported.payload);
-  return bundle;
+  return pool_.take_reserved();
 }
 
-Result<std::int32_t> KvCache::import_prefix(const BlockBundle& bundle, std::string_view tenant_salt) {
-  TROUPE_TRY_DO(verify(bundle, scope(tenant_salt), layout_));
+bool KvCache::name(BlockIndex block, const BlockId& id) {
+  const bool named_before = pool_.name_of(block).has_value();
+  if (!pool_.name(block, id)) return false;
+  if (named_before) return true;
+  checksums_[static_cast<std::size_t>(block)] = checksum_of(block, id);
+  note(id, true);
+  return true;
+}
 
+void KvCache::clear() {
+  pool_.clear_cache();
+  changes_.clear();
+  changes_lost_ = true;
+}
+
+std::vector<PinnedBlock> KvCache::pin(std::span<const BlockId> chain) {
+  std::vector<PinnedBlock> pinned;
+  for (const BlockId& id : chain) {
+    const auto found = pool_.find(id);
+    if (!found || !pool_.hold(*found)) break;
+    pinned.push_back({id, *found, checksums_[static_cast<std::size_t>(*found)]});
+  }
+  return pinned;
+}
+
+void KvCache::unpin(std::span<const BlockIndex> blocks) {
+  // The tail first: what is evicted first should be what the fewest others can share.
+  std::for_each(blocks.rbegin(), blocks.rend(), [this](BlockIndex index) { pool_.release(index); });
+}
+
+BlockImport KvCache::begin_import(std::span<const BlockId> chain) {
   // Every block of the chain is held until all are here, so that a later one never evicts an earlier one.
-  std::vector<BlockIndex> held;
-  std::vector<std::pair<BlockIndex, const ExportedBlock*>> written;
-  std::int32_t present = 0;
-  kernels::Stream& stream = device_->stream();
-  for (const ExportedBlock& imported : bundle.blocks) {
-    if (const auto found = pool_.find(imported.id)) {
-      // If it cannot be held, nothing is available: no further block is taken, and so none evicted.
-      if (pool_.hold(*found)) held.push_back(*found);
+  BlockImport import;
+  for (const BlockId& id : chain) {
+    const auto found = pool_.find(id);
+    if (found && import.incoming.empty()) {
+      if (!pool_.hold(*found)) break;
+      import.present.push_back(*found);
     } else {
+      // One that is here behind a gap is written again under no name, and dropped in the end: it is rare.
       if (!pool_.reserve(1)) break;
-      const BlockIndex taken = pool_.take_reserved();
-      stream.copy(block(taken), imported.payload.data(), layout_.block_bytes());
-      held.push_back(taken);
-      written.emplace_back(taken, &imported);
+      import.incoming.push_back({id, take_reserved()});
     }
-    ++present;
   }
-  stream.synchronize();
-  for (const auto& [taken, imported] : written) {
-    TROUPE_CHECK(pool_.name(taken, imported->id), "blocks of one chain have different names, and this one was not here");
+  return import;
+}
+
+BlocksImported KvCache::finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums) {
+  TROUPE_CHECK(checksums.size() == import.incoming.size(), "every incoming block has a checksum");
+  BlocksImported imported;
+  bool whole = true;
+  for (std::size_t i = 0; i < import.incoming.size(); ++i) {
+    const auto& [id, index] = import.incoming[i];
+    if (checksum_of(index, id) == checksums[i]) {
+      if (pool_.name(index, id)) {
+        checksums_[static_cast<std::size_t>(index)] = checksums[i];
+        note(id, true);
+      }
+    } else {
+      ++imported.wrong;
+      whole = false;
+    }
+    if (whole) ++imported.usable;
   }
-  std::ranges::for_each(held.rbegin(), held.rend(), [this](BlockIndex block) { pool_.release(block); });
-  return present;
+  imported.usable += import.present.size();
+  abandon_import(import);
+  return imported;
+}
+
+void KvCache::abandon_import(const BlockImport& import) {
+  std::for_each(import.incoming.rbegin(), import.incoming.rend(),
+                [this](const BlockImport::Incoming& incoming) { pool_.release(incoming.index); });
+  unpin(import.present);
+}
+
+std::span<const float> KvCache::readable(BlockIndex index) {
+  const std::size_t elements = layout_.block_elements();
+  if (device_->kind() == kernels::DeviceKind::cpu) return {block(index), elements};
+  staging_.resize(elements);
+  device_->stream().copy(staging_.data(), block(index), layout_.block_bytes());
+  device_->stream().synchronize();
+  return staging_;
+}
+
+std::uint64_t KvCache::checksum_of(BlockIndex index, const BlockId& id) { return block_checksum(id, readable(index)); }
+
+void KvCache::note(const BlockId& id, bool come) {
+  if (changes_lost_) return;
+  changes_[id] = come;
+  if (changes_.size() <= changes_max) return;
+  changes_.clear();
+  changes_lost_ = true;
+}
+
+BlockChanges KvCache::take_changes() {
+  BlockChanges changes;
+  changes.all = std::exchange(changes_lost_, false);
+  if (changes.all) {
+    changes.come = pool_.names();
+  } else {
+    for (const auto& [id, come] : changes_) (come ? changes.come : changes.gone).push_back(id);
+  }
+  changes_.clear();
+  return changes;
 }
 
 }  // namespace troupe::engine

@@ -1,11 +1,12 @@
 // One engine's KV blocks: the memory, allocated once, its books (block_pool.hpp), and the names under which whole prefixes are
-// found, exported to other engines and imported from them. Used by one thread at a time.
+// found, pinned for others and taken from them. Used by one thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.hpp"
@@ -38,18 +39,42 @@ class KvCache {
   /// name. Adds no holders: what is cached can be evicted by the next block that is taken.
   std::vector<BlockIndex> match_prefix(std::span<const TokenId> tokens, std::string_view tenant_salt) const;
 
-  /// The same blocks with their contents, at most bundle_blocks_max of them. Waits for the device's stream, so that what was
-  /// put on it before is in them.
-  BlockBundle export_prefix(std::span<const TokenId> tokens, std::string_view tenant_salt) const;
+  /// Turns one promise into a block with one holder, as BlockPool::take_reserved. What has to be evicted for it is offered to
+  /// whoever keeps evicted blocks.
+  BlockIndex take_reserved();
+  /// Names a held block whose layers are all written (the device's stream has been waited for) and notes its checksum. False
+  /// if another block already has the name.
+  bool name(BlockIndex block, const BlockId& id);
+  /// Who is offered evicted blocks; null: nobody. Must outlive the cache.
+  void keep_evicted(EvictedBlocks* evicted) { evicted_ = evicted; }
+  /// Forgets all cached blocks; nobody is offered them.
+  void clear();
 
-  /// Verifies the whole bundle (errors as `verify` says, and nothing changes), then caches its blocks from the first one on:
-  /// those that are here stay as they are, others take free or cached blocks that nobody was promised, for as long as there are
-  /// some. Returns how many of the bundle's first blocks are now here.
-  Result<std::int32_t> import_prefix(const BlockBundle& bundle, std::string_view tenant_salt);
+  /// The first blocks of `chain` that are here, each held until it is unpinned.
+  std::vector<PinnedBlock> pin(std::span<const BlockId> chain);
+  void unpin(std::span<const BlockIndex> blocks);
+
+  /// Makes room for a chain's blocks: holds those of its beginning that are here, takes free or cached blocks that nobody was
+  /// promised for the next ones, as far as there are some.
+  BlockImport begin_import(std::span<const BlockId> chain);
+  /// Verifies what was written for each incoming block against `checksums` (one for each, in order), names those that match,
+  /// and lets go of all. A block that the engine has computed itself meanwhile stays as it is.
+  BlocksImported finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums);
+  void abandon_import(const BlockImport& import);
+
+  /// What has changed since the last call. To be taken now and then; what nobody takes is bounded.
+  BlockChanges take_changes();
 
  private:
   KvCache(kernels::Device& device, const kernels::KvLayout& layout, kernels::Memory memory, std::int32_t blocks,
           const model::Fingerprint& fingerprint, std::string numeric_class);
+
+  std::uint64_t checksum_of(BlockIndex index, const BlockId& id);
+  /// The contents where the host can read them: the block itself, or a copy in `staging_`.
+  std::span<const float> readable(BlockIndex index);
+  void note(const BlockId& id, bool come);
+
+  static constexpr std::size_t changes_max = std::size_t{1} << 16;
 
   kernels::Device* device_;
   kernels::KvLayout layout_;
@@ -57,6 +82,11 @@ class KvCache {
   BlockPool pool_;
   model::Fingerprint fingerprint_;
   std::string numeric_class_;
+  std::vector<std::uint64_t> checksums_;  ///< of named blocks, by index
+  std::vector<float> staging_;            ///< one block, for devices whose memory the host cannot read
+  EvictedBlocks* evicted_ = nullptr;
+  std::unordered_map<BlockId, bool> changes_;  ///< whether it came or went last
+  bool changes_lost_ = false;
 };
 
 }  // namespace troupe::engine

@@ -31,7 +31,10 @@ struct GenerateRequest {
   Priority priority = Priority::standard;
   std::optional<TimePoint> deadline;  ///< of the engine's clock; the answer ends there, finished or not
   std::string tenant_salt;            ///< blocks are shared only among requests of equal salt
-  bool use_prefix_cache = true;       ///< whether to look for cached blocks, and to leave blocks behind for others
+  /// The answer's first tokens, as another engine chose them and its listener heard of them: they are taken as they are, and
+  /// nobody is told of them again. What follows is what would have followed there.
+  std::vector<model::SampledToken> answered;
+  bool use_prefix_cache = true;  ///< whether to look for cached blocks, and to leave blocks behind for others
 };
 
 enum class FinishReason : std::uint8_t { end_token, stop_token, stop_string, length, cancelled, deadline_exceeded, failed };

@@ -21,11 +21,21 @@ struct Sequence {
         answer(tokenizer, end_tokens, request),
         tokens(request.prompt),
         submitted(now),
-        last_token(now) {}
+        last_token(now) {
+    // As it was told where the answer began: in the same pieces, so that what follows is cut as it would have been there.
+    for (const model::SampledToken& token : request.answered) {
+      tokens.push_back(token.token);
+      pending_finish = answer.add(token);
+      answer.take();
+      if (pending_finish) break;
+    }
+  }
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
-  bool decoding() const { return computed >= static_cast<std::int32_t>(request.prompt.size()); }
+  /// Tokens that were known when it came: they are computed in chunks, as fast as there is room.
+  std::int32_t given() const { return static_cast<std::int32_t>(request.prompt.size() + request.answered.size()); }
+  bool decoding() const { return computed >= given(); }
   std::int32_t tokens_left() const { return static_cast<std::int32_t>(tokens.size()) - computed; }
   /// Positions whose keys and values are ever needed: the last token of the answer is never computed with.
   std::int32_t positions_max() const { return static_cast<std::int32_t>(request.prompt.size()) + request.tokens_max - 1; }

@@ -31,12 +31,12 @@ Tokens counting_up() {
 /// u32(0) + u32(4) + u32(16) + u32(1) + u64(0) + u64(4) + b"salt")[:16], and the two blocks after it likewise.
 TEST(BlockIdentity, IsTheSameForEver) {
   const BlockId root = root_identity(some_scope());
-  EXPECT_EQ(to_hex(root), "57efdcec5393d63eee427d257b486d53");
+  EXPECT_EQ(to_string(root), "57efdcec5393d63eee427d257b486d53");
   const BlockId first = block_identity(root, counting_up());
-  EXPECT_EQ(to_hex(first), "72cae58cbd03204406c45a143d225f66");
+  EXPECT_EQ(to_string(first), "72cae58cbd03204406c45a143d225f66");
   Tokens second = counting_up();
   for (auto& token : second) token = 1000 - token;
-  EXPECT_EQ(to_hex(block_identity(first, second)), "54056cc3e240ebf0a46a3ddcdf55dbb9");
+  EXPECT_EQ(to_string(block_identity(first, second)), "54056cc3e240ebf0a46a3ddcdf55dbb9");
 }
 
 TEST(BlockIdentity, OfTheRootChangesWithEveryFieldOfTheScope) {

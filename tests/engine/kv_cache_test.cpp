@@ -12,12 +12,15 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "tests/support/block_transfer.hpp"
 #include "tests/support/plain_device.hpp"
 
 namespace troupe::engine {
 namespace {
 
 using Tokens = std::vector<TokenId>;
+using tests::PinnedPrefix;
+using tests::transfer;
 using troupe::testing::PlainDevice;
 
 constexpr kernels::KvLayout layout{.layers = 2, .kv_heads = 1, .head_dim = 4};
@@ -65,9 +68,9 @@ bool run_sequence(KvCache& cache, const Tokens& tokens, std::string_view tenant_
   for (std::size_t i = 0; i < tokens.size() / kv_block_positions; ++i) {
     id = block_identity(id, std::span(tokens).subspan(i * kv_block_positions).first<kv_block_positions>());
     if (i < held.size()) continue;
-    held.push_back(pool.take_reserved());
+    held.push_back(cache.take_reserved());
     std::ranges::copy(contents_of(id), cache.block(held.back()));
-    EXPECT_TRUE(pool.name(held.back(), id));
+    EXPECT_TRUE(cache.name(held.back(), id));
   }
   let_go();
   return true;
@@ -149,35 +152,48 @@ TEST(KvCache, MovesAPrefixToAnotherCache) {
   KvCache target = make_cache(target_device, 5);
   const Tokens tokens = counting_from(0, 70);
   ASSERT_TRUE(run_sequence(source, tokens));
-
-  const BlockBundle bundle = source.export_prefix(tokens, salt);
-  ASSERT_EQ(bundle.blocks.size(), 4U);
+  {
+    const PinnedPrefix prefix(source, tokens, salt);
+    ASSERT_EQ(prefix.blocks().size(), 4U);
+    EXPECT_EQ(source.pool().held(), 4);
+    EXPECT_EQ(transfer(prefix, target).usable, 4U);
+  }
   EXPECT_EQ(source.pool().held(), 0);
-  const auto imported = target.import_prefix(bundle, salt);
-  ASSERT_TRUE(imported) << imported.error().message;
-  EXPECT_EQ(*imported, 4);
   EXPECT_EQ(target.pool().cached(), 4);
   EXPECT_EQ(target.pool().free(), 1);
   EXPECT_EQ(target.pool().reserved(), 0);
 
+  const auto chain = chain_of(target.scope(salt), tokens);
   const auto blocks = target.match_prefix(tokens, salt);
   ASSERT_EQ(blocks.size(), 4U);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    EXPECT_EQ(target.pool().name_of(blocks[i]), bundle.blocks[i].id);
-    EXPECT_TRUE(has_contents_of(target, blocks[i], bundle.blocks[i].id)) << "block " << i;
+    EXPECT_EQ(target.pool().name_of(blocks[i]), chain[i]);
+    EXPECT_TRUE(has_contents_of(target, blocks[i], chain[i])) << "block " << i;
   }
-  const BlockBundle again = target.export_prefix(tokens, salt);
-  ASSERT_EQ(again.blocks.size(), 4U);
-  for (std::size_t i = 0; i < blocks.size(); ++i) EXPECT_EQ(again.blocks[i].payload, bundle.blocks[i].payload);
+  const PinnedPrefix again(target, tokens, salt);
+  ASSERT_EQ(again.blocks().size(), 4U);
+  EXPECT_EQ(again.blocks()[3].checksum, block_checksum(chain[3], contents_of(chain[3])));
 }
 
-TEST(KvCache, ExportsNothingOfWhatItDoesNotHave) {
+TEST(KvCache, PinsNothingOfWhatItDoesNotHave) {
   PlainDevice device;
   KvCache cache = make_cache(device, 4);
   ASSERT_TRUE(run_sequence(cache, counting_from(0, 32)));
-  EXPECT_TRUE(cache.export_prefix(counting_from(5, 32), salt).blocks.empty());
-  EXPECT_TRUE(cache.export_prefix(counting_from(0, 32), "tenant b").blocks.empty());
-  EXPECT_EQ(cache.import_prefix(cache.export_prefix({}, salt), salt), 0);
+  EXPECT_TRUE(PinnedPrefix(cache, counting_from(5, 32), salt).blocks().empty());
+  EXPECT_TRUE(PinnedPrefix(cache, counting_from(0, 32), "tenant b").blocks().empty());
+  EXPECT_TRUE(PinnedPrefix(cache, {}, salt).blocks().empty());
+  EXPECT_EQ(PinnedPrefix(cache, counting_from(0, 100), salt).blocks().size(), 2U) << "as far as it goes";
+}
+
+TEST(KvCache, PinnedBlocksAreNotEvicted) {
+  PlainDevice device;
+  KvCache cache = make_cache(device, 4);
+  const Tokens tokens = counting_from(0, 48);
+  ASSERT_TRUE(run_sequence(cache, tokens));
+  const PinnedPrefix prefix(cache, tokens, salt);
+  EXPECT_FALSE(run_sequence(cache, counting_from(500, 32))) << "it waits";
+  EXPECT_TRUE(run_sequence(cache, counting_from(500, 16)));
+  EXPECT_EQ(cache.match_prefix(tokens, salt).size(), 3U);
 }
 
 TEST(KvCache, KeepsBlocksThatAreHereAndTakesOnlyTheMissing) {
@@ -188,14 +204,17 @@ TEST(KvCache, KeepsBlocksThatAreHereAndTakesOnlyTheMissing) {
   const Tokens tokens = counting_from(0, 64);
   ASSERT_TRUE(run_sequence(source, tokens));
   ASSERT_TRUE(run_sequence(target, Tokens(tokens.begin(), tokens.begin() + 32)));
+  const PinnedPrefix prefix(source, tokens, salt);
   const auto before = target.match_prefix(tokens, salt);
-  EXPECT_EQ(target.import_prefix(source.export_prefix(tokens, salt), salt), 4);
+  const auto first = transfer(prefix, target);
+  EXPECT_EQ(first.offered, 2U);
+  EXPECT_EQ(first.usable, 4U);
   const auto after = target.match_prefix(tokens, salt);
   ASSERT_EQ(after.size(), 4U);
   EXPECT_TRUE(std::equal(before.begin(), before.end(), after.begin()));
   EXPECT_EQ(target.pool().cached(), 4);
   const State settled(target);
-  EXPECT_EQ(target.import_prefix(source.export_prefix(tokens, salt), salt), 4) << "all are here already";
+  EXPECT_EQ(transfer(prefix, target).offered, 0U) << "all are here already";
   EXPECT_EQ(State(target), settled);
 }
 
@@ -208,16 +227,16 @@ TEST(KvCache, ImportsAsFarAsNobodyWasPromisedTheBlocks) {
   ASSERT_TRUE(run_sequence(source, tokens));
   ASSERT_TRUE(run_sequence(target, counting_from(500, 32)));  // two blocks that may be evicted
   ASSERT_TRUE(target.pool().reserve(3));
-  EXPECT_EQ(target.import_prefix(source.export_prefix(tokens, salt), salt), 3);
+  EXPECT_EQ(transfer(PinnedPrefix(source, tokens, salt), target).usable, 3U);
   EXPECT_EQ(target.match_prefix(tokens, salt).size(), 3U);
   EXPECT_EQ(target.pool().reserved(), 3);
   EXPECT_EQ(target.pool().available(), 3);
 
   // What was promised can be taken; the end of the chain goes before its beginning.
-  for (int i = 0; i < 3; ++i) target.pool().take_reserved();
+  for (int i = 0; i < 3; ++i) target.take_reserved();
   EXPECT_TRUE(target.match_prefix(counting_from(500, 32), salt).empty());
   ASSERT_TRUE(target.pool().reserve(1));
-  target.pool().take_reserved();
+  target.take_reserved();
   EXPECT_EQ(target.match_prefix(tokens, salt).size(), 2U);
 }
 
@@ -230,11 +249,11 @@ TEST(KvCache, AnImportNeverEvictsTheChainThatItBuildsOn) {
   ASSERT_TRUE(run_sequence(source, tokens));
   ASSERT_TRUE(run_sequence(target, Tokens(tokens.begin(), tokens.begin() + 32)));
   ASSERT_TRUE(run_sequence(target, counting_from(500, 16)));  // used later than the chain, but not part of it
-  EXPECT_EQ(target.import_prefix(source.export_prefix(tokens, salt), salt), 3);
+  EXPECT_EQ(transfer(PinnedPrefix(source, tokens, salt), target).usable, 3U);
   EXPECT_EQ(target.match_prefix(tokens, salt).size(), 3U);
 }
 
-TEST(KvCache, ImportsNothingIntoAPoolThatIsPromisedButKnowsWhatIsHere) {
+TEST(KvCache, ImportsNothingIntoAPoolThatIsPromised) {
   PlainDevice source_device;
   PlainDevice target_device;
   KvCache source = make_cache(source_device, 8);
@@ -244,53 +263,151 @@ TEST(KvCache, ImportsNothingIntoAPoolThatIsPromisedButKnowsWhatIsHere) {
   ASSERT_TRUE(run_sequence(target, Tokens(tokens.begin(), tokens.begin() + 16)));
   ASSERT_TRUE(target.pool().reserve(4));
   const State before(target);
-  EXPECT_EQ(target.import_prefix(source.export_prefix(tokens, salt), salt), 1);
+  EXPECT_EQ(transfer(PinnedPrefix(source, tokens, salt), target).offered, 0U);
   EXPECT_EQ(State(target), before);
+}
+
+TEST(KvCache, AnImportThatIsAbandonedLeavesNoName) {
+  PlainDevice device;
+  KvCache cache = make_cache(device, 4);
+  const auto chain = chain_of(cache.scope(salt), counting_from(0, 48));
+  const BlockImport import = cache.begin_import(chain);
+  EXPECT_EQ(import.incoming.size(), 3U);
+  EXPECT_TRUE(cache.match_prefix(counting_from(0, 48), salt).empty()) << "nobody finds what is being written";
+  cache.abandon_import(import);
+  EXPECT_EQ(cache.pool().free(), 4);
+  EXPECT_TRUE(cache.match_prefix(counting_from(0, 48), salt).empty());
+}
+
+TEST(KvCache, ABlockThatWasComputedMeanwhileStays) {
+  PlainDevice device;
+  KvCache cache = make_cache(device, 8);
+  const Tokens tokens = counting_from(0, 32);
+  const auto chain = chain_of(cache.scope(salt), tokens);
+  const BlockImport import = cache.begin_import(chain);
+  ASSERT_EQ(import.incoming.size(), 2U);
+  ASSERT_TRUE(run_sequence(cache, tokens));
+  const auto computed = cache.match_prefix(tokens, salt);
+  std::vector<std::uint64_t> checksums;
+  for (const auto& [id, index] : import.incoming) {
+    std::ranges::copy(contents_of(id), cache.block(index));
+    checksums.push_back(block_checksum(id, contents_of(id)));
+  }
+  EXPECT_EQ(cache.finish_import(import, checksums).usable, 2U);
+  EXPECT_EQ(cache.match_prefix(tokens, salt), computed);
+  EXPECT_EQ(cache.pool().free(), 6);
 }
 
 struct Lie {
   std::string name;
-  std::function<void(BlockBundle&)> tell;
+  /// Spoils what arrives for block 1 of 3, whose contents and checksum are given.
+  std::function<void(std::span<float> payload, std::uint64_t& checksum)> tell;
 };
 
-std::vector<Lie> lies() {
-  return {
-      {"a wrong token", [](BlockBundle& bundle) { bundle.blocks[2].tokens[5] += 1; }},
-      {"swapped blocks", [](BlockBundle& bundle) { std::swap(bundle.blocks[1], bundle.blocks[2]); }},
-      {"swapped payloads", [](BlockBundle& bundle) { std::swap(bundle.blocks[1].payload, bundle.blocks[2].payload); }},
-      {"a flipped payload", [](BlockBundle& bundle) { bundle.blocks[2].payload.back() *= -1; }},
-      {"a wrong parent", [](BlockBundle& bundle) { bundle.blocks[2].parent = bundle.blocks[0].id; }},
-      {"a wrong identity", [](BlockBundle& bundle) { bundle.blocks[2].id.bytes[7] ^= 4; }},
-      {"a truncated payload", [](BlockBundle& bundle) { bundle.blocks[2].payload.resize(10); }},
-      {"a missing first block", [](BlockBundle& bundle) { bundle.blocks.erase(bundle.blocks.begin()); }},
-      {"another class", [](BlockBundle& bundle) { bundle.numeric_class = "cpu-bf16dot-v1"; }},
-      {"another model", [](BlockBundle& bundle) { bundle.fingerprint.bytes[0] ^= 1; }},
-      {"another layout", [](BlockBundle& bundle) { bundle.layout.layers = 1; }},
-      {"another layout version", [](BlockBundle& bundle) { bundle.layout_version += 1; }},
-      {"too many blocks", [](BlockBundle& bundle) { bundle.blocks.resize(bundle_blocks_max + 1); }},
+TEST(KvCache, ABlockThatLiesIsRefusedAndThoseBeforeItStay) {
+  const Tokens tokens = counting_from(0, 48);
+  PlainDevice source_device;
+  KvCache source = make_cache(source_device, 8);
+  ASSERT_TRUE(run_sequence(source, tokens));
+  ASSERT_TRUE(run_sequence(source, tokens, "tenant b"));
+  const PinnedPrefix honest(source, tokens, salt);
+  const PinnedPrefix foreign(source, tokens, "tenant b");
+  ASSERT_EQ(honest.blocks().size() + foreign.blocks().size(), 6U);
+  const std::vector<Lie> lies = {
+      {"a flipped bit", [](auto payload, auto&) { payload.back() *= -1; }},
+      {"another block of the chain", [&](auto payload, auto&) { std::ranges::copy(honest.payload(2), payload.begin()); }},
+      {"another block of the chain with its own checksum",
+       [&](auto payload, auto& checksum) {
+         std::ranges::copy(honest.payload(2), payload.begin());
+         checksum = honest.blocks()[2].checksum;
+       }},
+      {"another tenant's block with its own checksum",
+       [&](auto payload, auto& checksum) {
+         std::ranges::copy(foreign.payload(1), payload.begin());
+         checksum = foreign.blocks()[1].checksum;
+       }},
+      {"torn in the middle", [](auto payload, auto&) { std::ranges::fill(payload.subspan(payload.size() / 2), 0.0F); }},
+      {"nothing", [](auto payload, auto&) { std::ranges::fill(payload, 0.0F); }},
+      {"a wrong checksum", [](auto, auto& checksum) { checksum ^= 1U << 17U; }},
   };
+  for (const auto& [name, tell] : lies) {
+    PlainDevice device;
+    KvCache target = make_cache(device, 8);
+    const auto chain = chain_of(target.scope(salt), tokens);
+    const BlockImport import = target.begin_import(chain);
+    std::vector<std::uint64_t> checksums;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::span<float> written(target.block(import.incoming[i].index), layout.block_elements());
+      std::ranges::copy(honest.payload(i), written.begin());
+      checksums.push_back(honest.blocks()[i].checksum);
+      if (i == 1) tell(written, checksums.back());
+    }
+    const BlocksImported imported = target.finish_import(import, checksums);
+    EXPECT_EQ(imported.wrong, 1U) << name;
+    EXPECT_EQ(imported.usable, 1U) << name;
+    EXPECT_EQ(target.match_prefix(tokens, salt).size(), 1U) << name;
+    EXPECT_EQ(target.pool().held(), 0) << name;
+    EXPECT_FALSE(target.pool().find(chain[1])) << name;
+  }
 }
 
-TEST(KvCache, ABundleThatLiesChangesNothing) {
-  PlainDevice source_device;
-  PlainDevice target_device;
-  KvCache source = make_cache(source_device, 8);
-  KvCache target = make_cache(target_device, 8);
-  const Tokens tokens = counting_from(0, 48);
-  ASSERT_TRUE(run_sequence(source, tokens));
-  ASSERT_TRUE(run_sequence(target, counting_from(500, 32)));
-  const BlockBundle honest = source.export_prefix(tokens, salt);
-  const State before(target);
-  for (const auto& [name, tell] : lies()) {
-    BlockBundle bundle = honest;
-    tell(bundle);
-    EXPECT_FALSE(target.import_prefix(bundle, salt)) << name;
-    EXPECT_EQ(State(target), before) << name;
-    EXPECT_TRUE(target.match_prefix(tokens, salt).empty()) << name;
+/// Keeps what it is offered.
+class Keeper final : public EvictedBlocks {
+ public:
+  void keep(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) override {
+    EXPECT_EQ(block_checksum(id, payload), checksum);
+    kept[id] = std::vector(payload.begin(), payload.end());
   }
-  EXPECT_FALSE(target.import_prefix(honest, "tenant b")) << "another tenant's blocks";
-  EXPECT_EQ(State(target), before);
-  EXPECT_EQ(target.import_prefix(honest, salt), 3) << "the bundle without a lie";
+  std::map<BlockId, std::vector<float>> kept;
+};
+
+TEST(KvCache, EvictedBlocksAreOfferedToWhoeverKeepsThem) {
+  PlainDevice device;
+  KvCache cache = make_cache(device, 3);
+  Keeper keeper;
+  cache.keep_evicted(&keeper);
+  ASSERT_TRUE(run_sequence(cache, counting_from(0, 48)));
+  EXPECT_TRUE(keeper.kept.empty());
+  ASSERT_TRUE(run_sequence(cache, counting_from(500, 32)));
+  const auto chain = chain_of(cache.scope(salt), counting_from(0, 48));
+  ASSERT_EQ(keeper.kept.size(), 2U);
+  EXPECT_EQ(keeper.kept.at(chain[2]), contents_of(chain[2]));
+  EXPECT_EQ(keeper.kept.at(chain[1]), contents_of(chain[1]));
+  cache.clear();
+  EXPECT_EQ(keeper.kept.size(), 2U) << "what is forgotten is not offered";
+}
+
+TEST(KvCache, TellsWhatHasComeAndGone) {
+  PlainDevice device;
+  KvCache cache = make_cache(device, 3);
+  EXPECT_TRUE(cache.take_changes().come.empty());
+  ASSERT_TRUE(run_sequence(cache, counting_from(0, 48)));
+  const auto chain = chain_of(cache.scope(salt), counting_from(0, 48));
+  BlockChanges changes = cache.take_changes();
+  std::ranges::sort(changes.come);
+  auto sorted = chain;
+  std::ranges::sort(sorted);
+  EXPECT_EQ(changes.come, sorted);
+  EXPECT_TRUE(changes.gone.empty());
+  EXPECT_FALSE(changes.all);
+
+  ASSERT_TRUE(run_sequence(cache, counting_from(500, 16)));
+  changes = cache.take_changes();
+  EXPECT_EQ(changes.gone, std::vector{chain[2]});
+  EXPECT_EQ(changes.come, chain_of(cache.scope(salt), counting_from(500, 16)));
+
+  ASSERT_TRUE(run_sequence(cache, counting_from(700, 48)));
+  ASSERT_TRUE(run_sequence(cache, counting_from(0, 48)));
+  changes = cache.take_changes();
+  std::ranges::sort(changes.come);
+  std::ranges::sort(changes.gone);
+  EXPECT_EQ(changes.come, sorted) << "a block that went and came again has come";
+  for (const BlockId& id : chain) EXPECT_FALSE(std::ranges::binary_search(changes.gone, id));
+
+  cache.clear();
+  changes = cache.take_changes();
+  EXPECT_TRUE(changes.all);
+  EXPECT_TRUE(changes.come.empty());
 }
 
 /// Two caches that run sequences of a few tenants over a few common beginnings and send each other what they have.
@@ -312,12 +429,11 @@ TEST(KvCache, WhateverIsFoundUnderANameIsItsContents) {
         run_sequence(cache, tokens, tenant);
       } else {
         KvCache& other = &cache == &caches[0] ? caches[1] : caches[0];
-        const auto bundle = cache.export_prefix(tokens, tenant);
-        const auto imported = other.import_prefix(bundle, tenant);
-        ASSERT_TRUE(imported) << imported.error().message;
-        ASSERT_LE(*imported, static_cast<std::int32_t>(bundle.blocks.size()));
-        ASSERT_GE(other.match_prefix(tokens, tenant).size(), static_cast<std::size_t>(*imported));
-        imports += *imported;
+        const PinnedPrefix prefix(cache, tokens, tenant);
+        const auto moved = transfer(prefix, other, random.chance(0.2F));
+        ASSERT_LE(moved.usable, prefix.blocks().size());
+        ASSERT_GE(other.match_prefix(tokens, tenant).size(), moved.usable);
+        imports += static_cast<int>(moved.usable);
       }
       for (const KvCache& checked : caches) {
         ASSERT_EQ(checked.pool().held(), 0);

@@ -6,6 +6,7 @@
 
 #include "base/check.hpp"
 #include "base/random.hpp"
+#include "tests/support/block_transfer.hpp"
 #include "tests/support/broken_kernels.hpp"
 
 namespace troupe::tests::bits {
@@ -151,7 +152,7 @@ Spec Universe::draw(std::size_t index) {
 
 Reference Universe::run_alone(const Spec& spec) {
   // It leaves its blocks behind, so that they can be looked at, but finds none.
-  engine_->clear_cache();
+  engine_->blocks().clear();
   Recorder recorder(static_cast<std::int32_t>(spec.prompt.size()));
   TROUPE_CHECK(engine_->submit(spec.request(), recorder), "a spec is a valid request");
   while (!engine_->idle()) engine_->step();
@@ -159,8 +160,9 @@ Reference Universe::run_alone(const Spec& spec) {
   Reference reference{recorder.tokens(), recorder.finished()->reason, {}};
   std::vector<TokenId> tokens = spec.prompt;
   for (const HashedToken& generated : reference.tokens) tokens.push_back(generated.token);
-  for (const engine::ExportedBlock& block : engine_->export_prefix(tokens, {}).blocks) {
-    reference.block_checksums.push_back(block.checksum);
+  const PinnedPrefix blocks(engine_->blocks(), tokens, {});
+  for (std::size_t i = 0; i < blocks.blocks().size(); ++i) {
+    reference.block_checksums.push_back(engine::block_checksum({}, blocks.payload(i)));
   }
   return reference;
 }

@@ -73,7 +73,7 @@ struct Spec {
 struct Reference {
   std::vector<HashedToken> tokens;
   engine::FinishReason reason = engine::FinishReason::failed;
-  std::vector<std::uint64_t> block_checksums;  ///< of the payloads of the KV blocks that prompt and answer fill
+  std::vector<std::uint64_t> block_checksums;  ///< of the payloads of the KV blocks that prompt and answer fill, under no name
 
   std::uint64_t hash() const { return tokens.empty() ? 0 : tokens.back().hash; }
 };

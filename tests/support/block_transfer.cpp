@@ -1,0 +1,36 @@
+#include "tests/support/block_transfer.hpp"
+
+#include <algorithm>
+
+namespace troupe::tests {
+
+PinnedPrefix::PinnedPrefix(engine::KvCache& cache, std::span<const engine::TokenId> tokens, std::string_view salt)
+    : cache_(cache), blocks_(cache.pin(engine::chain_of(cache.scope(salt), tokens))) {}
+
+PinnedPrefix::~PinnedPrefix() {
+  std::vector<engine::BlockIndex> held;
+  for (const engine::PinnedBlock& block : blocks_) held.push_back(block.index);
+  cache_.unpin(held);
+}
+
+std::span<const float> PinnedPrefix::payload(std::size_t block) const {
+  return {cache_.block(blocks_[block].index), cache_.layout().block_elements()};
+}
+
+Transferred transfer(const PinnedPrefix& source, engine::KvCache& target, bool damaged) {
+  std::vector<engine::BlockId> chain;
+  for (const engine::PinnedBlock& block : source.blocks()) chain.push_back(block.id);
+  const engine::BlockImport import = target.begin_import(chain);
+  std::vector<std::uint64_t> checksums;
+  for (std::size_t i = 0; i < import.incoming.size(); ++i) {
+    const std::size_t place = import.present.size() + i;
+    float* written = target.block(import.incoming[i].index);
+    std::ranges::copy(source.payload(place), written);
+    if (damaged && i + 1 == import.incoming.size()) reinterpret_cast<unsigned char*>(written)[5] ^= 0x10U;
+    checksums.push_back(source.blocks()[place].checksum);
+  }
+  const engine::BlocksImported imported = target.finish_import(import, checksums);
+  return {.offered = import.incoming.size(), .wrong = imported.wrong, .usable = imported.usable};
+}
+
+}  // namespace troupe::tests
