@@ -37,6 +37,8 @@ class ActorFront final : public Front {
     for (const Peer& peer : cluster->peers) view.nodes.push_back(peer.view);
     reply(std::move(view));
   }
+  void drain(policy::NodeId node, Reply<policy::NodeView> reply) override { send(FrontDrain{std::move(node), reply}, reply); }
+  void join(policy::NodeId node, Reply<policy::NodeView> reply) override { send(FrontJoin{std::move(node), reply}, reply); }
   void open(std::optional<policy::ConversationId> id, Reply<OpenedConversation> reply) override {
     send(FrontOpen{id, reply}, reply);
   }

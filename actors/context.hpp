@@ -82,8 +82,10 @@ struct NodeContext {
   ClusterCell cluster;
   LeaseSession session;
   std::atomic<bool> draining{false};           ///< no new turns: the node is about to end
+  std::atomic<bool> leaving{false};            ///< an operator drains the node: what is at home here goes elsewhere
   std::atomic<std::int32_t> conversations{0};  ///< awake here
   std::atomic<std::int32_t> turns{0};          ///< accepted here and not ended
+  std::atomic<std::int32_t> stored{0};         ///< conversations whose records are here, as they were counted last
 };
 using NodeContextPtr = std::shared_ptr<NodeContext>;
 

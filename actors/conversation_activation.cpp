@@ -5,6 +5,7 @@
 #include "policy/citation.hpp"
 #include "policy/context.hpp"
 #include "storage/conversations.hpp"
+#include "storage/copies.hpp"
 
 namespace troupe::actors {
 
@@ -21,6 +22,16 @@ struct ConversationState::Loaded {
   std::vector<policy::Turn> turns;  ///< since the summary
 };
 
+void ConversationState::read_mark() {
+  using Mark = Result<std::optional<std::uint64_t>>;
+  auto read = resume(self_, std::function<void(Mark)>([this](const Mark& mark) {
+                       if (!mark) return become_ready(mark.error());
+                       void_epoch_ = mark->value_or(0);
+                       acquire_lease();
+                     }));
+  context_->journal->read([id = id_, read](const storage::Store& store) { read(storage::read_mark(store, id)); });
+}
+
 void ConversationState::acquire_lease() {
   const auto again = [this](const Error& error) {
     if (error.code != ErrorCode::unavailable && error.code != ErrorCode::overloaded) return become_ready(error);
@@ -34,9 +45,12 @@ void ConversationState::acquire_lease() {
   }
   self_
       ->request(holder->handles.lease, lease_timeout,
-                schemas::LeaseAcquire{id_, context_->self, context_->incarnation, create_})
+                schemas::LeaseAcquire{id_, context_->self, context_->incarnation, create_, void_epoch_})
       .then(
           [this](const schemas::LeaseGrant& grant) {
+            if (grant.home != context_->self) {
+              return become_ready(Error{ErrorCode::unavailable, "the conversation is at home on node " + grant.home.value});
+            }
             epoch_ = grant.epoch;
             context_->log(LogLevel::debug, "home", {{"conversation", to_string(id_)}, {"epoch", std::to_string(epoch_)}});
             fence_off();
@@ -48,6 +62,7 @@ void ConversationState::fence_off() {
   // An earlier home may still have writes on their way. From here on they are refused, so that what is read now stays true.
   storage::WriteBatch fence;
   fence.fence = storage::fence_of(id_, epoch_);
+  fence.puts.push_back(storage::unmark_copy(id_));
   context_->journal->commit(std::move(fence), resume(self_, std::function<void(Result<void>)>([this](Result<void> fenced) {
                                                        if (!fenced) return become_ready(std::move(fenced));
                                                        load();
@@ -96,6 +111,7 @@ void ConversationState::on_loaded(Result<Loaded> loaded) {
     return become_ready({});
   }
   if (!create_) return become_ready(Error{ErrorCode::not_found, "there is no conversation " + to_string(id_)});
+  ++context_->stored;
   record_ = {.id = id_, .created_ms = context_->wall->now_ms(), .turns = 0, .summary_version = 0};
   storage::WriteBatch batch;
   batch.fence = storage::fence_of(id_, epoch_);
@@ -129,6 +145,7 @@ Result<void> ConversationState::check_home(std::uint64_t epoch) const {
   if (!context_->session.valid(context_->clock->now())) {
     return Error{ErrorCode::unavailable, "node " + context_->self.value + " has lost touch with the lease service"};
   }
+  if (moving_) return Error{ErrorCode::unavailable, "the conversation is moving to node " + moving_->to.value};
   if (epoch != 0 && epoch != epoch_) {
     return Error{ErrorCode::unavailable, "the request is for epoch " + std::to_string(epoch) +
                                              " of the conversation's lease, and this is " + std::to_string(epoch_)};

@@ -45,7 +45,7 @@ ConversationActor::behavior_type ConversationState::start(NodeContextPtr context
   on_idle_ = std::move(on_idle);
   began_ = context_->clock->now();
   install_defaults(self_);
-  acquire_lease();
+  read_mark();
   return {
       [this](const schemas::HomeOpen& open) { return on_open(open); },
       [this](const schemas::HomeAsk& ask) { return on_ask(ask); },
@@ -56,21 +56,10 @@ ConversationActor::behavior_type ConversationState::start(NodeContextPtr context
       [this](const schemas::HomeTurn& turn) { return on_turn(turn); },
       [this](const schemas::EngineEmissions& emissions) { on_emissions(emissions); },
       [this](const schemas::EngineFinished& finished) { on_finished(finished); },
+      [this](const schemas::HomeHandOver& over) { on_hand_over(over); },
       [](const Continuation& next) { next.run(); },
+      [this](const MoveAway& move) { return on_move(move); },
   };
-}
-
-/// Once the actor is ready, `work(promise)` answers; an error if it cannot act as home.
-template <class Reply, class Work>
-caf::result<Reply> ConversationState::answer(std::uint64_t epoch, Work work) {
-  auto promise = self_->make_response_promise<Reply>();
-  when_ready([this, epoch, work, promise](const Result<void>& ready) mutable {
-    last_used_ = context_->clock->now();
-    if (!ready) return refuse(promise, ready.error());
-    if (const auto home = check_home(epoch); !home) return refuse(promise, home.error());
-    work(promise);
-  });
-  return promise;
 }
 
 caf::result<schemas::HomeOpened> ConversationState::on_open(const schemas::HomeOpen& open) {
@@ -113,6 +102,7 @@ void ConversationState::join(LiveTurn& turn, Promise<schemas::HomeAccepted> prom
 }
 
 void ConversationState::accept(const policy::Ask& ask, Promise<schemas::HomeAccepted> promise) {
+  if (moving_) return refuse(promise, check_home(0).error());
   for (const auto& turn : live_) {
     // The same key twice at once: the first has become a turn while this one was looked up.
     if (turn->turn.ask.idempotency_key != ask.idempotency_key) continue;
@@ -279,7 +269,7 @@ caf::result<policy::Turn> ConversationState::on_turn(const schemas::HomeTurn& re
 
 void ConversationState::on_emissions(const schemas::EngineEmissions& emissions) {
   LiveTurn* turn = find_live(emissions.key.turn.number);
-  if (turn == nullptr) return;
+  if (turn == nullptr || moving_) return;
   if (const auto call = turn->call) call->take(emissions);
   if (!turn->generation) return;
   auto next = turn->generation->take(emissions);
@@ -295,7 +285,7 @@ void ConversationState::on_emissions(const schemas::EngineEmissions& emissions) 
 
 void ConversationState::on_finished(const schemas::EngineFinished& finished) {
   LiveTurn* turn = find_live(finished.key.turn.number);
-  if (turn == nullptr) return;
+  if (turn == nullptr || moving_) return;
   if (const auto call = turn->call) return call->take(finished);  // kept by the copy: the reply ends the call
   if (!turn->generation) return;
   auto end = turn->generation->take(finished);
@@ -320,6 +310,7 @@ void ConversationState::keep_ticking() {
 }
 
 void ConversationState::tick() {
+  if (moving_) return;  // it ends in this or that way
   const TimePoint now = context_->clock->now();
   for (TurnLog& log : ended_) log.leave_silent(now - reader_silence_max);
   const bool read = std::any_of(ended_.begin(), ended_.end(), [](const TurnLog& log) { return log.read(); });
@@ -372,6 +363,7 @@ void ConversationState::give_up(const Error& error) {
     }
     for (auto& promise : turn->ending) promise.deliver(to_caf(error));
   }
+  if (moving_) moving_->promise.deliver(to_caf(error));
   self_->quit(to_caf(error));
 }
 

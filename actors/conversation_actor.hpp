@@ -18,7 +18,17 @@
 
 namespace troupe::actors {
 
-using ConversationActor = HomeActor::extend<takes<Continuation>>;
+// How a conversation is told to go to another node; these never leave the node.
+struct MoveAway {
+  policy::ConversationId conversation;
+  policy::NodeId to;
+};
+/// The lease has moved; what is left here is a copy of that epoch.
+struct MovedAway {
+  std::uint64_t epoch = 0;
+};
+
+using ConversationActor = AtHome::extend<takes<Continuation>, on<MoveAway>::gives<MovedAway>>;
 /// Told when a conversation has had nothing to do for a while and may be put to sleep.
 using OnIdle = std::function<void(const policy::ConversationId&)>;
 
@@ -44,6 +54,7 @@ class ConversationState {
 
   // conversation_activation.cpp: from a name to a conversation that can act.
   struct Loaded;
+  void read_mark();
   void acquire_lease();
   void fence_off();
   void load();
@@ -57,6 +68,7 @@ class ConversationState {
   Result<void> check_home(std::uint64_t epoch) const;
 
   // conversation_actor.cpp: messages.
+  /// Once the actor is ready, `work(promise)` answers; an error if it cannot act as home.
   template <class Reply, class Work>
   caf::result<Reply> answer(std::uint64_t epoch, Work work);
   caf::result<schemas::HomeOpened> on_open(const schemas::HomeOpen& open);
@@ -103,9 +115,21 @@ class ConversationState {
   /// Appends what has become durable to the turn's events, and sends it on.
   void show(LiveTurn& turn);
 
+  // conversation_move.cpp: how it goes to another node.
+  caf::result<MovedAway> on_move(const MoveAway& move);
+  void on_hand_over(const schemas::HomeHandOver& over);
+  void fall_silent();
+  void send_when_written();
+  void send_piece(const std::string& begin);
+  void offer(const std::shared_ptr<const schemas::HomeTake>& take, TimePoint give_up_at);
+  void move_lease(TimePoint give_up_at);
+  void hand_over(const schemas::LeaseGrant& grant);
+
   // Steps of a turn: a reply finds its turn again, or finds that it is no longer wanted.
   std::uint64_t begin_step(LiveTurn& turn);
   LiveTurn* find_step(std::uint32_t turn, std::uint64_t step);
+  /// The same for a write, which counts also when the conversation has fallen silent meanwhile.
+  LiveTurn* find_write(std::uint32_t turn, std::uint64_t step);
   void commit(LiveTurn& turn, storage::WriteBatch batch, std::function<void(LiveTurn&)> then);
   /// A write that failed leaves memory and disk in doubt of each other: the conversation begins again from what is durable.
   void give_up(const Error& error);
@@ -121,6 +145,7 @@ class ConversationState {
   std::vector<std::function<void(const Result<void>&)>> waiting_;
   TimePoint began_{};
   std::uint64_t epoch_ = 0;
+  std::uint64_t void_epoch_ = 0;  ///< of a move that came to nothing: a newer one is needed
 
   /// A committed turn that no summary covers.
   struct Recent {
@@ -136,10 +161,39 @@ class ConversationState {
   std::optional<policy::ReplicaPlace> last_place_;
   TimePoint last_used_{};
   bool ticking_ = false;
+
+  struct Moving {
+    policy::NodeId to;
+    Promise<MovedAway> promise;
+    std::uint32_t runs = 0;  ///< the turn whose attempt runs
+    bool sending = false;    ///< all that was written is durable
+  };
+  std::optional<Moving> moving_;  ///< then nobody is answered, and nothing is written but by writes that are under way
+  std::size_t writes_ = 0;        ///< under way
+  std::optional<schemas::AttemptKey> summarizing_;
+  std::uint32_t runs_already_ = 0;  ///< the turn whose attempt an earlier home has left running at `last_place_`
 };
+
+template <class Reply, class Work>
+caf::result<Reply> ConversationState::answer(std::uint64_t epoch, Work work) {
+  auto promise = self_->make_response_promise<Reply>();
+  when_ready([this, epoch, work, promise](const Result<void>& ready) mutable {
+    last_used_ = context_->clock->now();
+    const Result<void> may = ready ? check_home(epoch) : ready;
+    if (may) {
+      work(promise);
+    } else {
+      promise.deliver(to_caf(may.error()));
+    }
+  });
+  return promise;
+}
 
 ConversationActor::behavior_type conversation_actor(ConversationActor::stateful_pointer<ConversationState> self,
                                                     NodeContextPtr context, Services services, policy::ConversationId id,
                                                     bool create, OnIdle on_idle);
 
 }  // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::MoveAway)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::MovedAway)

@@ -32,12 +32,15 @@ void ConversationState::summarize(LiveTurn& turn) {
   work.before = summary_.text;
   for (std::size_t i = 0; i < fold; ++i) work.exchanges.push_back(recent_[i].exchange);
   const std::uint64_t step = begin_step(turn);
+  summarizing_ = work.key;
   self_->request(services_.summarizer, summary_timeout, std::move(work))
       .then(
           [this, number = turn.turn.id.number, step, fold](const SummaryText& text) {
+            summarizing_.reset();
             if (LiveTurn* live = find_step(number, step)) on_summary(*live, text, fold);
           },
           [this, number = turn.turn.id.number, step](caf::error& error) {
+            summarizing_.reset();
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             const Error why = from_caf(error, "summarising earlier turns");

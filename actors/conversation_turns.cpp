@@ -16,6 +16,10 @@ std::uint64_t ConversationState::begin_step(LiveTurn& turn) {
 }
 
 LiveTurn* ConversationState::find_step(std::uint32_t number, std::uint64_t step) {
+  return moving_ ? nullptr : find_write(number, step);
+}
+
+LiveTurn* ConversationState::find_write(std::uint32_t number, std::uint64_t step) {
   LiveTurn* turn = find_live(number);
   if (turn == nullptr || turn->step != step || !turn->busy) return nullptr;
   turn->busy = false;
@@ -24,16 +28,19 @@ LiveTurn* ConversationState::find_step(std::uint32_t number, std::uint64_t step)
 
 void ConversationState::commit(LiveTurn& turn, storage::WriteBatch batch, std::function<void(LiveTurn&)> then) {
   const std::uint64_t step = begin_step(turn);
+  ++writes_;
   context_->journal->commit(
       std::move(batch),
       resume(self_, std::function<void(Result<void>)>([this, number = turn.turn.id.number, step, then](Result<void> written) {
+               --writes_;
                if (!written) return give_up(written.error());
-               if (LiveTurn* live = find_step(number, step)) then(*live);
+               if (LiveTurn* live = find_write(number, step)) then(*live);
+               send_when_written();
              })));
 }
 
 void ConversationState::advance(LiveTurn& turn) {
-  if (turn.accepting || turn.stage == Stage::end) return;
+  if (turn.accepting || turn.stage == Stage::end || moving_) return;
   const bool writing = turn.stage == Stage::plan;
   if (turn.doom && !writing) return fail(turn, *turn.doom);
   if (&turn != live_.front().get()) return;
@@ -64,6 +71,7 @@ void ConversationState::generate(LiveTurn& turn) {
     job.request = {plan.prompt, plan.sampling, plan.seed, plan.tokens_max, turn.turn.ask.priority};
     job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
     turn.generation = std::make_unique<Generation>(context_, engine_link(self_), std::move(job), last_place_);
+    if (std::exchange(runs_already_, 0) == turn.turn.id.number && last_place_) turn.generation->runs_at(*last_place_);
   }
   turn.generation->drive();
 }

@@ -58,6 +58,10 @@ class Front {
   virtual ~Front() = default;
   /// What the cluster looks like from here: nodes, their states, their replicas.
   virtual void cluster(Reply<policy::ClusterView> reply) = 0;
+  /// Takes a node out of the cluster's work, or back in; the reply comes when that has begun, with how the node is. Refused as
+  /// policy/drain.hpp says.
+  virtual void drain(policy::NodeId node, Reply<policy::NodeView> reply) = 0;
+  virtual void join(policy::NodeId node, Reply<policy::NodeView> reply) = 0;
   /// A new conversation, or (with an id) one that exists: `not_found` if it does not, `unavailable` if its home is away.
   virtual void open(std::optional<policy::ConversationId> id, Reply<OpenedConversation> reply) = 0;
   /// Accepts a question. The reply comes when it is durable: the turn it became, or has been since the same key was used.

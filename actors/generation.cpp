@@ -43,16 +43,28 @@ void Generation::send(const EngineActor& engine) {
   sent_ = context_->clock->now();
 }
 
+std::vector<policy::ReplicaPlace> Generation::places(const Cluster& cluster, const std::vector<policy::NodeView>& views) const {
+  auto places = policy::places_of(views, job_.model);
+  std::erase_if(places, [&](const policy::ReplicaPlace& place) { return !engine_at(cluster, place); });
+  return places;
+}
+
+bool Generation::should_move(const Cluster& cluster) const {
+  const Peer* peer = cluster.find(place_->node);
+  if (peer == nullptr || peer->view.state != policy::NodeState::draining) return false;
+  const auto better = places(cluster, views_of(cluster));
+  return !better.empty() && std::find(better.begin(), better.end(), *place_) == better.end();
+}
+
 void Generation::drive() {
   const TimePoint now = context_->clock->now();
   if (ended_ || now < not_before_) return;
   const auto cluster = context_->cluster.load();
   if (place_ && !engine_at(*cluster, *place_)) place_.reset();  // its node is gone; there is nobody to release it
+  if (place_ && should_move(*cluster)) leave();
   if (!place_) {
     const auto views = views_of(*cluster);
-    auto places = policy::places_of(views, job_.model);
-    std::erase_if(places, [&](const policy::ReplicaPlace& place) { return !engine_at(*cluster, place); });
-    place_ = policy::choose_place(views, places, before_, context_->self);
+    place_ = policy::choose_place(views, places(*cluster, views), before_, context_->self);
     if (!place_) return;
     heard_ = now;
     return send(engine_at(*cluster, *place_));

@@ -59,8 +59,13 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  /// Places the attempt if it is not placed, and asks again if nothing was heard for a while. To be called now and then.
+  /// Places the attempt if it is not placed, or elsewhere if its node is being drained and another one has the model; asks
+  /// again if nothing was heard for a while. To be called now and then.
   void drive();
+  /// It runs there already, for an earlier home: that is where it goes on, if the place is still good.
+  void runs_at(const policy::ReplicaPlace& place) { place_ = place; }
+  /// Leaves the attempt to whoever is home next: nobody tells its engine to forget it.
+  void let_go() { place_.reset(); }
   /// Those of the emissions that are next, in order.
   std::vector<policy::Emission> take(const schemas::EngineEmissions& emissions);
   /// The end, if this is it; what is missing is asked for again.
@@ -71,6 +76,9 @@ class Generation {
   const std::optional<policy::ReplicaPlace>& place() const { return place_; }
 
  private:
+  /// Whether the attempt had better run elsewhere, and can.
+  bool should_move(const Cluster& cluster) const;
+  std::vector<policy::ReplicaPlace> places(const Cluster& cluster, const std::vector<policy::NodeView>& views) const;
   void send(const EngineActor& engine);
   void leave();
 

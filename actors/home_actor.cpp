@@ -24,6 +24,7 @@ HomeActorImpl::behavior_type HomeState::start(NodeContextPtr context, Services s
   install_defaults(self_);
   self_->set_down_handler([this](const caf::down_msg& down) { on_down(down); });
   take_up_open_turns(std::nullopt);
+  look_at_copies({});
   return {
       [this](const schemas::HomeOpen& open) { return pass_on<schemas::HomeOpened>(open.conversation, open, open.create); },
       [this](const schemas::HomeAsk& ask) { return pass_on<schemas::HomeAccepted>(ask.conversation, ask); },
@@ -47,7 +48,12 @@ HomeActorImpl::behavior_type HomeState::start(NodeContextPtr context, Services s
         const auto found = awake_.find(finished.key.turn.conversation);
         if (found != awake_.end()) self_->send(found->second.actor, finished);
       },
+      [this](const schemas::HomeHandOver& over) {
+        if (const auto actor = find(over.conversation, false)) self_->send(actor, over);
+      },
+      [this](const schemas::HomeTake& take) { return on_take(take); },
       [](const Continuation& next) { next.run(); },
+      [this](const MoveAway& move) { return on_move(move); },
   };
 }
 
@@ -104,19 +110,29 @@ void HomeState::on_down(const caf::down_msg& down) {
 
 void HomeState::take_up_open_turns(std::optional<policy::TurnId> after_turn) {
   using Turns = Result<std::vector<policy::TurnId>>;
-  auto found = resume(self_, std::function<void(Turns)>([this](const Turns& turns) {
+  using Copies = std::shared_ptr<std::set<policy::ConversationId>>;
+  auto found = resume(self_, std::function<void(Turns, Copies)>([this](const Turns& turns, const Copies& copies) {
                         if (!turns) {
                           context_->log(LogLevel::error, "cannot read which turns are open", {{"why", turns.error().message}});
                           return;
                         }
                         for (const policy::TurnId& turn : *turns) {
+                          // Of a copy nobody knows yet who is to go on with it; look_at_copies finds out.
+                          if (copies->contains(turn.conversation)) continue;
                           owed_.emplace(turn.conversation, Duration::zero());
                           find(turn.conversation, false);
                         }
                         if (turns->size() == open_turns_at_once) take_up_open_turns(turns->back());
                       }));
-  context_->journal->read(
-      [after_turn, found](const storage::Store& store) { found(storage::open_turns(store, open_turns_at_once, after_turn)); });
+  context_->journal->read([after_turn, found](const storage::Store& store) {
+    const auto copies = std::make_shared<std::set<policy::ConversationId>>();
+    auto turns = storage::open_turns(store, open_turns_at_once, after_turn);
+    for (const policy::TurnId& turn : turns ? *turns : std::vector<policy::TurnId>{}) {
+      const auto mark = storage::read_mark(store, turn.conversation);
+      if (!mark || *mark) copies->insert(turn.conversation);
+    }
+    found(std::move(turns), copies);
+  });
 }
 
 HomeActorImpl::behavior_type home_actor(HomeActorImpl::stateful_pointer<HomeState> self, NodeContextPtr context,

@@ -16,21 +16,23 @@ LeaseActorImpl::behavior_type LeaseState::start(NodeContextPtr context) {
         if (!kept) return to_caf(kept.error());
         return schemas::LeaseKept{std::chrono::duration_cast<std::chrono::milliseconds>(*kept).count()};
       },
-      [this](const schemas::LeaseAcquire& acquire) { return enqueue(acquire, false); },
-      [this](const schemas::LeaseLocate& locate) { return enqueue({.conversation = locate.conversation, .node = {}}, true); },
+      [this](const schemas::LeaseAcquire& acquire) { return enqueue(acquire); },
+      [this](const schemas::LeaseMove& move) { return enqueue(move); },
+      [this](const schemas::LeaseLocate& locate) { return enqueue(locate); },
       [](const Continuation& next) { next.run(); },
   };
 }
 
-caf::result<schemas::LeaseGrant> LeaseState::enqueue(const schemas::LeaseAcquire& acquire, bool locate) {
+template <class Message>
+caf::result<schemas::LeaseGrant> LeaseState::enqueue(const Message& message) {
   if (queued_ >= queued_max) {
     return to_caf({ErrorCode::overloaded, "the lease service has " + std::to_string(queued_) + " requests before this one"});
   }
   auto promise = self_->make_response_promise<schemas::LeaseGrant>();
-  auto& line = requests_[acquire.conversation];
-  line.push_back({acquire, locate, promise});
+  auto& line = requests_[message.conversation];
+  line.push_back({message, promise});
   ++queued_;
-  if (line.size() == 1) serve(acquire.conversation);
+  if (line.size() == 1) serve(message.conversation);
   return promise;
 }
 
@@ -51,13 +53,21 @@ void LeaseState::decide(const policy::ConversationId& conversation, Result<std::
     if (!decoded) return finish(conversation, decoded.error());
     record = *decoded;
   }
-  const Request& request = requests_[conversation].front();
-  if (request.locate) {
+  const auto& what = requests_[conversation].front().what;
+  if (std::holds_alternative<schemas::LeaseLocate>(what)) {
     if (!record) return finish(conversation, Error{ErrorCode::not_found, "there is no such conversation"});
     return finish(conversation, schemas::LeaseGrant{record->home, record->epoch});
   }
-  auto decision = table_->acquire(record, request.acquire.node, request.acquire.incarnation, request.acquire.create,
-                                  context_->clock->now());
+  const TimePoint now = context_->clock->now();
+  const auto* acquire = std::get_if<schemas::LeaseAcquire>(&what);
+  const auto* move = std::get_if<schemas::LeaseMove>(&what);
+  // Whoever asks the wrong node is told by it at once, and looks again.
+  if (acquire != nullptr && record && record->home != acquire->node) {
+    return finish(conversation, schemas::LeaseGrant{record->home, record->epoch});
+  }
+  auto decision = acquire != nullptr
+                      ? table_->acquire(record, acquire->node, acquire->incarnation, acquire->create, acquire->after, now)
+                      : table_->move(record, move->from, move->incarnation, move->epoch, move->to, now);
   if (!decision) return finish(conversation, decision.error());
   const schemas::LeaseGrant grant{decision->record.home, decision->record.epoch};
   if (!decision->changed) return finish(conversation, grant);

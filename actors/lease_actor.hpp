@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <variant>
 
 #include "actors/context.hpp"
 #include "cluster/lease_table.hpp"
@@ -24,12 +25,12 @@ class LeaseState {
  private:
   /// Requests about one conversation are decided one after the other: a grant is durable before the next is looked at.
   struct Request {
-    schemas::LeaseAcquire acquire;
-    bool locate = false;
+    std::variant<schemas::LeaseAcquire, schemas::LeaseMove, schemas::LeaseLocate> what;
     caf::typed_response_promise<schemas::LeaseGrant> promise;
   };
 
-  caf::result<schemas::LeaseGrant> enqueue(const schemas::LeaseAcquire& acquire, bool locate);
+  template <class Message>
+  caf::result<schemas::LeaseGrant> enqueue(const Message& message);
   void serve(const policy::ConversationId& conversation);
   void decide(const policy::ConversationId& conversation, Result<std::optional<std::string>> stored);
   void finish(const policy::ConversationId& conversation, Result<schemas::LeaseGrant> grant);

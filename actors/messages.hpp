@@ -61,6 +61,12 @@ TROUPE_INSPECTED(troupe::schemas, EngineGenerate)
 TROUPE_INSPECTED(troupe::schemas, EngineRelease)
 TROUPE_INSPECTED(troupe::schemas, EngineEmissions)
 TROUPE_INSPECTED(troupe::schemas, EngineFinished)
+TROUPE_INSPECTED(troupe::schemas, NodeDrain)
+TROUPE_INSPECTED(troupe::schemas, NodeJoin)
+TROUPE_INSPECTED(troupe::schemas, LeaseMove)
+TROUPE_INSPECTED(troupe::schemas, HomeTake)
+TROUPE_INSPECTED(troupe::schemas, HomeTaken)
+TROUPE_INSPECTED(troupe::schemas, HomeHandOver)
 #undef TROUPE_INSPECTED
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
@@ -91,28 +97,41 @@ CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineGenerate))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineRelease))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineEmissions))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineFinished))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::NodeDrain))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::NodeJoin))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseMove))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTake))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTaken))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHandOver))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 namespace troupe::actors {
 
-/// A node's door: handshake and heartbeats.
-using NodeActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>>;
+/// A node's door: handshake, heartbeats, and what operators want of it.
+using NodeActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>,  //
+                                   on<schemas::NodeDrain>::gives<schemas::Announce>,                       //
+                                   on<schemas::NodeJoin>::gives<schemas::Announce>>;
 
 /// Decides who is home to a conversation.
 using LeaseActor = caf::typed_actor<on<schemas::LeaseKeep>::gives<schemas::LeaseKept>,      //
                                     on<schemas::LeaseAcquire>::gives<schemas::LeaseGrant>,  //
+                                    on<schemas::LeaseMove>::gives<schemas::LeaseGrant>,     //
                                     on<schemas::LeaseLocate>::gives<schemas::LeaseGrant>>;
 
-/// All conversations that are at home on a node, and each of them.
-using HomeActor = caf::typed_actor<on<schemas::HomeOpen>::gives<schemas::HomeOpened>,          //
-                                   on<schemas::HomeAsk>::gives<schemas::HomeAccepted>,         //
-                                   takes<schemas::HomeMore>,                                   //
-                                   takes<schemas::HomeLeave>,                                  //
-                                   on<schemas::HomeCancel>::gives<schemas::HomeAccepted>,      //
-                                   on<schemas::HomeHistory>::gives<schemas::HomeHistoryPage>,  //
-                                   on<schemas::HomeTurn>::gives<policy::Turn>,                 //
-                                   takes<schemas::EngineEmissions>,                            //
-                                   takes<schemas::EngineFinished>>;
+/// What is said to a conversation at its home.
+using AtHome = caf::typed_actor<on<schemas::HomeOpen>::gives<schemas::HomeOpened>,          //
+                                on<schemas::HomeAsk>::gives<schemas::HomeAccepted>,         //
+                                takes<schemas::HomeMore>,                                   //
+                                takes<schemas::HomeLeave>,                                  //
+                                on<schemas::HomeCancel>::gives<schemas::HomeAccepted>,      //
+                                on<schemas::HomeHistory>::gives<schemas::HomeHistoryPage>,  //
+                                on<schemas::HomeTurn>::gives<policy::Turn>,                 //
+                                takes<schemas::EngineEmissions>,                            //
+                                takes<schemas::EngineFinished>,                             //
+                                takes<schemas::HomeHandOver>>;
+
+/// All conversations that are at home on a node, and those that are about to be.
+using HomeActor = AtHome::extend<on<schemas::HomeTake>::gives<schemas::HomeTaken>>;
 
 /// Those who read turns through a node.
 using ReaderActor = caf::typed_actor<takes<schemas::ReaderEvents>, takes<schemas::ReaderFailed>>;

@@ -144,6 +144,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   NodeParts node;
   node.cluster = identity->cluster;
   node.grants_leases = options.join.empty();
+  node.drained = identity->drained;
   node.seeds = std::move(options.join);
   node.cluster_address = parts->cluster_address;
   node.client_address = options.client_address;

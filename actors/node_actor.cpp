@@ -1,5 +1,6 @@
 #include "actors/node_actor.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "actors/engine_actor.hpp"
@@ -8,6 +9,8 @@
 #include "actors/reader_actor.hpp"
 #include "actors/router_actor.hpp"
 #include "actors/summarizer_actor.hpp"
+#include "policy/drain.hpp"
+#include "storage/data_folder.hpp"
 
 namespace troupe::actors {
 
@@ -18,6 +21,8 @@ constexpr Duration keep_timeout = std::chrono::seconds(1);
 /// Clocks of two machines do not run equally fast.
 constexpr Duration safety = std::chrono::milliseconds(500);
 constexpr Duration restart_after = std::chrono::milliseconds(100);
+constexpr Duration drain_timeout = std::chrono::seconds(2);
+constexpr Duration drain_known_after = std::chrono::seconds(2);  ///< its announcements have come by then
 }  // namespace
 
 NodeActorState::~NodeActorState() {
@@ -29,6 +34,7 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   parts_ = std::make_shared<const NodeParts>(std::move(parts));
   install_defaults(self_);
   self_->set_down_handler([this](const caf::down_msg& down) { on_down(down); });
+  context_->leaving = parts_->drained;
   handles_.node = self_;
   handles_.engines.resize(parts_->replicas.size());
   start_directory();
@@ -39,7 +45,13 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   keep_session();
   return {
       [this](const schemas::Hello& hello) -> caf::result<schemas::Welcome> { return self_->delegate(directory_, hello); },
-      [this](const schemas::Announce& announce) { self_->send(directory_, announce); },
+      [this](const schemas::Announce& announce) {
+        const bool known = announce.node.state == policy::NodeState::draining;
+        if (known && drain_permitted_ && drain_permitted_->node == announce.node.id) drain_permitted_.reset();
+        self_->send(directory_, announce);
+      },
+      [this](const schemas::NodeDrain& drain) { return on_drain(drain); },
+      [this](const schemas::NodeJoin& join) { return on_join(join); },
       [this](BeginDraining) {
         context_->draining = true;
         node_state_->store(policy::NodeState::draining);
@@ -70,7 +82,7 @@ void NodeActorState::start_directory() {
   config.cluster = parts_->cluster;
   config.seeds = parts_->seeds;
   config.network = parts_->network;
-  config.describe = [context = context_.get(), parts = parts_, state = node_state_] {
+  describe_ = [context = context_.get(), parts = parts_, state = node_state_] {
     policy::NodeView view;
     view.id = context->self;
     view.incarnation = context->incarnation;
@@ -86,8 +98,10 @@ void NodeActorState::start_directory() {
       view.corpus_sections = static_cast<std::int32_t>(parts->corpus->corpus.sections.size());
     }
     for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
+    view.conversations_stored = context->stored.load();
     return view;
   };
+  config.describe = describe_;
   directory_ = caf::actor_cast<DirectoryActor>(self_->spawn(directory_actor, context_, std::move(config)));
   supervise(directory_, [this] {
     start_directory();
@@ -105,16 +119,20 @@ void NodeActorState::start_services() {
   services_.router = caf::actor_cast<RouterActor>(self_->spawn(router_actor, context_));
   services_.summarizer = caf::actor_cast<SummarizerActor>(self_->spawn(summarizer_actor, context_));
   if (parts_->corpus) services_.retriever = caf::actor_cast<RetrieverActor>(self_->spawn(retriever_actor, parts_->corpus));
-  handles_.home = caf::actor_cast<HomeActor>(self_->spawn(home_actor, context_, services_));
+  const auto home = self_->spawn(home_actor, context_, services_);
+  handles_.home = caf::actor_cast<HomeActor>(home);
+  drain_ = caf::actor_cast<DrainActor>(self_->spawn(drain_actor, context_, caf::actor_cast<HomeActorImpl>(home)));
   // If one of them ends, the others are ended with it, and the home's end starts all again.
   self_->monitor(handles_.home);
   children_[handles_.home.address()] = [this] {
     stop(services_.router);
     stop(services_.summarizer);
     stop(services_.retriever);
+    stop(drain_);
     start_services();
   };
   const auto end_home = [this, home = handles_.home] { stop(home); };
+  supervise(drain_, end_home);
   supervise(services_.router, end_home);
   supervise(services_.summarizer, end_home);
   if (services_.retriever) supervise(services_.retriever, end_home);
@@ -148,8 +166,9 @@ void NodeActorState::keep_session() {
           [this, sent](const schemas::LeaseKept& kept) {
             context_->session.extend(sent + std::chrono::milliseconds(kept.valid_ms) - safety);
             auto joining = policy::NodeState::joining;
-            if (node_state_->compare_exchange_strong(joining, policy::NodeState::serving)) {
-              context_->log(LogLevel::info, "serving", {{"node", context_->self.value}});
+            const auto begins_as = context_->leaving ? policy::NodeState::draining : policy::NodeState::serving;
+            if (node_state_->compare_exchange_strong(joining, begins_as)) {
+              context_->log(LogLevel::info, to_string(begins_as), {{"node", context_->self.value}});
             }
             after(self_, keep_every, [this] { keep_session(); });
           },
@@ -158,6 +177,69 @@ void NodeActorState::keep_session() {
                           {{"why", from_caf(error, "asking the lease service").message}});
             after(self_, keep_again_after, [this] { keep_session(); });
           });
+}
+
+// Out of the cluster's work, and back.
+
+caf::result<schemas::Announce> NodeActorState::on_drain(const schemas::NodeDrain& drain) {
+  if (drain.node != context_->self || parts_->grants_leases) return pass_on(drain);
+  if (context_->draining) return to_caf({ErrorCode::unavailable, "node " + context_->self.value + " is about to end"});
+  return set_leaving(true);
+}
+
+caf::result<schemas::Announce> NodeActorState::pass_on(const schemas::NodeDrain& drain) {
+  if (!parts_->grants_leases) {
+    return to_caf({ErrorCode::unavailable, "node " + context_->self.value +
+                                               " does not grant the leases, and cannot say whether node " + drain.node.value +
+                                               " may be drained"});
+  }
+  const auto cluster = context_->cluster.load();
+  auto views = views_of(*cluster);
+  const TimePoint now = context_->clock->now();
+  for (policy::NodeView& view : views) {
+    const bool permitted =
+        drain_permitted_ && drain_permitted_->node == view.id && now - drain_permitted_->at < drain_known_after;
+    if (!permitted || view.state != policy::NodeState::serving) continue;
+    view.state = policy::NodeState::draining;
+    view.conversations_stored = std::max(view.conversations_stored, 1);  // what it holds nobody has told yet
+  }
+  if (const auto may = policy::check_drain(views, drain.node); !may) return to_caf(may.error());
+  const Peer* peer = cluster->find(drain.node);
+  if (peer == nullptr || !peer->handles.node) {
+    return to_caf({ErrorCode::unavailable, "node " + drain.node.value + " cannot be reached"});
+  }
+  if (peer->view.state != policy::NodeState::draining) drain_permitted_ = Permitted{drain.node, now};
+  return self_->delegate(peer->handles.node, drain);
+}
+
+caf::result<schemas::Announce> NodeActorState::on_join(const schemas::NodeJoin& join) {
+  if (join.node != context_->self) {
+    return to_caf({ErrorCode::invalid_argument, "this is node " + context_->self.value + ", not " + join.node.value});
+  }
+  if (context_->draining) return to_caf({ErrorCode::unavailable, "node " + context_->self.value + " is about to end"});
+  return set_leaving(false);
+}
+
+caf::result<schemas::Announce> NodeActorState::set_leaving(bool leaving) {
+  auto promise = self_->make_response_promise<schemas::Announce>();
+  context_->journal->commit(
+      storage::put_drained(leaving),
+      resume(self_, std::function<void(Result<void>)>([this, leaving, promise](const Result<void>& written) mutable {
+               if (!written) {
+                 promise.deliver(to_caf(written.error()));
+                 return;
+               }
+               if (context_->leaving.exchange(leaving) != leaving) {
+                 context_->log(LogLevel::info, leaving ? "is drained" : "joins again", {{"node", context_->self.value}});
+               }
+               auto before = leaving ? policy::NodeState::serving : policy::NodeState::draining;
+               if (!context_->draining) {
+                 node_state_->compare_exchange_strong(before,
+                                                      leaving ? policy::NodeState::draining : policy::NodeState::serving);
+               }
+               promise.deliver(schemas::Announce{describe()});
+             })));
+  return promise;
 }
 
 NodeActorImpl::behavior_type node_actor(NodeActorImpl::stateful_pointer<NodeActorState> self, NodeContextPtr context,

@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/context.hpp"
 #include "actors/directory_actor.hpp"
+#include "actors/drain_actor.hpp"
 #include "actors/replica.hpp"
 #include "actors/retriever_actor.hpp"
 #include "actors/services.hpp"
@@ -20,6 +22,7 @@ namespace troupe::actors {
 struct NodeParts {
   policy::ClusterId cluster;
   bool grants_leases = false;  ///< the cluster's first node
+  bool drained = false;        ///< it was being drained, or empty, when its last life ended
   std::vector<std::string> seeds;
   std::string cluster_address;
   std::string client_address;
@@ -55,12 +58,26 @@ class NodeActorState {
   void supervise(const Handle& actor, std::function<void()> start_again);
   void on_down(const caf::down_msg& down);
   void keep_session();
+  caf::result<schemas::Announce> on_drain(const schemas::NodeDrain& drain);
+  /// On the node that grants the leases: whether another one may be drained; if so, it is told.
+  caf::result<schemas::Announce> pass_on(const schemas::NodeDrain& drain);
+  caf::result<schemas::Announce> on_join(const schemas::NodeJoin& join);
+  /// Durable before it is so.
+  caf::result<schemas::Announce> set_leaving(bool leaving);
+  policy::NodeView describe() const { return describe_(); }
 
   NodeActorImpl::pointer self_;
   NodeContextPtr context_;
   std::shared_ptr<const NodeParts> parts_;
   DirectoryActor directory_;
   Services services_;
+  DrainActor drain_;
+  DescribeSelf describe_;
+  struct Permitted {
+    policy::NodeId node;
+    TimePoint at{};
+  };
+  std::optional<Permitted> drain_permitted_;  ///< lately, so that its state may not be known yet
   PeerHandles handles_;
   std::map<caf::actor_addr, std::function<void()>> children_;  ///< how each is started again
   /// Read by whoever describes the node.

@@ -11,6 +11,7 @@ constexpr Duration quiet_max = std::chrono::seconds(1);        ///< then the hom
 constexpr Duration in_touch_every = std::chrono::seconds(3);   ///< so that it knows the reader is still there
 constexpr Duration request_timeout = std::chrono::seconds(2);  ///< then it is asked again: requests may be repeated
 constexpr Duration again_after = std::chrono::milliseconds(200);
+constexpr Duration operator_timeout = std::chrono::seconds(3);
 constexpr Duration trouble_max = std::chrono::seconds(30);  ///< then a reader or a request is told
 }  // namespace
 
@@ -31,15 +32,7 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
       [](const Continuation& next) { next.run(); },
       [this, give_up_at](const FrontOpen& open) {
         if (!open.id) return open_new(context_->entropy->draw_name<policy::ConversationId>(), open.reply, give_up_at());
-        const policy::ConversationId id = *open.id;
-        request_home<schemas::HomeOpened>(
-            id, schemas::HomeOpen{id, false},
-            [this, id, reply = open.reply](Result<schemas::HomeOpened> opened) {
-              if (!opened) return reply(opened.error());
-              const auto home = homes_.find(id);
-              reply(OpenedConversation{id, home == homes_.end() ? std::string() : home->second.node.value, opened->turns});
-            },
-            give_up_at());
+        open_home({*open.id, false}, open.reply, give_up_at());
       },
       [this, give_up_at](const FrontAsk& ask) {
         if (const auto valid = policy::check_ask(ask.ask); !valid) return ask.reply(valid.error());
@@ -80,6 +73,17 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
       },
       [this, give_up_at](const FrontTurn& turn) {
         request_home<policy::Turn>(turn.turn.conversation, schemas::HomeTurn{turn.turn, 0}, turn.reply, give_up_at());
+      },
+      [this](const FrontDrain& drain) {
+        const auto cluster = context_->cluster.load();
+        ask_node(cluster->lease_holder(), schemas::NodeDrain{drain.node}, drain.reply);
+      },
+      [this](const FrontJoin& join) {
+        const auto cluster = context_->cluster.load();
+        const Peer* peer = cluster->find(join.node);
+        if (peer == nullptr)
+          return join.reply(Error{ErrorCode::not_found, "there is no node " + join.node.value + " in the cluster"});
+        ask_node(peer, schemas::NodeJoin{join.node}, join.reply);
       },
   };
 }
@@ -139,7 +143,7 @@ void ReaderState::open_new(const policy::ConversationId& id, Reply<OpenedConvers
   }
   const auto again = [this, id, reply, give_up_at](const Error& error) {
     if (error.code != ErrorCode::unavailable || context_->clock->now() + again_after >= give_up_at) return reply(error);
-    after(self_, again_after, [this, id, reply, give_up_at] { open_new(id, reply, give_up_at); });
+    after(self_, again_after, [this, id, reply, give_up_at] { open_again(id, reply, give_up_at); });
   };
   if (here == nullptr) return again({ErrorCode::unavailable, "no node is serving"});
   self_->request(here->handles.home, request_timeout, schemas::HomeOpen{id, true})
@@ -149,6 +153,36 @@ void ReaderState::open_new(const policy::ConversationId& id, Reply<OpenedConvers
             reply(OpenedConversation{id, node.value, opened.turns});
           },
           [again](caf::error& error) { again(from_caf(error, "opening a conversation")); });
+}
+
+void ReaderState::open_again(const policy::ConversationId& id, Reply<OpenedConversation> reply, TimePoint give_up_at) {
+  locate(id, [this, id, reply, give_up_at](const Result<Home>& home) {
+    if (!home) return open_new(id, reply, give_up_at);
+    open_home({id, true}, reply, give_up_at);
+  });
+}
+
+void ReaderState::open_home(const schemas::HomeOpen& open, Reply<OpenedConversation> reply, TimePoint give_up_at) {
+  const policy::ConversationId id = open.conversation;
+  request_home<schemas::HomeOpened>(
+      id, open,
+      [this, id, reply](Result<schemas::HomeOpened> opened) {
+        if (!opened) return reply(opened.error());
+        const auto home = homes_.find(id);
+        reply(OpenedConversation{id, home == homes_.end() ? std::string() : home->second.node.value, opened->turns});
+      },
+      give_up_at);
+}
+
+template <class Message>
+void ReaderState::ask_node(const Peer* peer, Message message, Reply<policy::NodeView> reply) {
+  if (peer == nullptr || !peer->handles.node || peer->view.state == policy::NodeState::gone) {
+    return reply(Error{ErrorCode::unavailable, peer == nullptr ? std::string("the node that grants the leases is not known")
+                                                               : "node " + peer->view.id.value + " cannot be reached"});
+  }
+  self_->request(peer->handles.node, operator_timeout, std::move(message))
+      .then([reply](schemas::Announce& now) { reply(std::move(now.node)); },
+            [reply](caf::error& error) { reply(from_caf(error, "asking the node")); });
 }
 
 // Reading turns.

@@ -47,14 +47,22 @@ struct FrontHistory {
   std::uint32_t limit = 0;
   Reply<HistoryPage> reply;
 };
+struct FrontDrain {
+  policy::NodeId node;
+  Reply<policy::NodeView> reply;
+};
+struct FrontJoin {
+  policy::NodeId node;
+  Reply<policy::NodeView> reply;
+};
 struct FrontTurn {
   policy::TurnId turn;
   Reply<policy::Turn> reply;
 };
 
-using ReaderActorImpl =
-    ReaderActor::extend<takes<Continuation>, takes<FrontOpen>, takes<FrontAsk>, takes<FrontFollow>, takes<FrontMore>,
-                        takes<FrontLeave>, takes<FrontCancel>, takes<FrontHistory>, takes<FrontTurn>>;
+using ReaderActorImpl = ReaderActor::extend<takes<Continuation>, takes<FrontOpen>, takes<FrontAsk>, takes<FrontFollow>,
+                                            takes<FrontMore>, takes<FrontLeave>, takes<FrontCancel>, takes<FrontHistory>,
+                                            takes<FrontTurn>, takes<FrontDrain>, takes<FrontJoin>>;
 
 class ReaderState {
  public:
@@ -95,6 +103,12 @@ class ReaderState {
   void request_home(const policy::ConversationId& id, Message message, Reply<Answer> reply, TimePoint give_up_at);
   /// The id is drawn once, so that an open that is repeated opens the same conversation.
   void open_new(const policy::ConversationId& id, Reply<OpenedConversation> reply, TimePoint give_up_at);
+  /// It may have been opened though nobody said so, and may have moved since: then by its home, otherwise once more.
+  void open_again(const policy::ConversationId& id, Reply<OpenedConversation> reply, TimePoint give_up_at);
+  /// Opens it where it is at home.
+  void open_home(const schemas::HomeOpen& open, Reply<OpenedConversation> reply, TimePoint give_up_at);
+  template <class Message>
+  void ask_node(const Peer* peer, Message message, Reply<policy::NodeView> reply);
 
   ReaderActorImpl::pointer self_;
   NodeContextPtr context_;
@@ -117,3 +131,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontLeave)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontCancel)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontHistory)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontTurn)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontDrain)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontJoin)

@@ -36,6 +36,10 @@ struct SummaryWork {
   std::string before;
   std::vector<policy::Exchange> exchanges;
 };
+/// Nobody waits for that summary any more.
+struct SummaryForget {
+  schemas::AttemptKey key;
+};
 struct SummaryText {
   std::string text;
   policy::Tier tier = policy::Tier::mini;
@@ -45,8 +49,8 @@ struct SummaryText {
 using RouterActor = caf::typed_actor<on<RouteQuery>::gives<policy::RouteDecision>>;
 using RetrieverActor = caf::typed_actor<on<SearchQuery>::gives<SearchResult>>;
 /// Hears from engines about the attempts that it has made; the home passes that on.
-using SummarizerActor =
-    caf::typed_actor<on<SummaryWork>::gives<SummaryText>, takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
+using SummarizerActor = caf::typed_actor<on<SummaryWork>::gives<SummaryText>, takes<SummaryForget>,
+                                         takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
 
 /// Local handles; the retriever is empty on a node without a corpus.
 struct Services {
@@ -62,4 +66,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::policy::RouteDecision)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchQuery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchResult)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryWork)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryForget)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryText)

@@ -18,6 +18,10 @@ SummarizerActorImpl::behavior_type SummarizerState::start(NodeContextPtr context
   install_defaults(self_);
   return {
       [this](const SummaryWork& work) { return on_work(work); },
+      [this](const SummaryForget& forget) {
+        std::erase_if(jobs_, [&](const Job& job) { return job.work.key == forget.key; });
+        drive();
+      },
       [this](const schemas::EngineEmissions& emissions) {
         for (Job& job : jobs_) {
           if (job.work.key == emissions.key && job.call) return job.call->take(emissions);

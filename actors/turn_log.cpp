@@ -31,6 +31,12 @@ bool TurnLog::more(const schemas::ReaderId& id, std::uint64_t from, std::uint32_
   return true;
 }
 
+std::vector<schemas::ReaderId> TurnLog::readers() const {
+  std::vector<schemas::ReaderId> all;
+  for (const auto& [reader, state] : readers_) all.push_back(reader);
+  return all;
+}
+
 void TurnLog::leave_silent(TimePoint since) {
   std::erase_if(readers_, [&](const auto& entry) { return entry.second.heard < since; });
 }

@@ -33,6 +33,7 @@ class TurnLog {
   /// Forgets readers that have not been heard of since.
   void leave_silent(TimePoint since);
   bool read() const { return !readers_.empty(); }
+  std::vector<schemas::ReaderId> readers() const;
 
   struct Delivery {
     policy::NodeId node;

@@ -1,4 +1,4 @@
-// troupe cluster: what the nodes are doing.
+// troupe cluster status: what the nodes are doing.
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -8,6 +8,7 @@
 #include "cli/answer_view.hpp"
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
+#include "policy/drain.hpp"
 
 namespace troupe::cli {
 
@@ -46,6 +47,7 @@ Json json_of(const policy::NodeView& node) {
               {"leases", node.leases},
               {"version", node.version},
               {"conversations", node.conversations},
+              {"conversations_stored", node.conversations_stored},
               {"turns", node.turns},
               {"corpus_version", node.corpus_version},
               {"corpus_sections", node.corpus_sections}};
@@ -58,10 +60,12 @@ void print_node(const policy::NodeView& node, bool self) {
   std::printf("%s%s  %s, clients %s, nodes %s, version %s%s\n", node.id.value.c_str(), self ? " (answers)" : "",
               std::string(to_string(node.state)).c_str(), node.client_address.c_str(), node.cluster_address.c_str(),
               node.version.c_str(), node.leases ? ", grants the leases" : "");
-  std::printf("  %d conversations awake, %d turns running", node.conversations, node.turns);
+  std::printf("  %d conversations, %d awake, %d turns running", node.conversations_stored, node.conversations, node.turns);
   if (!node.corpus_version.empty())
     std::printf(", %d sections of corpus %.12s", node.corpus_sections, node.corpus_version.c_str());
   std::printf("\n");
+  if (node.state == policy::NodeState::draining)
+    std::printf("  being drained; left: %s\n", to_string(policy::left_to_move(node)).c_str());
   for (const policy::ReplicaView& replica : node.replicas) {
     const double reused = replica.prompt_tokens == 0
                               ? 0.0
@@ -95,7 +99,7 @@ Result<int> status(const StatusOptions& options) {
 }  // namespace
 
 void add_cluster(CLI::App& app, Action& action) {
-  CLI::App& cluster = *app.add_subcommand("cluster", "Look at the nodes of a cluster");
+  CLI::App& cluster = *app.add_subcommand("cluster", "Look at the nodes of a cluster, take them out of its work and back");
   cluster.require_subcommand(1);
   auto options = std::make_shared<StatusOptions>();
   CLI::App& command = *cluster.add_subcommand("status", "Which nodes there are, their states, and what their models do");
@@ -107,6 +111,7 @@ void add_cluster(CLI::App& app, Action& action) {
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object")->group("Output");
   command.callback([options, &action] { action = [options] { return status(*options); }; });
+  add_cluster_drain(cluster, action);
 }
 
 }  // namespace troupe::cli

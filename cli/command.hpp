@@ -32,6 +32,8 @@ void add_chat(CLI::App& app, Action& action);
 void add_history(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
 void add_cluster(CLI::App& app, Action& action);
+/// Adds to the subcommand `cluster`.
+void add_cluster_drain(CLI::App& cluster, Action& action);
 
 /// The folder of a model: a path, or the name of a bundled one (mini, medium, heavy), which is looked for in $TROUPE_PORTFOLIO,
 /// in ./portfolio and beside the program. `not_found` says where it looked.

@@ -1,6 +1,7 @@
 #include "cluster/lease_table.hpp"
 
-#include <array>
+#include <algorithm>
+#include <utility>
 
 namespace troupe::cluster {
 
@@ -64,10 +65,16 @@ bool LeaseTable::alive(const policy::NodeId& node, TimePoint now) const {
   return now < started_ + valid_for_;  // it may hold what was granted before this table started
 }
 
-Result<LeaseTable::Decision> LeaseTable::acquire(const std::optional<LeaseRecord>& stored, const policy::NodeId& node,
-                                                 std::uint64_t incarnation, bool create, TimePoint now) const {
+const LeaseTable::Session* LeaseTable::session_of(const policy::NodeId& node, std::uint64_t incarnation, TimePoint now) const {
   const auto session = sessions_.find(node);
-  if (session == sessions_.end() || session->second.incarnation != incarnation || now >= session->second.until) {
+  if (session == sessions_.end() || now >= session->second.until) return nullptr;
+  return incarnation == 0 || session->second.incarnation == incarnation ? &session->second : nullptr;
+}
+
+Result<LeaseTable::Decision> LeaseTable::acquire(const std::optional<LeaseRecord>& stored, const policy::NodeId& node,
+                                                 std::uint64_t incarnation, bool create, std::uint64_t after,
+                                                 TimePoint now) const {
+  if (session_of(node, incarnation, now) == nullptr) {
     return Error{ErrorCode::unavailable, "node " + node.value + " has no session with the lease service"};
   }
   if (!stored) {
@@ -78,11 +85,36 @@ Result<LeaseTable::Decision> LeaseTable::acquire(const std::optional<LeaseRecord
     return Error{ErrorCode::unavailable, "the conversation is at home on node " + stored->home.value +
                                              (alive(stored->home, now) ? "" : ", which is away; it holds the only copy")};
   }
-  if (stored->incarnation == incarnation) return Decision{*stored, false};
+  if (stored->incarnation == incarnation && stored->epoch > after) return Decision{*stored, false};
   if (incarnation < stored->incarnation) {
     return Error{ErrorCode::unavailable, "a newer life of node " + node.value + " is home to the conversation"};
   }
-  return Decision{{node, incarnation, stored->epoch + 1}, true};
+  return Decision{{node, incarnation, std::max(stored->epoch, after) + 1}, true};
+}
+
+Result<LeaseTable::Decision> LeaseTable::move(const std::optional<LeaseRecord>& stored, const policy::NodeId& from,
+                                              std::uint64_t incarnation, std::uint64_t epoch, const policy::NodeId& to,
+                                              TimePoint now) const {
+  const auto refused = [](std::string why) { return Error{ErrorCode::unavailable, std::move(why)}; };
+  if (!stored) return Error{ErrorCode::not_found, "there is no such conversation"};
+  if (from == to)
+    return Error{ErrorCode::invalid_argument, "a conversation's lease cannot move from node " + to.value + " to itself"};
+  if (stored->home == to && stored->epoch == epoch + 1) return Decision{*stored, false};  // it is said again
+  if (stored->home != from || stored->incarnation != incarnation) {
+    return refused("the conversation is at home on node " + stored->home.value + " (life " +
+                   std::to_string(stored->incarnation) + "), and node " + from.value + " (life " + std::to_string(incarnation) +
+                   ") cannot move it");
+  }
+  if (stored->epoch != epoch) {
+    return refused("the move is of epoch " + std::to_string(epoch) + " of the conversation's lease, and this is " +
+                   std::to_string(stored->epoch));
+  }
+  if (session_of(from, incarnation, now) == nullptr)
+    return refused("node " + from.value + " has no session with the lease service");
+  const Session* target = session_of(to, 0, now);
+  if (target == nullptr)
+    return refused("node " + to.value + " has no session with the lease service, and cannot become a home");
+  return Decision{{to, target->incarnation, epoch + 1}, true};
 }
 
 }  // namespace troupe::cluster

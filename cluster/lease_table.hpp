@@ -3,7 +3,8 @@
 //
 // A node holds a session, which it keeps alive; its homes hang on it, as keys hang on a lease in etcd. An epoch grows whenever
 // a conversation's home changes or starts anew, so that whatever an earlier home still sends or writes can be told and refused.
-// Records have one copy: a conversation's lease goes only to the node that has them.
+// A conversation's lease goes only to the node that has its newest records: they are one node's until its home, which has given
+// all of them to another, moves the lease there.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +46,14 @@ class LeaseTable {
     bool changed = false;  ///< the record must be durable before anybody is told
   };
   /// `stored` is the conversation's record, if there is one. `not_found` if it does not exist and is not to be created;
-  /// `unavailable`, naming its home, if that is another node, or if the asking one has no session.
+  /// `unavailable`, naming its home, if that is another node, or if the asking one has no session. The epoch is greater than
+  /// `after`: a home whose move has come to nothing begins anew, and what was said under its former epoch is void.
   Result<Decision> acquire(const std::optional<LeaseRecord>& stored, const policy::NodeId& node, std::uint64_t incarnation,
-                           bool create, TimePoint now) const;
+                           bool create, std::uint64_t after, TimePoint now) const;
+  /// The lease goes from its home to another node, under the next epoch. Only the life that is home may do that, with a session
+  /// and under the present epoch, and only to a node with a session; otherwise `unavailable`. Done once, it may be repeated.
+  Result<Decision> move(const std::optional<LeaseRecord>& stored, const policy::NodeId& from, std::uint64_t incarnation,
+                        std::uint64_t epoch, const policy::NodeId& to, TimePoint now) const;
   /// Whether a node's session is alive, as far as this table knows.
   bool alive(const policy::NodeId& node, TimePoint now) const;
 
@@ -56,6 +62,9 @@ class LeaseTable {
     std::uint64_t incarnation = 0;
     TimePoint until{};
   };
+  /// Null if the node has none, or only another life of it has (`incarnation` 0: any will do).
+  const Session* session_of(const policy::NodeId& node, std::uint64_t incarnation, TimePoint now) const;
+
   Duration valid_for_;
   TimePoint started_;
   std::map<policy::NodeId, Session> sessions_;  ///< one for each node that ever was: names, not conversations

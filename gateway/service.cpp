@@ -96,7 +96,32 @@ class OperatorServer final : public client::Operator::Server {
                         [](auto outcome, const policy::ClusterView& view) { schemas::write(outcome.initValue(), view); });
   }
 
+  kj::Promise<void> drain(DrainContext context) override {
+    return with_node(context,
+                     [](actors::Front& front, policy::NodeId node, auto reply) { front.drain(node, std::move(reply)); });
+  }
+
+  kj::Promise<void> join(JoinContext context) override {
+    return with_node(context,
+                     [](actors::Front& front, policy::NodeId node, auto reply) { front.join(node, std::move(reply)); });
+  }
+
  private:
+  template <class Context, class Start>
+  kj::Promise<void> with_node(Context context, Start start) {
+    context.allowCancellation();
+    policy::NodeId node{std::string(context.getParams().getNode().cStr())};
+    return counted(*session_, context, [&] {
+      return session_->bridge
+          .call<policy::NodeView>([&](actors::Front& front, auto reply) { start(front, std::move(node), std::move(reply)); })
+          .then([context](const Answered<policy::NodeView>& answered) mutable {
+            auto outcome = context.getResults().initOutcome();
+            if (!*answered) return fail(outcome, answered->error());
+            schemas::write(outcome.initValue(), **answered);
+          });
+    });
+  }
+
   std::shared_ptr<Session> session_;
 };
 

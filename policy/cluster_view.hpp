@@ -53,6 +53,7 @@ struct NodeView {
   std::string corpus_version;      ///< empty: no corpus
   std::int32_t corpus_sections = 0;
   std::vector<ReplicaView> replicas;
+  std::int32_t conversations_stored = 0;  ///< whose records are here, awake or asleep
   friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 

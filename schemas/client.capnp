@@ -44,6 +44,11 @@ interface Service {
 
 interface Operator {
   status @0 () -> (outcome :Outcome(ClusterView));
+  drain @1 (node :Text) -> (outcome :Outcome(NodeView));
+  # Takes a node out of the cluster's work: from now on it gives what it holds to others. The reply comes when that has begun and
+  # says how the node is; `status` tells how it goes on. Asked again, it answers the same.
+  join @2 (node :Text) -> (outcome :Outcome(NodeView));
+  # Ends a drain, whether or not it is over: the node takes part again, and keeps what it still holds.
 }
 
 struct Opened {
@@ -387,6 +392,8 @@ struct NodeView {
   # Empty: no corpus.
   corpusSections @10 :Int32;
   replicas @11 :List(ReplicaView);
+  conversationsStored @12 :Int32;
+  # Whose records are there, awake or asleep.
 }
 
 struct ClusterView {

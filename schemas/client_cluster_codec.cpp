@@ -50,6 +50,8 @@ void write(client::ReplicaView::Builder to, const policy::ReplicaView& replica) 
   to.setReusedTokens(replica.reused_tokens);
 }
 
+}  // namespace
+
 Result<policy::NodeView> read(client::NodeView::Reader from) {
   policy::NodeView node;
   node.id.value = text(from.getId());
@@ -70,6 +72,7 @@ Result<policy::NodeView> read(client::NodeView::Reader from) {
     TROUPE_TRY(auto replica, read(each));
     node.replicas.push_back(std::move(replica));
   }
+  node.conversations_stored = from.getConversationsStored();
   return node;
 }
 
@@ -87,9 +90,8 @@ void write(client::NodeView::Builder to, const policy::NodeView& node) {
   to.setCorpusSections(node.corpus_sections);
   auto replicas = to.initReplicas(static_cast<unsigned>(node.replicas.size()));
   for (unsigned i = 0; i < replicas.size(); ++i) write(replicas[i], node.replicas[i]);
+  to.setConversationsStored(node.conversations_stored);
 }
-
-}  // namespace
 
 std::vector<ServedModel> served_models(const policy::ClusterView& view) {
   std::vector<ServedModel> models;

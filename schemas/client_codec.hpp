@@ -48,6 +48,7 @@ void write(client::TurnEvent::Builder to, const policy::TurnEvent& event);
 void write(client::Turn::Builder to, const policy::Turn& turn, TurnDetail detail);
 void write(client::Summary::Builder to, const policy::Summary& summary);
 void write(client::Models::Builder to, const std::vector<ServedModel>& models);
+void write(client::NodeView::Builder to, const policy::NodeView& node);
 void write(client::ClusterView::Builder to, const policy::ClusterView& view);
 
 /// The Error that a failure stands for. A code of a newer node than this reads as `unavailable` and is kept in the message.
@@ -57,6 +58,7 @@ Result<policy::TurnEvent> read(client::TurnEvent::Reader from);
 Result<policy::Turn> read(client::Turn::Reader from);
 Result<policy::Summary> read(client::Summary::Reader from);
 Result<std::vector<ServedModel>> read(client::Models::Reader from);
+Result<policy::NodeView> read(client::NodeView::Reader from);
 Result<policy::ClusterView> read(client::ClusterView::Reader from);
 
 /// `read`, for bytes that come from outside.

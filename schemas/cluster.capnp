@@ -75,6 +75,8 @@ struct NodeView {
   corpusSections @10 :Int32;
   replicas @11 :List(ReplicaView);
   # At most 64.
+  conversationsStored @12 :Int32;
+  # Whose records are there, awake or asleep.
 }
 
 struct Hello {
@@ -97,6 +99,18 @@ struct Announce {
   node @0 :NodeView;
 }
 
+# Taking a node out of the cluster's work, and back in. Both are answered with an Announce of the node.
+
+struct NodeDrain {
+  # To the node that grants the leases, which refuses it or passes it on to the node that is meant.
+  node @0 :Text;
+}
+
+struct NodeJoin {
+  node @0 :Text;
+  # The one that receives it.
+}
+
 # Leases.
 
 struct LeaseKeep {
@@ -110,11 +124,26 @@ struct LeaseKept {
 }
 
 struct LeaseAcquire {
+  # Answered with a LeaseGrant; one that names another node is none for the asking one.
   conversation @0 :Records.Name128;
   node @1 :Text;
   incarnation @2 :UInt64;
   create @3 :Bool;
   # Whether the conversation is new.
+  after @4 :UInt64;
+  # The epoch must be greater than this one, which is void.
+}
+
+struct LeaseMove {
+  # Answered with a LeaseGrant.
+  conversation @0 :Records.Name128;
+  from @1 :Text;
+  # The home, which is asking.
+  incarnation @2 :UInt64;
+  # Of the home.
+  epoch @3 :UInt64;
+  # Under which it is home; the grant has the next.
+  to @4 :Text;
 }
 
 struct LeaseGrant {
@@ -196,6 +225,44 @@ struct HomeHistoryPage {
   # At most 65536.
   more @2 :Bool;
   # There are later turns.
+}
+
+struct CopiedRecord {
+  place @0 :Data;
+  # The record's key in the store, without tenant and conversation (storage/copies.hpp); at most 1024 bytes.
+  value @1 :Data;
+}
+
+struct HomeTake {
+  # From a home to the node that becomes home: some of a conversation's records, as they are in the store.
+  conversation @0 :Records.Name128;
+  from @1 :Text;
+  epoch @2 :UInt64;
+  # Of the home that sends it. What comes under an older one than the receiver has seen is refused.
+  begin @3 :Data;
+  # The first place of the piece's range; empty: the first piece.
+  end @4 :Data;
+  # The place behind the last; empty: the last piece.
+  records @5 :List(CopiedRecord);
+  # All that are in the range, ascending; at most 4096.
+}
+
+struct HomeTaken {
+  conversation @0 :Records.Name128;
+  # Of which the piece is durable.
+}
+
+struct HomeHandOver {
+  # The lease has moved to the receiver, which has all records.
+  conversation @0 :Records.Name128;
+  epoch @1 :UInt64;
+  # The new one.
+  turn @2 :UInt32;
+  # Whose attempt runs; 0: none does.
+  node @3 :Text;
+  # Where it runs, or ran last; empty: nowhere yet.
+  replica @4 :UInt32;
+  # Within that node.
 }
 
 struct HomeTurn {

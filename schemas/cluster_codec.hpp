@@ -32,8 +32,9 @@ struct ClusterLimits {
   static constexpr std::size_t summaries_max = 65536;
   static constexpr std::size_t exchanges_max = 4096;
   static constexpr std::size_t passages_max = 256;
+  static constexpr std::size_t copied_records_max = 4096;
   static constexpr std::size_t ids_max = std::size_t{1} << 20;  ///< of one list of tokens
-  static constexpr std::size_t name_bytes_max = 1024;           ///< of a node's name, an address, a version, a code
+  static constexpr std::size_t name_bytes_max = 1024;           ///< of a node's name, an address, a version, a code, a place
 };
 
 // Fields.

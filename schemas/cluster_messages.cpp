@@ -69,6 +69,7 @@ void write(const policy::NodeView& node, cluster::NodeView::Builder out) {
   out.setCorpusVersion(text_of(node.corpus_version));
   out.setCorpusSections(node.corpus_sections);
   write_list(node.replicas, out.initReplicas(count_of(node.replicas)));
+  out.setConversationsStored(node.conversations_stored);
 }
 Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   TROUPE_TRY_DO(read_field("id", [&] { return read_name(in.getId(), node.id.value); }));
@@ -84,6 +85,7 @@ Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   node.corpus_sections = in.getCorpusSections();
   TROUPE_TRY_DO(
       read_field("replicas", [&] { return read_list(in.getReplicas(), ClusterLimits::replicas_max, node.replicas); }));
+  node.conversations_stored = in.getConversationsStored();
   return {};
 }
 
@@ -117,6 +119,16 @@ Result<void> read(cluster::Announce::Reader in, Announce& announce) {
   return {};
 }
 
+void write(const NodeDrain& drain, cluster::NodeDrain::Builder out) { out.setNode(text_of(drain.node.value)); }
+Result<void> read(cluster::NodeDrain::Reader in, NodeDrain& drain) {
+  return read_field("node", [&] { return read_name(in.getNode(), drain.node.value); });
+}
+
+void write(const NodeJoin& join, cluster::NodeJoin::Builder out) { out.setNode(text_of(join.node.value)); }
+Result<void> read(cluster::NodeJoin::Reader in, NodeJoin& join) {
+  return read_field("node", [&] { return read_name(in.getNode(), join.node.value); });
+}
+
 // Leases.
 
 void write(const LeaseKeep& keep, cluster::LeaseKeep::Builder out) {
@@ -140,12 +152,14 @@ void write(const LeaseAcquire& acquire, cluster::LeaseAcquire::Builder out) {
   out.setNode(text_of(acquire.node.value));
   out.setIncarnation(acquire.incarnation);
   out.setCreate(acquire.create);
+  out.setAfter(acquire.after);
 }
 Result<void> read(cluster::LeaseAcquire::Reader in, LeaseAcquire& acquire) {
   TROUPE_TRY_DO(read_field("conversation", [&] { return read(in.getConversation(), acquire.conversation); }));
   TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), acquire.node.value); }));
   acquire.incarnation = in.getIncarnation();
   acquire.create = in.getCreate();
+  acquire.after = in.getAfter();
   return {};
 }
 
@@ -165,6 +179,22 @@ Result<void> read(cluster::LeaseLocate::Reader in, LeaseLocate& locate) {
   return {};
 }
 
+void write(const LeaseMove& move, cluster::LeaseMove::Builder out) {
+  write(move.conversation, out.initConversation());
+  out.setFrom(text_of(move.from.value));
+  out.setIncarnation(move.incarnation);
+  out.setEpoch(move.epoch);
+  out.setTo(text_of(move.to.value));
+}
+Result<void> read(cluster::LeaseMove::Reader in, LeaseMove& move) {
+  TROUPE_TRY_DO(read_field("conversation", [&] { return read(in.getConversation(), move.conversation); }));
+  TROUPE_TRY_DO(read_field("from", [&] { return read_name(in.getFrom(), move.from.value); }));
+  move.incarnation = in.getIncarnation();
+  move.epoch = in.getEpoch();
+  TROUPE_TRY_DO(read_field("to", [&] { return read_name(in.getTo(), move.to.value); }));
+  return {};
+}
+
 TROUPE_CLUSTER_CODEC(Hello, cluster::Hello);
 TROUPE_CLUSTER_CODEC(Welcome, cluster::Welcome);
 TROUPE_CLUSTER_CODEC(Announce, cluster::Announce);
@@ -173,5 +203,8 @@ TROUPE_CLUSTER_CODEC(LeaseKept, cluster::LeaseKept);
 TROUPE_CLUSTER_CODEC(LeaseAcquire, cluster::LeaseAcquire);
 TROUPE_CLUSTER_CODEC(LeaseGrant, cluster::LeaseGrant);
 TROUPE_CLUSTER_CODEC(LeaseLocate, cluster::LeaseLocate);
+TROUPE_CLUSTER_CODEC(LeaseMove, cluster::LeaseMove);
+TROUPE_CLUSTER_CODEC(NodeDrain, cluster::NodeDrain);
+TROUPE_CLUSTER_CODEC(NodeJoin, cluster::NodeJoin);
 
 }  // namespace troupe::schemas

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -39,6 +40,17 @@ struct Announce {
   policy::NodeView node;
 };
 
+// Taking a node out of the cluster's work, and back in. Both are answered with an Announce of the node.
+
+/// To the node that grants the leases: it decides one after the other, and passes on to the node that is meant what may be.
+struct NodeDrain {
+  policy::NodeId node;
+};
+/// To the node itself.
+struct NodeJoin {
+  policy::NodeId node;
+};
+
 // Leases. A node holds a session; the homes of conversations hang on it.
 
 struct LeaseKeep {
@@ -48,11 +60,21 @@ struct LeaseKeep {
 struct LeaseKept {
   std::int64_t valid_ms = 0;  ///< from when the request was sent
 };
+/// Answered with the grant; one that names another node says that the conversation is at home there.
 struct LeaseAcquire {
   policy::ConversationId conversation;
   policy::NodeId node;
   std::uint64_t incarnation = 0;
-  bool create = false;  ///< the conversation is new
+  bool create = false;      ///< the conversation is new
+  std::uint64_t after = 0;  ///< the epoch must be greater than this one, which is void
+};
+/// From a home that has given all records to another node. Answered with the grant, under the next epoch; may be repeated.
+struct LeaseMove {
+  policy::ConversationId conversation;
+  policy::NodeId from;
+  std::uint64_t incarnation = 0;
+  std::uint64_t epoch = 0;
+  policy::NodeId to;
 };
 /// Where a conversation is at home.
 struct LeaseGrant {
@@ -124,6 +146,32 @@ struct HomeTurn {
   std::uint64_t epoch = 0;
 };
 
+// From a home to the node that becomes home.
+
+/// Records of a conversation, as storage/copies.hpp has them: all whose places are in [begin, end). Kept as a copy until the
+/// lease has moved. May come late, twice and in any order; the first piece, whose `begin` is empty, must be there before
+/// others.
+struct HomeTake {
+  policy::ConversationId conversation;
+  policy::NodeId from;
+  std::uint64_t epoch = 0;
+  std::string begin;
+  std::string end;  ///< empty: the last piece
+  std::vector<std::pair<std::string, std::string>> records;
+};
+/// The piece is durable.
+struct HomeTaken {
+  policy::ConversationId conversation;
+};
+/// The lease has moved to whoever receives this. Only a hint: without it, a reader or a look at the lease does the same later.
+struct HomeHandOver {
+  policy::ConversationId conversation;
+  std::uint64_t epoch = 0;
+  std::uint32_t turn = 0;     ///< whose attempt runs; 0: none does
+  policy::NodeId node;        ///< where it runs, or ran last; empty: nowhere yet
+  std::uint32_t replica = 0;  ///< within that node
+};
+
 // From a home to a reader.
 
 struct ReaderEvents {
@@ -193,7 +241,7 @@ struct EngineEmissions {
 };
 struct EngineFinished {
   AttemptKey key;
-  std::int32_t emissions = 0;  ///< how many there were in all, so that the home knows whether it has them
+  std::int32_t emissions = 0;    ///< how many there were in all, so that the home knows whether it has them
   policy::AttemptResult result;  ///< without emissions
   std::optional<ErrorCode> error;
   std::string message;
@@ -232,6 +280,12 @@ TROUPE_CLUSTER_MESSAGE(EngineGenerate);
 TROUPE_CLUSTER_MESSAGE(EngineRelease);
 TROUPE_CLUSTER_MESSAGE(EngineEmissions);
 TROUPE_CLUSTER_MESSAGE(EngineFinished);
+TROUPE_CLUSTER_MESSAGE(NodeDrain);
+TROUPE_CLUSTER_MESSAGE(NodeJoin);
+TROUPE_CLUSTER_MESSAGE(LeaseMove);
+TROUPE_CLUSTER_MESSAGE(HomeTake);
+TROUPE_CLUSTER_MESSAGE(HomeTaken);
+TROUPE_CLUSTER_MESSAGE(HomeHandOver);
 
 #undef TROUPE_CLUSTER_MESSAGE
 

@@ -6,6 +6,7 @@
 
 #include "base/check.hpp"
 #include "storage/big_endian.hpp"
+#include "storage/conversation_keys.hpp"
 #include "storage/fence.hpp"
 
 namespace troupe::storage {
@@ -15,27 +16,6 @@ namespace {
 constexpr auto column = Column::conversations;
 constexpr auto last_number = std::numeric_limits<std::uint32_t>::max();
 
-/// Stored in keys: a number is never given to another kind.
-enum class Kind : std::uint8_t {
-  epoch = 0,
-  conversation = 1,
-  idempotency_key = 2,
-  accepted = 3,
-  plan = 4,
-  result = 5,
-  ended = 6,
-  summary = 7,
-  open_turn = 8,
-};
-
-std::string prefix_of(policy::ConversationId conversation, Kind kind) {
-  std::string key;
-  append_big_endian(key, default_tenant);
-  for (const auto byte : conversation.bytes) key += static_cast<char>(byte);
-  key += static_cast<char>(kind);
-  return key;
-}
-
 std::string key_of(policy::ConversationId conversation, Kind kind, std::uint32_t number = 0, std::uint32_t attempt = 0) {
   std::string key = prefix_of(conversation, kind);
   append_big_endian(key, number);
@@ -43,10 +23,8 @@ std::string key_of(policy::ConversationId conversation, Kind kind, std::uint32_t
   return key;
 }
 
-/// Of the index that all of a tenant's conversations share.
 std::string open_key_of(policy::TurnId turn) {
-  std::string key = prefix_of({}, Kind::open_turn);
-  for (const auto byte : turn.conversation.bytes) key += static_cast<char>(byte);
+  std::string key = index_prefix_of(Kind::open_turn, turn.conversation);
   append_big_endian(key, turn.number);
   return key;
 }

@@ -18,6 +18,7 @@ constexpr std::string_view incarnation_key = "incarnation";
 constexpr std::string_view part_key = "part";
 constexpr std::string_view first_part = "first";
 constexpr std::string_view joined_part = "joined";
+constexpr std::string_view drained_key = "drained";
 
 Error damaged(std::string_view key, const std::string& what) {
   return {ErrorCode::corrupt, "the data folder's " + std::string(key) + " " + what +
@@ -55,6 +56,8 @@ Result<Identity> read_identity(const Store& store) {
   TROUPE_TRY(identity.node.value, stored(store, node_key));
   TROUPE_TRY(const auto incarnation, stored(store, incarnation_key));
   TROUPE_TRY(identity.incarnation, number_of(incarnation_key, incarnation));
+  TROUPE_TRY(const auto drained, store.get(Column::meta, drained_key));
+  identity.drained = drained.has_value();
   return identity;
 }
 
@@ -132,6 +135,12 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joi
   put(incarnation_key, std::to_string(identity.incarnation));
   TROUPE_TRY_DO(store.write({batch}).front());
   return identity;
+}
+
+WriteBatch put_drained(bool drained) {
+  Put put{.column = Column::meta, .key = std::string(drained_key), .value = std::nullopt};
+  if (drained) put.value = "yes";
+  return {.puts = {std::move(put)}, .fence = std::nullopt};
 }
 
 }  // namespace troupe::storage

@@ -22,6 +22,7 @@ struct Identity {
   policy::ClusterId cluster;
   policy::NodeId node;
   std::uint64_t incarnation = 0;  ///< 1 for the first claim, and one more for each that follows
+  bool drained = false;           ///< an operator has taken the node out of work, and not back in
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
@@ -31,5 +32,8 @@ struct Identity {
 /// two. They are `unsupported` if the format is, `corrupt` if the identity is damaged or missing beside other records.
 Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
                        const std::array<std::uint8_t, 16>& random);
+
+/// What the next claims say of `drained`.
+WriteBatch put_drained(bool drained);
 
 }  // namespace troupe::storage

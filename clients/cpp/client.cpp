@@ -78,6 +78,21 @@ Result<HistoryPage> read_page(client::HistoryPage::Reader from) {
   return page;
 }
 
+/// An operator's call about one node, not repeated: its refusal is an answer.
+template <class MakeRequest>
+Result<policy::NodeView> operate_on(Link& link, MakeRequest make_request) {
+  return link.call<policy::NodeView>(
+      [make_request](const std::shared_ptr<Peer>& peer) {
+        return peer->operate().then([make_request](Answered<client::Operator::Client> found) -> Promised<policy::NodeView> {
+          if (!*found) return answered<policy::NodeView>(found->error());
+          return make_request(**found).send().then([](auto&& response) {
+            return taken<policy::NodeView>(response.getOutcome(), [](auto value) { return schemas::read_checked(value); });
+          });
+        });
+      },
+      link.now() + link.options().patience, true, true);
+}
+
 }  // namespace
 
 Result<Answer> Conversation::ask(policy::Ask ask, const OnEvent& on_event) const {
@@ -163,6 +178,22 @@ Result<policy::ClusterView> Client::status() const {
         return taken<policy::ClusterView>(response.getOutcome(), [](auto value) { return schemas::read_checked(value); });
       });
     });
+  });
+}
+
+Result<policy::NodeView> Client::drain(const std::string& node) const {
+  return operate_on(*link_, [node](client::Operator::Client found) {
+    auto request = found.drainRequest();
+    request.setNode(node);
+    return request;
+  });
+}
+
+Result<policy::NodeView> Client::join(const std::string& node) const {
+  return operate_on(*link_, [node](client::Operator::Client found) {
+    auto request = found.joinRequest();
+    request.setNode(node);
+    return request;
   });
 }
 

@@ -93,6 +93,11 @@ class Client {
   Result<std::vector<ServedModel>> models() const;
   /// For operators: what the cluster looks like from the node.
   Result<policy::ClusterView> status() const;
+  /// For operators: has a node give what it holds to others; returns when that has begun, with how the node is. Refused at
+  /// once, with the reason, if the cluster cannot do without it (policy/drain.hpp).
+  Result<policy::NodeView> drain(const std::string& node) const;
+  /// Ends a drain: the node takes part again.
+  Result<policy::NodeView> join(const std::string& node) const;
 
  private:
   explicit Client(std::shared_ptr<Link> link) : link_(std::move(link)) {}

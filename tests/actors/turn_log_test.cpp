@@ -37,6 +37,16 @@ TEST(TurnLog, SendsWhatIsThereAndThenWhatComes) {
   EXPECT_EQ(numbers(deliveries[0]), (std::vector<std::uint64_t>{6}));
 }
 
+TEST(TurnLog, KnowsWhoReads) {
+  TurnLog log(turn);
+  EXPECT_TRUE(log.readers().empty());
+  log.more(reader(2), 0, 1, false, now);
+  log.more(reader(1), 0, 1, false, now);
+  EXPECT_EQ(log.readers(), (std::vector{reader(1), reader(2)}));
+  log.leave(reader(1));
+  EXPECT_EQ(log.readers(), std::vector{reader(2)});
+}
+
 TEST(TurnLog, ResumesFromTheNumberThatIsAskedFor) {
   TurnLog log(turn);
   for (const std::uint64_t number : {0U, 1U, 4U, 9U}) log.append(tokens(number));

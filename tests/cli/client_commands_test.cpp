@@ -16,7 +16,7 @@ using tests::troupe;
 const std::string conversation(32, 'a');
 
 TEST(ClientCommands, ExplainThemselvesWithExamples) {
-  for (const char* command : {"ask", "chat", "history", "explain", "cluster status"}) {
+  for (const char* command : {"ask", "chat", "history", "explain", "cluster status", "cluster drain", "cluster join"}) {
     const Outcome run = troupe(std::string(command) + " --help");
     EXPECT_EQ(run.status, 0) << command;
     EXPECT_NE(run.output.find("Examples:\n  troupe " + std::string(command)), std::string::npos) << run.output;
@@ -39,11 +39,13 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("explain", 2, "turn is required");
   expect_refusal("explain --tokens " + conversation + "/1", 2, "--json");
   expect_refusal("cluster", 2, "subcommand is required");
+  expect_refusal("cluster drain", 2, "node is required");
+  expect_refusal("cluster join", 2, "node is required");
 }
 
 TEST(ClientCommands, NameTheNodesThatCannotBeReached) {
   const std::string nowhere = " --connect 127.0.0.1:1 --connect localhost:2";
-  for (const std::string command : {"ask Hi", "chat", "cluster status"}) {
+  for (const std::string command : {"ask Hi", "chat", "cluster status", "cluster drain b", "cluster join b"}) {
     expect_refusal(command + nowhere, 1,
                    "127.0.0.1:1: connect(): Connection refused; localhost:2: connect(): Connection refused");
   }

@@ -9,6 +9,8 @@
 #include <thread>
 #include <utility>
 
+#include "policy/drain.hpp"
+
 namespace troupe::tests {
 
 namespace {
@@ -19,6 +21,7 @@ using Steady = std::chrono::steady_clock;
 constexpr std::uint64_t events_per_cluster = 20;  // then another one, with empty folders
 constexpr std::uint64_t streams_max = 4;          // of a burst
 constexpr std::uint64_t turns_max = 3;            // of a conversation
+constexpr auto drain_patience = 60s;
 
 const std::vector<std::string> small_talk{"Hello",
                                           "I have case 92153 open.",
@@ -38,7 +41,7 @@ std::vector<std::string> handbook_questions() {
 std::vector<NodeSetup> layout(std::size_t nodes, const std::string& prefix) {
   if (nodes == 1) return {{prefix + "1", {"mini", "medium", "heavy"}}};
   if (nodes == 2) return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium", "heavy"}}};
-  return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium"}}, {prefix + "3", {"heavy"}}};
+  return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium", "heavy"}}, {prefix + "3", {"medium", "heavy"}}};
 }
 
 double milliseconds(Steady::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
@@ -52,8 +55,13 @@ double ChaosSummary::gap_ms(double quantile) const {
   return sorted[static_cast<std::size_t>(quantile * static_cast<double>(sorted.size() - 1))];
 }
 
-Chaos::Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes)
-    : folder_(std::move(folder)), seed_(seed), nodes_(nodes), random_(seed), questions_(handbook_questions()) {}
+Chaos::Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes, bool only_drains)
+    : folder_(std::move(folder)),
+      seed_(seed),
+      nodes_(only_drains ? 3 : nodes),
+      only_drains_(only_drains),
+      random_(seed),
+      questions_(handbook_questions()) {}
 Chaos::~Chaos() = default;
 
 Result<void> Chaos::start_cluster(std::size_t nodes) {
@@ -89,6 +97,13 @@ Script Chaos::draw_script() {
 
 Chaos::Disturbance Chaos::draw_disturbance() {
   Disturbance disturbance;
+  // The first node grants the leases, and of fewer than three each is the last of a tier.
+  if (cluster_->size() == 3 && (only_drains_ || draw(3) == 0)) {
+    disturbance.drained = 1 + draw(2);
+    disturbance.after_tokens = 1 + draw(60);
+    disturbance.delay_ms = static_cast<int>(20 + draw(600));
+    if (only_drains_ || draw(2) == 0) return disturbance;
+  }
   const std::uint64_t kind = draw(10);
   if (kind < 2) return disturbance;  // only a burst
   if (kind == 9) {
@@ -145,12 +160,55 @@ Result<void> Chaos::run_one(std::uint64_t number) {
   TROUPE_TRY_DO(cluster_->wait_until_serving());
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     judge(number, scripts[i], told[i]);
-    if (!disturbance.victims.empty()) note_gaps(told[i], killed);
+    if (!disturbance.victims.empty() || disturbance.drained) note_gaps(told[i], killed);
   }
   return {};
 }
 
 Result<void> Chaos::disturb(const Disturbance& disturbance) {
+  return disturbance.drained ? drain_and_join(disturbance) : kill_and_start(disturbance);
+}
+
+Result<void> Chaos::drain_and_join(const Disturbance& disturbance) {
+  const std::string name = cluster_->node(*disturbance.drained).name();
+  const auto operate = [&](auto work) -> Result<policy::NodeView> {
+    const auto until = Steady::now() + drain_patience;
+    for (;;) {
+      clients::ClientOptions options;
+      options.patience = 2s;
+      const auto client = clients::Client::connect(cluster_->addresses(draw(cluster_->size())), options);
+      auto view = client ? work(*client) : Result<policy::NodeView>(client.error());
+      if (view || Steady::now() > until) return view;
+      std::this_thread::sleep_for(50ms);  // a node that was killed is not back yet
+    }
+  };
+  const auto look = [&](const clients::Client& client) -> Result<policy::NodeView> {
+    TROUPE_TRY(const auto view, client.status());
+    for (const policy::NodeView& node : view.nodes) {
+      if (node.id.value == name) return node;
+    }
+    return Error{ErrorCode::unavailable, "node " + name + " is not known"};
+  };
+  TROUPE_TRY_DO(operate([&](const clients::Client& client) { return client.drain(name); }));
+  if (!disturbance.victims.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(draw(200)));
+  TROUPE_TRY_DO(kill_and_start(disturbance));
+  auto last_held = Steady::now();
+  for (const auto until = Steady::now() + drain_patience; Steady::now() - last_held < 1s;) {
+    TROUPE_TRY(const auto view, operate(look));
+    const auto left = policy::left_to_move(view);
+    if (view.state != policy::NodeState::draining || !left.empty()) last_held = Steady::now();
+    if (Steady::now() > until) {
+      return Error{ErrorCode::unavailable, "node " + name + " does not become empty; it is " +
+                                               std::string(to_string(view.state)) + " and still holds " + to_string(left)};
+    }
+    std::this_thread::sleep_for(20ms);
+  }
+  TROUPE_TRY_DO(operate([&](const clients::Client& client) { return client.join(name); }));
+  ++summary_.drains;
+  return {};
+}
+
+Result<void> Chaos::kill_and_start(const Disturbance& disturbance) {
   if (disturbance.victims.empty()) return {};
   for (const std::size_t victim : disturbance.victims) cluster_->node(victim).kill();
   summary_.kills += disturbance.victims.size();
@@ -176,6 +234,7 @@ void Chaos::judge(std::uint64_t number, const Script& script, const Told& told) 
     const std::string name = "turn " + std::to_string(i + 1) + ", \"" + script.asks[i].question + "\"";
     if (!turn.problem.empty()) {
       ++summary_.lost;
+      ++summary_.failed_requests;
       complain(number, name + " is lost: " + turn.problem);
       return;  // what follows in the conversation differs with reason
     }
@@ -191,6 +250,7 @@ void Chaos::judge(std::uint64_t number, const Script& script, const Told& told) 
   }
   if (told.in_history > script.asks.size()) ++summary_.doubled;
   if (told.in_history < script.asks.size()) ++summary_.lost;
+  if (told.in_history == 0) ++summary_.failed_requests;
   if (told.in_history != script.asks.size())
     complain(number, "the history has " + std::to_string(told.in_history) + " turns of " + std::to_string(script.asks.size()));
 }
@@ -217,7 +277,8 @@ Result<ChaosSummary> Chaos::run(std::uint64_t events) {
     if (Steady::now() - last_said < 2s) continue;
     last_said = Steady::now();
     std::cerr << "chaos: " << summary_.events << " of " << events << " events, " << summary_.streams << " streams, "
-              << summary_.kills << " kills, " << summary_.differing << " differing, " << summary_.lost << " lost" << std::endl;
+              << summary_.kills << " kills, " << summary_.drains << " drains, " << summary_.differing << " differing, "
+              << summary_.lost << " lost" << std::endl;
   }
   return summary_;
 }

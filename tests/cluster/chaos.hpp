@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,10 +22,12 @@ struct ChaosSummary {
   std::uint64_t streams = 0;  ///< conversations
   std::uint64_t turns = 0;
   std::uint64_t kills = 0;
-  std::uint64_t differing = 0;  ///< turns with other bits
-  std::uint64_t lost = 0;       ///< turns without a committed end, or that are not in the history
-  std::uint64_t doubled = 0;    ///< turns of which an event came twice or out of order, or that are twice in the history
-  std::vector<double> gaps_ms;  ///< of each turn that was under way at a kill: the longest time between two of its events
+  std::uint64_t drains = 0;           ///< that ended with an empty node, which then joined again
+  std::uint64_t failed_requests = 0;  ///< questions, openings and readings that a client could not bring to their end
+  std::uint64_t differing = 0;        ///< turns with other bits
+  std::uint64_t lost = 0;             ///< turns without a committed end, or that are not in the history
+  std::uint64_t doubled = 0;          ///< turns of which an event came twice or out of order, or that are twice in the history
+  std::vector<double> gaps_ms;        ///< of each turn that was under way at a kill: the longest time between two of its events
 
   /// A quantile of the gaps; 0 if there are none.
   double gap_ms(double quantile) const;
@@ -32,8 +35,9 @@ struct ChaosSummary {
 
 class Chaos {
  public:
-  /// `nodes` is 1, 2 or 3, or 0 for all of them in turn. Data and logs live in `folder`.
-  Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes);
+  /// `nodes` is 1, 2 or 3, or 0 for all of them in turn. `only_drains`: nodes are drained and not killed, in every burst; of
+  /// three nodes. Data and logs live in `folder`.
+  Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes, bool only_drains = false);
   ~Chaos();
 
   /// Says on the error stream how far it is and what is wrong. An Error means that nodes do not start.
@@ -46,6 +50,7 @@ class Chaos {
     std::uint64_t after_tokens = 0;  ///< the nodes are killed when the readers have seen as many `tokens` events
     int delay_ms = 0;                ///< or when so much time has gone by
     int down_ms = 0;
+    std::optional<std::size_t> drained;  ///< this one is emptied meanwhile, and joins again
   };
 
   Result<void> start_cluster(std::size_t nodes);
@@ -55,6 +60,9 @@ class Chaos {
   Result<void> run_one(std::uint64_t number);
   /// Kills and starts nodes, in this thread: a process ends with the thread that started it.
   Result<void> disturb(const Disturbance& disturbance);
+  /// Drains a node, kills what is to be killed meanwhile, and lets it join again when it is empty.
+  Result<void> drain_and_join(const Disturbance& disturbance);
+  Result<void> kill_and_start(const Disturbance& disturbance);
   void note_gaps(const Told& told, std::chrono::steady_clock::time_point killed);
   void judge(std::uint64_t number, const Script& script, const Told& told);
   std::uint64_t draw(std::uint64_t below) { return random_() % below; }
@@ -63,6 +71,7 @@ class Chaos {
   std::filesystem::path folder_;
   std::uint64_t seed_;
   std::size_t nodes_;
+  bool only_drains_;
   std::mt19937_64 random_;
   std::vector<std::string> questions_;
   std::unique_ptr<TroupeOf> undisturbed_;

@@ -16,6 +16,7 @@ struct Options {
   std::uint64_t events = 50;
   std::uint64_t seed = 1;
   std::uint64_t nodes = 0;
+  bool drains = false;
   bool json = false;
 };
 
@@ -24,6 +25,8 @@ void print(const ChaosSummary& summary, const Options& options) {
                                       {"streams", summary.streams},
                                       {"turns", summary.turns},
                                       {"kills", summary.kills},
+                                      {"drains", summary.drains},
+                                      {"failed_requests", summary.failed_requests},
                                       {"interrupted", summary.gaps_ms.size()},
                                       {"differing", summary.differing},
                                       {"lost", summary.lost},
@@ -42,12 +45,14 @@ void print(const ChaosSummary& summary, const Options& options) {
 
 int main(int count, char** values) {
   Options options;
-  CLI::App app("Asks clusters of real processes at random, kills nodes at random, and compares every bit.", "chaos");
+  CLI::App app("Asks clusters of real processes at random, kills and drains nodes at random, and compares every bit.", "chaos");
   app.footer("The exit status is 0 if nothing differs, is lost or comes twice, 1 otherwise, 2 if the options are wrong.");
   app.add_option("--events", options.events, "How many bursts of questions")->capture_default_str();
   app.add_option("--seed", options.seed, "Of everything that is drawn")->capture_default_str();
   app.add_option("--nodes", options.nodes, "Only clusters of so many nodes (default: of one, two and three, in turn)")
       ->check(CLI::Range(1, 3));
+  app.add_flag("--drains", options.drains,
+               "Instead of killing nodes, drains one of three in every burst and lets it join again");
   app.add_flag("--json", options.json, "One JSON object on standard output");
   try {
     app.parse(count, values);
@@ -55,7 +60,7 @@ int main(int count, char** values) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const troupe::tests::TemporaryFolder folder;
-  Chaos chaos(folder.path(), options.seed, static_cast<std::size_t>(options.nodes));
+  Chaos chaos(folder.path(), options.seed, static_cast<std::size_t>(options.nodes), options.drains);
   const auto summary = chaos.run(options.events);
   if (!summary) {
     std::cerr << "chaos: " << summary.error().message << '\n';

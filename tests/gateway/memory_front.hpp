@@ -80,6 +80,13 @@ class MemoryFront final : public actors::Front {
     return true;
   }
 
+  /// Only "b" may be drained, as in a cluster whose first node is "a".
+  void drain(policy::NodeId node, actors::Reply<policy::NodeView> reply) override {
+    set_drained(std::move(node), true, std::move(reply));
+  }
+  void join(policy::NodeId node, actors::Reply<policy::NodeView> reply) override {
+    set_drained(std::move(node), false, std::move(reply));
+  }
   void cluster(actors::Reply<policy::ClusterView> reply) override {
     policy::ClusterView view;
     view.id.bytes.fill(7);
@@ -96,6 +103,7 @@ class MemoryFront final : public actors::Front {
     node.replicas = {replica, replica};
     view.nodes = {node, node};
     view.nodes[1].id.value = "b";
+    if (locked([&] { return drained_; })) view.nodes[1].state = policy::NodeState::draining;
     reply(std::move(view));
   }
 
@@ -186,6 +194,16 @@ class MemoryFront final : public actors::Front {
   }
 
  private:
+  void set_drained(policy::NodeId node, bool drained, const actors::Reply<policy::NodeView>& reply) {
+    if (node.value != "b") return reply(Error{ErrorCode::unsupported, "node " + node.value + " cannot be drained"});
+    change([&] { drained_ = drained; });
+    policy::NodeView view;
+    view.id = std::move(node);
+    view.state = drained ? policy::NodeState::draining : policy::NodeState::serving;
+    view.conversations_stored = 3;
+    reply(std::move(view));
+  }
+
   /// A turn and its events so far.
   struct Words {
     policy::Turn turn;
@@ -289,6 +307,7 @@ class MemoryFront final : public actors::Front {
   std::optional<Error> refusal_;
   bool silent_ = false;
   bool stopping_ = false;
+  bool drained_ = false;
   std::size_t asks_ = 0;
   std::size_t handed_ = 0;
   std::thread thread_;  // last: it uses all of the above

@@ -196,7 +196,8 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                         .turns = 4,
                         .corpus_version = "v",
                         .corpus_sections = 5,
-                        .replicas = {replica, replica, small}};
+                        .replicas = {replica, replica, small},
+                        .conversations_stored = 6};
   policy::ClusterView view;
   view.id.bytes = {9};
   view.self.value = "a";

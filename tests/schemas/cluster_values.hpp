@@ -79,7 +79,8 @@ class Draw {
     return {node_id(), bits(),  upto(policy::NodeState::gone),
             text(),    text(),  coin(),
             text(),    int32(), int32(),
-            text(),    int32(), list<policy::ReplicaView>(3, [&] { return replica(); })};
+            text(),    int32(), list<policy::ReplicaView>(3, [&] { return replica(); }),
+            int32()};
   }
   policy::Passage passage() { return {text(), text()}; }
   std::vector<policy::Passage> passages() {
@@ -185,7 +186,16 @@ class Draw {
   void fill(Announce& to) { to = {node()}; }
   void fill(LeaseKeep& to) { to = {node_id(), bits()}; }
   void fill(LeaseKept& to) { to = {int64()}; }
-  void fill(LeaseAcquire& to) { to = {conversation(), node_id(), bits(), coin()}; }
+  void fill(LeaseAcquire& to) { to = {conversation(), node_id(), bits(), coin(), bits()}; }
+  void fill(LeaseMove& to) { to = {conversation(), node_id(), bits(), bits(), node_id()}; }
+  void fill(NodeDrain& to) { to = {node_id()}; }
+  void fill(NodeJoin& to) { to = {node_id()}; }
+  void fill(HomeTake& to) {
+    const auto record = [&] { return std::pair(text(), text()); };
+    to = {conversation(), node_id(), bits(), text(), text(), list<std::pair<std::string, std::string>>(5, record)};
+  }
+  void fill(HomeTaken& to) { to = {conversation()}; }
+  void fill(HomeHandOver& to) { to = {conversation(), bits(), uint32(), node_id(), uint32()}; }
   void fill(LeaseGrant& to) { to = {node_id(), bits()}; }
   void fill(LeaseLocate& to) { to = {conversation()}; }
   void fill(HomeOpen& to) { to = {conversation(), coin()}; }
@@ -229,7 +239,13 @@ inline auto fields(const Welcome& of) { return std::tie(of.cluster, of.nodes, of
 inline auto fields(const Announce& of) { return std::tie(of.node); }
 inline auto fields(const LeaseKeep& of) { return std::tie(of.node, of.incarnation); }
 inline auto fields(const LeaseKept& of) { return std::tie(of.valid_ms); }
-inline auto fields(const LeaseAcquire& of) { return std::tie(of.conversation, of.node, of.incarnation, of.create); }
+inline auto fields(const LeaseAcquire& of) { return std::tie(of.conversation, of.node, of.incarnation, of.create, of.after); }
+inline auto fields(const LeaseMove& of) { return std::tie(of.conversation, of.from, of.incarnation, of.epoch, of.to); }
+inline auto fields(const NodeDrain& of) { return std::tie(of.node); }
+inline auto fields(const NodeJoin& of) { return std::tie(of.node); }
+inline auto fields(const HomeTake& of) { return std::tie(of.conversation, of.from, of.epoch, of.begin, of.end, of.records); }
+inline auto fields(const HomeTaken& of) { return std::tie(of.conversation); }
+inline auto fields(const HomeHandOver& of) { return std::tie(of.conversation, of.epoch, of.turn, of.node, of.replica); }
 inline auto fields(const LeaseGrant& of) { return std::tie(of.home, of.epoch); }
 inline auto fields(const LeaseLocate& of) { return std::tie(of.conversation); }
 inline auto fields(const HomeOpen& of) { return std::tie(of.conversation, of.create); }

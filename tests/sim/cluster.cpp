@@ -5,7 +5,9 @@
 
 #include "actors/reader_actor.hpp"
 #include "base/check.hpp"
+#include "cluster/lease_table.hpp"
 #include "storage/conversations.hpp"
+#include "storage/copies.hpp"
 #include "storage/data_folder.hpp"
 
 namespace troupe::sim {
@@ -69,7 +71,7 @@ SimCluster::SimCluster(World& world)
   };
   add("a", true, {Tier::mini});
   add("b", false, {Tier::medium, Tier::heavy});
-  add("c", false, {Tier::mini, Tier::heavy});
+  add("c", false, {Tier::mini, Tier::medium, Tier::heavy});
 }
 
 SimCluster::~SimCluster() {
@@ -99,11 +101,12 @@ void SimCluster::start(Node& node) {
     return world_.schedule(milliseconds(500), [this, &node] { start(node); });
   }
   if (node.first) id_ = identity->cluster;
-  node.life = begin_life(node, identity->incarnation);
+  node.life = begin_life(node, *identity);
   world_.note(node.name, "life " + std::to_string(identity->incarnation) + " begins");
 }
 
-LifePtr SimCluster::begin_life(Node& node, std::uint64_t incarnation) {
+LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
+  const std::uint64_t incarnation = identity.incarnation;
   auto life = std::make_shared<Life>();
   life->node = node.name;
   life->incarnation = incarnation;
@@ -122,6 +125,7 @@ LifePtr SimCluster::begin_life(Node& node, std::uint64_t incarnation) {
   actors::NodeParts parts;
   parts.cluster = *id_;
   parts.grants_leases = node.first;
+  parts.drained = identity.drained;
   for (const auto& other : nodes_) {
     if (!node.first && other->first) parts.seeds.push_back(address_of(other->name));
   }
@@ -192,13 +196,22 @@ std::shared_ptr<actors::Front> SimCluster::any_front(std::string* name) {
   return chosen.life->front;
 }
 
-const storage::Store* SimCluster::store_of(const policy::ConversationId& conversation) {
+const storage::Store* SimCluster::store_of(const policy::ConversationId& conversation, bool at_rest) {
+  const auto stored = nodes_.front()->disk.store.get(storage::Column::leases, cluster::lease_key(conversation));
+  const auto lease =
+      stored && *stored ? cluster::decode_lease(**stored) : Result<cluster::LeaseRecord>(Error{ErrorCode::not_found, ""});
   const storage::Store* found = nullptr;
   for (const auto& node : nodes_) {
     const auto record = storage::read_conversation(node->disk.store, conversation);
     if (!record || !*record) continue;
-    if (found != nullptr) world_.violated("conversation " + to_string(conversation) + " is on two nodes");
-    found = &node->disk.store;
+    if (lease && lease->home.value == node->name) {
+      found = &node->disk.store;
+      continue;
+    }
+    const auto mark = storage::read_mark(node->disk.store, conversation);
+    if (at_rest || !mark || !*mark) {
+      world_.violated("conversation " + to_string(conversation) + " is on " + node->name + ", which is not its home");
+    }
   }
   return found;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "policy/routing.hpp"
+#include "storage/data_folder.hpp"
 #include "tests/sim/disk.hpp"
 #include "tests/sim/life.hpp"
 #include "tests/sim/network.hpp"
@@ -33,7 +34,8 @@ struct Node {
 
 class SimCluster {
  public:
-  /// "a" grants leases and has mini, "b" medium and heavy, "c" mini and heavy. All are down.
+  /// "a" grants leases and has mini, "b" medium and heavy, "c" all of them, so that either of the two may be drained. All are
+  /// down.
   explicit SimCluster(World& world);
   ~SimCluster();
   SimCluster(const SimCluster&) = delete;
@@ -54,12 +56,13 @@ class SimCluster {
 
   /// The front of some node that is up; null if none is.
   std::shared_ptr<actors::Front> any_front(std::string* name = nullptr);
-  /// The store that has a conversation's records, if one has; told of it if several have.
-  const storage::Store* store_of(const policy::ConversationId& conversation);
+  /// The store of a conversation's home, if that has its records. Whoever else has some must know them for a copy, and when all
+  /// is `at_rest` nobody may.
+  const storage::Store* store_of(const policy::ConversationId& conversation, bool at_rest = false);
 
  private:
   LifePtr find(const std::string& name) const;
-  LifePtr begin_life(Node& node, std::uint64_t incarnation);
+  LifePtr begin_life(Node& node, const storage::Identity& identity);
 
   World& world_;
   SimNetwork network_;

@@ -10,18 +10,32 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/// Whether a batch makes an attempt's plan durable (storage/conversations.cpp says how keys are made).
-bool has_plan(const storage::WriteBatch& batch) {
+/// Whether something of a kind is written (storage/conversation_keys.hpp says how keys are made).
+bool has_kind(const std::vector<storage::Put>& puts, char kind) {
   constexpr std::size_t kind_at = 24;
-  constexpr char plan_kind = 4;
-  return std::any_of(batch.puts.begin(), batch.puts.end(), [](const storage::Put& put) {
-    return put.column == storage::Column::conversations && put.key.size() > kind_at && put.key[kind_at] == plan_kind;
+  return std::any_of(puts.begin(), puts.end(), [kind](const storage::Put& put) {
+    return put.column == storage::Column::conversations && put.value && put.key.size() > kind_at && put.key[kind_at] == kind;
   });
+}
+/// Whether a batch makes an attempt's plan durable.
+bool has_plan(const storage::WriteBatch& batch) {
+  constexpr char plan_kind = 4;
+  return has_kind(batch.puts, plan_kind);
+}
+/// Whether it belongs to a copy: it marks one, or has records of one with its mark.
+bool is_copy(const std::vector<storage::Put>& puts) {
+  constexpr char copy_kind = 9;
+  return has_kind(puts, copy_kind);
+}
+bool only_removes(const std::vector<storage::Put>& puts) {
+  return std::none_of(puts.begin(), puts.end(), [](const storage::Put& put) { return put.value.has_value(); });
 }
 
 }  // namespace
 
-void Homes::wrote(const std::string& node, std::uint64_t incarnation, const storage::Fence& fence) {
+void Homes::wrote(const std::string& node, std::uint64_t incarnation, const storage::Fence& fence,
+                  const std::vector<storage::Put>& puts) {
+  if (is_copy(puts) || only_removes(puts)) return;
   const Home now{node, incarnation, fence.epoch};
   const auto [entry, first] = homes_.emplace(fence.key, now);
   if (first) return;
@@ -31,8 +45,8 @@ void Homes::wrote(const std::string& node, std::uint64_t incarnation, const stor
                     std::to_string(fence.epoch) + " after life " + std::to_string(before.incarnation) + " of " + before.node +
                     " under epoch " + std::to_string(before.epoch));
   };
-  if (before.node != node) return tell("two nodes are home to one conversation");
   if (fence.epoch < before.epoch) return tell("a home that was replaced has written");
+  if (fence.epoch == before.epoch && node != before.node) return tell("two nodes are home to one conversation");
   if (fence.epoch == before.epoch && incarnation != before.incarnation) return tell("two lives hold one lease");
   before = now;
 }
@@ -59,8 +73,8 @@ class SimJournal::LifeStore final : public storage::Store {
         continue;
       }
       if (journal_.world_.defect() == Defect::epoch_not_checked) batch.fence.reset();
-      results.push_back(store().write({std::move(batch)}).front());
-      if (fence && results.back()) homes_.wrote(node_, incarnation_, *fence);
+      results.push_back(store().write({batch}).front());
+      if (fence && results.back()) homes_.wrote(node_, incarnation_, *fence, batch.puts);
     }
     return results;
   }
@@ -96,7 +110,9 @@ storage::DirectJournal::Schedule SimJournal::schedule() {
 
 void SimJournal::commit(storage::WriteBatch batch, Done done) {
   if (!alive_) return;
-  if (world_.defect() == Defect::plan_after_token && has_plan(batch)) {
+  const bool late_plan = world_.defect() == Defect::plan_after_token && has_plan(batch) && !is_copy(batch.puts);
+  const bool late_copy = world_.defect() == Defect::late_copy && is_copy(batch.puts) && batch.puts.size() > 1;
+  if (late_plan || late_copy) {
     done({});
     world_.schedule(milliseconds(100), [self = std::weak_ptr(self_), batch = std::move(batch)]() mutable {
       const auto journal = self.lock();

@@ -14,12 +14,13 @@
 
 namespace troupe::sim {
 
-/// Who has written for which conversation, on all disks: at no time are there two homes.
+/// Who has written for which conversation, on all disks: at no time are there two homes. Copies are nobody's writing.
 class Homes {
  public:
   explicit Homes(World& world) : world_(world) {}
   /// A write with a fence has succeeded.
-  void wrote(const std::string& node, std::uint64_t incarnation, const storage::Fence& fence);
+  void wrote(const std::string& node, std::uint64_t incarnation, const storage::Fence& fence,
+             const std::vector<storage::Put>& puts);
 
  private:
   struct Home {

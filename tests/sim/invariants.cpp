@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/drain.hpp"
 #include "storage/conversations.hpp"
+#include "storage/copies.hpp"
 
 namespace troupe::sim {
 
@@ -39,7 +41,7 @@ class Checks {
       : witness_(witness), world_(witness.cluster().world()), answers_(answers), id_(id), known_(known) {}
 
   void run() {
-    const storage::Store* store = witness_.cluster().store_of(id_.conversation);
+    const storage::Store* store = witness_.cluster().store_of(id_.conversation, true);
     if (store == nullptr) return tell("is on no disk");
     const auto stored = storage::read_turn(*store, id_);
     if (!stored) return tell("cannot be read: " + stored.error().message);
@@ -116,11 +118,47 @@ void check_engines(SimCluster& cluster) {
                                std::to_string(counters.waiting) + " waiting and holds " + std::to_string(counters.blocks_held) +
                                " blocks");
     }
-    if (const auto pending = node->life->journal->pending(); pending > 0) {
-      cluster.world().violated(node->name + "'s journal still has " + std::to_string(pending) + " to do");
-    }
+    if (node->life->journal->writes_wait()) cluster.world().violated(node->name + "'s journal still has something to write");
     if (const auto turns = node->life->context->turns.load(); turns != 0) {
       cluster.world().violated(node->name + " counts " + std::to_string(turns) + " open turns");
+    }
+  }
+}
+
+std::size_t stored_on(const Node& node) {
+  const auto page = storage::stored_conversations(node.disk.store, {}, 1000);
+  return page ? page->conversations.size() : 1;
+}
+
+bool is_empty(const Node& node) {
+  if (stored_on(node) > 0) return false;
+  return std::all_of(node.life->replicas.begin(), node.life->replicas.end(),
+                     [](const auto& replica) { return replica->counters().running + replica->counters().waiting == 0; });
+}
+
+/// A node that is drained has nothing and says so, and no node has a copy of which nobody knows whose it is.
+void check_drains(SimCluster& cluster) {
+  World& world = cluster.world();
+  for (const auto& node : cluster.nodes()) {
+    const auto copies = storage::marked_copies(node->disk.store, {}, 100);
+    if (!copies || !copies->empty()) world.violated(node->name + " has copies when all is over");
+    if (!node->life) continue;
+    const std::int32_t counted = node->life->context->stored.load();
+    if (node->life->context->leaving && !is_empty(*node)) world.violated(node->name + " is drained and not empty");
+    if (node->life->context->leaving && counted != 0) {
+      world.violated(node->name + " is empty and counts " + std::to_string(counted) + " conversations");
+    }
+    for (const auto& other : cluster.nodes()) {
+      if (!node->life->context->leaving || !other->life) continue;
+      other->life->front->cluster([&](const Result<policy::ClusterView>& view) {
+        for (const policy::NodeView& each : view->nodes) {
+          if (each.id.value != node->name) continue;
+          if (each.state != policy::NodeState::draining || !policy::left_to_move(each).empty()) {
+            world.violated(other->name + " takes " + node->name + " for " + std::string(to_string(each.state)) + " with " +
+                           to_string(policy::left_to_move(each)));
+          }
+        }
+      });
     }
   }
 }
@@ -175,6 +213,7 @@ void read_histories(Witness& witness) {
 bool nothing_is_open(SimCluster& cluster, const Clients& clients) {
   for (const auto& node : cluster.nodes()) {
     if (!node->life || !open_turns(*node).empty()) return false;
+    if (node->life->context->leaving && !is_empty(*node)) return false;
   }
   for (const auto& client : clients) {
     for (const auto& follower : client->followers()) {
@@ -187,7 +226,13 @@ bool nothing_is_open(SimCluster& cluster, const Clients& clients) {
 void tell_what_is_open(SimCluster& cluster, const Clients& clients) {
   World& world = cluster.world();
   for (const auto& node : cluster.nodes()) {
-    if (!node->life) world.violated(node->name + " does not start");
+    if (!node->life) {
+      world.violated(node->name + " does not start");
+      continue;
+    }
+    if (node->life->context->leaving && !is_empty(*node)) {
+      world.violated(node->name + " is being drained, and still has " + std::to_string(stored_on(*node)) + " conversations");
+    }
     for (const auto& turn : open_turns(*node))
       world.violated("turn " + to_string(turn) + " on " + node->name + " does not end");
   }
@@ -201,6 +246,7 @@ void tell_what_is_open(SimCluster& cluster, const Clients& clients) {
 
 void check_at_rest(Witness& witness, AloneAnswers& alone) {
   check_engines(witness.cluster());
+  check_drains(witness.cluster());
   read_again(witness);
   read_histories(witness);
   for (const auto& [id, known] : witness.turns()) Checks(witness, alone, id, known).run();

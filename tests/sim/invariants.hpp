@@ -2,7 +2,8 @@
 //
 //   every turn that somebody was told of is on its home's disk, with an outcome that its question allows
 //   what readers saw is what the disk says; whoever reads now gets the same
-//   every conversation is on one node
+//   every conversation is on one node, and that is the one that has its lease
+//   a node that is being drained has nothing left
 //   every attempt's plan, run alone, gives the tokens that were stored
 //   engines are idle and hold nothing, no turns are open, no writes wait
 #pragma once

@@ -17,6 +17,7 @@ constexpr Duration troubled_time = seconds(12);
 constexpr Duration mending_time = seconds(240);
 constexpr Duration quiet_time = seconds(20);  ///< longer than anybody waits for somebody who is silent
 constexpr std::int64_t far_deadline_ms = 3'600'000;
+constexpr Duration for_good = std::chrono::hours(1000);
 
 Duration between(Random& random, Duration low, Duration high) { return Duration(random.between(low.count(), high.count())); }
 
@@ -74,6 +75,16 @@ Fault draw_fault(Random& random, bool plain) {
   return fault;
 }
 
+/// Not a fault for anybody but the simulation: one of the nodes is emptied while all this happens.
+Fault draw_drain(Random& random) {
+  Fault drain;
+  drain.kind = Fault::Kind::drain;
+  drain.at = between(random, milliseconds(500), troubled_time);
+  drain.lasts = random.chance(0.5F) ? for_good : between(random, milliseconds(300), seconds(8));
+  drain.node = random.chance(0.1F) ? 0 : 1 + random.below(2);
+  return drain;
+}
+
 /// Makes a scenario's faults happen, and mends them.
 class Fate {
  public:
@@ -111,7 +122,27 @@ class Fate {
         world_.note(node.name, "the disk is full");
         node.disk.store.fail_writes(fault.detail % 2000);
         break;
+      case Fault::Kind::drain: return drain(node, world_.now() + seconds(6));
     }
+  }
+  /// Asks until somebody answers: it begins, or is refused for a reason.
+  void drain(Node& node, TimePoint last) {
+    const auto again = [this, &node, last] {
+      if (world_.now() < last && !mended_) world_.schedule(milliseconds(300), [this, &node, last] { drain(node, last); });
+    };
+    const auto front = cluster_.any_front();
+    if (!front) return again();
+    front->drain({node.name}, [this, &node, again](const Result<policy::NodeView>& view) {
+      world_.note("operator", view ? node.name + " is being drained" : "no drain: " + view.error().message);
+      if (!view && view.error().code == ErrorCode::unavailable) again();
+    });
+  }
+  void join(Node& node) {
+    const auto front = cluster_.any_front();
+    if (!front) return;
+    front->join({node.name}, [this, &node](const Result<policy::NodeView>& view) {
+      world_.note("operator", view ? node.name + " joins again" : "no join: " + view.error().message);
+    });
   }
   /// Whether a crash does harm now: a life whose writes are to land late is ended while it has some, others half the time
   /// while they make tokens.
@@ -136,6 +167,7 @@ class Fate {
       case Fault::Kind::partition: cluster_.network().join(node.name, cluster_.node(fault.other).name); break;
       case Fault::Kind::slow_disk: node.disk.slow = {}; break;
       case Fault::Kind::full_disk: node.disk.store.fail_writes(std::nullopt); break;
+      case Fault::Kind::drain: join(node); break;
     }
   }
 
@@ -167,6 +199,9 @@ Scenario draw_scenario(std::uint64_t seed) {
     scenario.conversations.push_back(std::move(conversation));
   }
   for (auto faults = random.between(0, 8); faults > 0; --faults) scenario.faults.push_back(draw_fault(random, scenario.plain));
+  if (random.chance(0.6F)) {
+    for (auto drains = random.between(1, 3); drains > 0; --drains) scenario.faults.push_back(draw_drain(random));
+  }
   return scenario;
 }
 

@@ -10,10 +10,10 @@
 namespace troupe::sim {
 
 struct Fault {
-  enum class Kind : std::uint8_t { crash, actor, partition, slow_disk, full_disk };
+  enum class Kind : std::uint8_t { crash, actor, partition, slow_disk, full_disk, drain };
   Kind kind = Kind::crash;
   Duration at{};
-  Duration lasts{};
+  Duration lasts{};  ///< of a drain: until the node is told to join again
   std::size_t node = 0;
   std::size_t other = 0;      ///< of a partition
   std::uint64_t detail = 0;   ///< which actor; what a crash leaves of unsynced writes

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "tests/sim/scenario.hpp"
 
@@ -30,10 +33,28 @@ TEST(Simulation, MeetsWhatItIsFor) {
       for (const std::string& answer : conversation) all += answer + "\n";
     }
   }
-  for (const char* what : {"is killed", "its writes will land late", "1 writes of a former life land", "an actor fails",
-                           "are parted", "lost touch", "the disk is full", "the disk is slow", "cannot keep the session",
-                           "conversation begins again", "epoch=3", "superseded", "goes away", "cancels turn",
-                           "failed cancelled", "failed deadline_exceeded", "summary 2", "kind follow_up"}) {
+  for (const char* what : {"is killed",
+                           "its writes will land late",
+                           "1 writes of a former life land",
+                           "an actor fails",
+                           "are parted",
+                           "lost touch",
+                           "the disk is full",
+                           "the disk is slow",
+                           "cannot keep the session",
+                           "conversation begins again",
+                           "epoch=3",
+                           "superseded",
+                           "is being drained",
+                           "grants the leases",
+                           "moved away",
+                           "joins again",
+                           "goes away",
+                           "cancels turn",
+                           "failed cancelled",
+                           "failed deadline_exceeded",
+                           "summary 2",
+                           "kind follow_up"}) {
     EXPECT_NE(all.find(what), std::string::npos) << what;
   }
 }
@@ -90,6 +111,79 @@ TEST(Simulation, FindsAHomeThatBeganAgainForAskersInAHurry) {
   }
 }
 
+/// Conversations that are answered while "b", where one of them is at home, is drained for good.
+Scenario drained_in_mid_turn() {
+  Scenario scenario;
+  scenario.plain = true;
+  Conversation conversation;
+  for (int number = 0; number < 3; ++number) {
+    Question question;
+    question.ask.idempotency_key = std::to_string(number);
+    question.ask.question = "who decides about leave?";
+    question.ask.assurance = policy::Assurance::draft;
+    question.ask.grounding = policy::Grounding::never;
+    question.ask.deadline_ms = 3'600'000;
+    question.ask.keep_if_unread = true;
+    question.ask.seed = 5;
+    question.ask.tokens_max = 32;
+    conversation.questions.push_back(question);
+  }
+  scenario.conversations = {conversation, conversation, conversation};
+  Fault drain;
+  drain.kind = Fault::Kind::drain;
+  drain.at = std::chrono::milliseconds(700);
+  drain.lasts = std::chrono::hours(1000);
+  drain.node = 1;
+  scenario.faults.push_back(drain);
+  return scenario;
+}
+
+/// The moments of the first and the last line that contain a text, in milliseconds; nothing if there is none.
+std::optional<std::pair<std::int64_t, std::int64_t>> moments_of(const Outcome& outcome, const std::string& what) {
+  std::optional<std::pair<std::int64_t, std::int64_t>> moments;
+  for (const std::string& line : outcome.lines) {
+    if (line.find(what) == std::string::npos) continue;
+    const auto at = static_cast<std::int64_t>(std::stod(line) * 1000);
+    moments = {moments ? moments->first : at, at};
+  }
+  return moments;
+}
+
+/// Each node in turn dies in each millisecond of a move: while records are written down, sent, and kept, the lease moves, and
+/// what is left is removed.
+TEST(Simulation, MovesConversationsWholeWhoeverDiesMeanwhile) {
+  Scenario quiet = drained_in_mid_turn();
+  Outcome good;
+  for (quiet.seed = 1; quiet.seed < 30 && !moments_of(good, "moved away"); ++quiet.seed) {
+    good = run(quiet, {.keep_trace = true, .defect = Defect::none});
+  }
+  --quiet.seed;  // the first in which a client comes to "b"
+  ASSERT_TRUE(good.violations.empty()) << all_of(good);
+  const auto begun = moments_of(good, "moves away");
+  const auto moved = moments_of(good, "moved away");
+  ASSERT_TRUE(begun && moved);
+  std::size_t void_moves = 0;
+  std::size_t late_removals = 0;
+  for (std::int64_t at = begun->first - 1; at <= moved->second + 10; ++at) {
+    for (std::size_t node = 0; node < 3; ++node) {
+      Scenario scenario = quiet;
+      Fault crash;
+      crash.at = std::chrono::milliseconds(at);
+      crash.lasts = std::chrono::milliseconds(700);
+      crash.node = node;
+      crash.detail = 2 * static_cast<std::uint64_t>(at);  // at once
+      scenario.faults.push_back(crash);
+      const Outcome outcome = run(scenario, {.keep_trace = true, .defect = Defect::none});
+      EXPECT_TRUE(outcome.violations.empty()) << "node " << node << " dies at " << at << " ms:\n" << all_of(outcome);
+      EXPECT_EQ(outcome.answers, good.answers) << "node " << node << " dies at " << at << " ms";
+      void_moves += moments_of(outcome, "moves away")->second > moved->second + 100 ? 1 : 0;
+      late_removals += moments_of(outcome, "a copy is removed") ? 1 : 0;
+    }
+  }
+  EXPECT_GT(void_moves, 0U) << "no crash came before the lease had moved";
+  EXPECT_GT(late_removals, 0U) << "no crash came between the lease and the removal";
+}
+
 /// The first seed in which a defect is noticed; 0 if it is in none.
 std::uint64_t found_at(Defect defect, std::uint64_t seeds) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
@@ -102,6 +196,7 @@ TEST(Simulation, NoticesAForgottenFsync) { EXPECT_NE(found_at(Defect::missing_fs
 TEST(Simulation, NoticesAnEpochThatIsNotChecked) { EXPECT_NE(found_at(Defect::epoch_not_checked, 80), 0U); }
 TEST(Simulation, NoticesAPlanThatIsWrittenAfterItsFirstToken) { EXPECT_NE(found_at(Defect::plan_after_token, 20), 0U); }
 TEST(Simulation, NoticesALostNotification) { EXPECT_NE(found_at(Defect::lost_notification, 20), 0U); }
+TEST(Simulation, NoticesALeaseThatMovesBeforeTheRecordsAreDurable) { EXPECT_NE(found_at(Defect::late_copy, 20), 0U); }
 TEST(Simulation, NoticesALeakedBlock) { EXPECT_NE(found_at(Defect::leaked_block, 40), 0U); }
 
 }  // namespace

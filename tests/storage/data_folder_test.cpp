@@ -31,6 +31,16 @@ TEST(DataFolder, BelongsToWhoClaimsItFirst) {
   EXPECT_EQ(claim(store, ours, "one", random).value().incarnation, 2U);
 }
 
+TEST(DataFolder, KeepsWhetherItsNodeIsDrained) {
+  MemoryStore store;
+  EXPECT_FALSE(claim(store, ours, "one", random)->drained);
+  ASSERT_TRUE(store.write({put_drained(true)}).front());
+  EXPECT_TRUE(claim(store, ours, "one", random)->drained);
+  EXPECT_TRUE(claim(store, ours, "one", random)->drained);
+  ASSERT_TRUE(store.write({put_drained(false)}).front());
+  EXPECT_FALSE(claim(store, ours, "one", random)->drained);
+}
+
 TEST(DataFolder, KeepsTheNodesPartInItsCluster) {
   MemoryStore joined;
   ASSERT_TRUE(claim(joined, ours, "one", random));

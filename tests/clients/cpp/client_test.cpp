@@ -135,6 +135,24 @@ TEST(Client, TellsHistoryTurnsModelsAndTheCluster) {
   EXPECT_EQ(client.status()->nodes.size(), 2U);
 }
 
+TEST(Client, TakesANodeOutOfTheClustersWorkAndBack) {
+  MemoryFront front;
+  const ServedGateway gateway(front);
+  const Client client = connected({gateway.address()});
+  const auto drained = client.drain("b");
+  ASSERT_TRUE(drained) << drained.error().message;
+  EXPECT_EQ(drained->id.value, "b");
+  EXPECT_EQ(drained->state, policy::NodeState::draining);
+  EXPECT_EQ(drained->conversations_stored, 3);
+  EXPECT_EQ(client.status()->nodes[1].state, policy::NodeState::draining);
+  EXPECT_EQ(client.join("b")->state, policy::NodeState::serving);
+  EXPECT_EQ(client.status()->nodes[1].state, policy::NodeState::serving);
+  const auto refused = client.drain("a");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::unsupported);
+  EXPECT_EQ(refused.error().message, "node a cannot be drained");
+}
+
 TEST(Client, APageOfLargeTurnsIsCutToWhatAReplyHolds) {
   MemoryFront front;
   const ServedGateway gateway(front);

@@ -1,0 +1,144 @@
+// Where an attempt runs, and what its home says to engines when that changes.
+#include "actors/generation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <caf/all.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace troupe::actors {
+namespace {
+
+using policy::NodeState;
+
+EngineActor::behavior_type idle_engine(EngineActor::pointer) {
+  return {[](const schemas::EnginePrepare&) { return schemas::EnginePrepared{}; }, [](const schemas::EngineGenerate&) {},
+          [](const schemas::EngineRelease&) {}};
+}
+
+/// An attempt of a home on "c", for a model that "a" and "b" have. What is said to engines is written down.
+class Attempts : public testing::Test {
+ protected:
+  Attempts() {
+    config_.add_message_types<caf::id_block::troupe>();
+    config_.set("logger.verbosity", caf::atom("quiet"));
+    system_ = std::make_unique<caf::actor_system>(config_);
+    context_ = std::make_shared<NodeContext>();
+    context_->self = {"c"};
+    context_->clock = clock_;
+    context_->wall = std::make_shared<SystemWallClock>();
+    clock_->advance(std::chrono::hours(1));  // nothing was said at the beginning of time
+    for (const char* name : {"a", "b"}) {
+      Peer peer;
+      peer.view.id = {name};
+      peer.view.state = NodeState::serving;
+      peer.view.replicas.resize(1);
+      peer.view.replicas[0].model = model_;
+      peer.handles.engines.push_back(system_->spawn(idle_engine));
+      peers_.push_back(std::move(peer));
+    }
+    show();
+  }
+  ~Attempts() override {
+    for (const Peer& peer : peers_) caf::anon_send_exit(peer.handles.engines[0], caf::exit_reason::user_shutdown);
+  }
+  void show() {
+    auto picture = std::make_shared<Cluster>();
+    picture->self = context_->self;
+    picture->peers = peers_;
+    context_->cluster.store(std::move(picture));
+  }
+  void set_state(std::size_t node, NodeState state) {
+    peers_[node].view.state = state;
+    show();
+  }
+  std::string name_of(const EngineActor& engine) const { return engine == peers_[0].handles.engines[0] ? "a" : "b"; }
+  Generation generation() {
+    EngineLink link;
+    link.generate = [this](const EngineActor& engine, const schemas::EngineGenerate& generate) {
+      said_.push_back("generate on " + name_of(engine) + " from " + std::to_string(generate.from_index));
+    };
+    link.release = [this](const EngineActor& engine, const schemas::EngineRelease&) {
+      said_.push_back("release on " + name_of(engine));
+    };
+    Generation::Job job;
+    job.key = key_;
+    job.epoch = 4;
+    job.model = model_;
+    job.deadline_ms = context_->wall->now_ms() + 60000;
+    return Generation(context_, std::move(link), std::move(job), std::nullopt);
+  }
+  std::vector<std::string> said() { return std::exchange(said_, {}); }
+  using Said = std::vector<std::string>;
+
+  const policy::ModelClass model_{"fingerprint", "cpu-f32-v1"};
+  const schemas::AttemptKey key_{{policy::ConversationId{.bytes = {1}}, 1}, schemas::Purpose::answer, 0};
+  caf::actor_system_config config_;
+  std::unique_ptr<caf::actor_system> system_;
+  std::shared_ptr<ManualClock> clock_ = std::make_shared<ManualClock>();
+  NodeContextPtr context_;
+  std::vector<Peer> peers_;
+  std::vector<std::string> said_;
+};
+
+TEST_F(Attempts, RunOnOneReplicaAndAreReleasedThere) {
+  {
+    auto attempt = generation();
+    attempt.drive();
+    EXPECT_EQ(said(), (Said{"generate on a from 0"}));
+    attempt.drive();
+    EXPECT_TRUE(said().empty()) << "it was asked a moment ago";
+  }
+  EXPECT_EQ(said(), (Said{"release on a"}));
+}
+
+TEST_F(Attempts, GoElsewhereWhenTheirNodeIsDrainedAndKeepWhatTheyHave) {
+  auto attempt = generation();
+  attempt.drive();
+  ASSERT_EQ(attempt.take(schemas::EngineEmissions{key_, {{0, {5, 6}, {0, 0}, "x"}}}).size(), 1U);
+  said();
+  set_state(0, NodeState::draining);
+  attempt.drive();
+  EXPECT_EQ(said(), (Said{"release on a", "generate on b from 2"}));
+  EXPECT_TRUE(attempt.take(schemas::EngineEmissions{key_, {{0, {5, 6}, {0, 0}, "x"}}}).empty()) << "it has that";
+  attempt.drive();
+  EXPECT_TRUE(said().empty());
+}
+
+TEST_F(Attempts, StayOnADrainedNodeIfNoOtherHasTheModel) {
+  auto attempt = generation();
+  attempt.drive();
+  said();
+  peers_[1].view.replicas[0].model.fingerprint = "another";
+  set_state(0, NodeState::draining);
+  attempt.drive();
+  EXPECT_TRUE(said().empty());
+  peers_[1].view.replicas[0].model = model_;
+  set_state(1, NodeState::draining);
+  attempt.drive();
+  EXPECT_TRUE(said().empty()) << "it would only have to move again";
+}
+
+TEST_F(Attempts, AreLeftRunningForTheNextHomeWhichFindsThemThere) {
+  {
+    auto attempt = generation();
+    attempt.drive();
+    said();
+    attempt.let_go();
+  }
+  EXPECT_TRUE(said().empty()) << "nobody told the engine to forget it";
+  auto next = generation();
+  next.runs_at({{"b"}, 0});
+  next.drive();
+  EXPECT_EQ(said(), (Said{"generate on b from 0"})) << "though a comes first";
+  auto gone = generation();
+  set_state(1, NodeState::gone);
+  gone.runs_at({{"b"}, 0});
+  gone.drive();
+  EXPECT_EQ(said(), (Said{"generate on a from 0"}));
+}
+
+}  // namespace
+}  // namespace troupe::actors
