@@ -50,6 +50,7 @@ Result<Connected> dial(caf::actor_system& system, const std::string& text, const
   for (std::size_t index = 0; index < connected.node.replicas.size(); ++index) {
     connected.handles.engines.push_back(look_up<EngineActor>(system, engine_name(index), id));
   }
+  connected.handles.kv = look_up<KvShardActor>(system, caf::atom("kv"), id);
   if (!connected.handles.home || !connected.handles.reader) {
     return Error{ErrorCode::unavailable, "the node at " + text + " is still starting"};
   }
@@ -131,6 +132,7 @@ void register_handles(caf::actor_system& system, const PeerHandles& handles) {
   put(caf::atom("home"), handles.home);
   put(caf::atom("reader"), handles.reader);
   put(caf::atom("lease"), handles.lease);
+  put(caf::atom("kv"), handles.kv);
   for (std::size_t index = 0; index < handles.engines.size(); ++index) put(engine_name(index), handles.engines[index]);
 }
 

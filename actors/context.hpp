@@ -11,6 +11,8 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/log.hpp"
+#include "cluster/block_directory.hpp"
+#include "cluster/fabric.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/routing.hpp"
 #include "storage/journal.hpp"
@@ -24,6 +26,7 @@ struct PeerHandles {
   ReaderActor reader;
   LeaseActor lease;                  ///< only of the node that grants leases
   std::vector<EngineActor> engines;  ///< by replica index
+  KvShardActor kv;
 };
 
 struct Peer {
@@ -69,6 +72,20 @@ class LeaseSession {
   std::atomic<Duration::rep> until_{0};
 };
 
+/// What the KV shard counts (policy::BlockTraffic).
+struct BlockTrafficCounters {
+  std::atomic<std::uint64_t> fetched_blocks{0};
+  std::atomic<std::uint64_t> fetched_bytes{0};
+  std::atomic<std::uint64_t> restored_blocks{0};
+  std::atomic<std::uint64_t> wrong_blocks{0};
+  std::atomic<std::uint64_t> lent_blocks{0};
+  std::atomic<std::uint64_t> host_bytes{0};
+  std::atomic<std::uint64_t> disk_bytes{0};
+  policy::BlockTraffic load() const {
+    return {fetched_blocks, fetched_bytes, restored_blocks, wrong_blocks, lent_blocks, host_bytes, disk_bytes};
+  }
+};
+
 /// Lives as long as any actor of the node.
 struct NodeContext {
   policy::NodeId self;
@@ -86,6 +103,9 @@ struct NodeContext {
   std::atomic<std::int32_t> conversations{0};  ///< awake here
   std::atomic<std::int32_t> turns{0};          ///< accepted here and not ended
   std::atomic<std::int32_t> stored{0};         ///< conversations whose records are here, as they were counted last
+  std::shared_ptr<cluster::Fabric> fabric;     ///< null: bulk bytes go nowhere
+  cluster::BlockDirectory block_holders;       ///< which nodes hold which KV blocks, this one included
+  BlockTrafficCounters block_traffic;
 };
 using NodeContextPtr = std::shared_ptr<NodeContext>;
 

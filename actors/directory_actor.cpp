@@ -19,6 +19,7 @@ void each_handle(const PeerHandles& handles, const Visit& visit) {
   one(handles.reader);
   one(handles.lease);
   for (const EngineActor& engine : handles.engines) one(engine);
+  one(handles.kv);
 }
 
 }  // namespace

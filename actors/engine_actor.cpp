@@ -1,12 +1,16 @@
 #include "actors/engine_actor.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include "actors/kv_shard_actor.hpp"
 
 namespace troupe::actors {
 
 namespace {
 constexpr Duration tick_every = std::chrono::seconds(1);
-}
+constexpr Duration fetch_timeout = std::chrono::seconds(3);  ///< longer than the shard takes
+}  // namespace
 
 EngineState::~EngineState() {
   for (const auto& [key, attempt] : attempts_) {
@@ -71,16 +75,34 @@ void EngineState::begin(const schemas::EngineGenerate& generate) {
   attempt.epoch = generate.epoch;
   attempt.home = generate.home;
   attempt.request = generate.request;
+  attempt.emissions = generate.known;
+  // What was left over at the end of an answer comes again with its end.
+  std::erase_if(attempt.emissions, [](const policy::Emission& emission) { return emission.ids.empty(); });
   attempt.heard = context_->clock->now();
+  attempt.deadline = attempt.heard + std::chrono::milliseconds(generate.time_left_ms);
+  FetchPrefix fetch{view.index, generate.request.prompt};
+  for (const policy::Emission& emission : attempt.emissions) {
+    fetch.tokens.insert(fetch.tokens.end(), emission.ids.begin(), emission.ids.end());
+  }
   attempts_[generate.key] = std::move(attempt);
-  const auto number = last_number_;
-  replica_->start(
-      number, generate.request, std::chrono::milliseconds(generate.time_left_ms),
-      resume(self_, std::function<void(policy::Emission)>([this, key = generate.key, number](policy::Emission emission) {
-               on_emission(key, number, std::move(emission));
-             })),
-      resume(self_, std::function<void(SequenceEnd)>(
-                        [this, key = generate.key, number](SequenceEnd end) { on_end(key, number, std::move(end)); })));
+  const auto go_on = [this, key = generate.key, number = last_number_] { run(key, number); };
+  const KvShardActorImpl shard = kv_shard_of(*context_);
+  if (!shard || view.block_root.empty()) return go_on();
+  // Without its beginning from elsewhere the sequence computes it; so it begins whatever the shard says, or does not.
+  self_->request(shard, fetch_timeout, std::move(fetch))
+      .then([go_on](const PrefixFetched&) { go_on(); }, [go_on](const caf::error&) { go_on(); });
+}
+
+void EngineState::run(const schemas::AttemptKey& key, std::uint64_t number) {
+  const auto found = attempts_.find(key);
+  if (found == attempts_.end() || found->second.number != number) return;
+  const Attempt& attempt = found->second;
+  replica_->start(number, attempt.request, attempt.emissions, attempt.deadline - context_->clock->now(),
+                  resume(self_, std::function<void(policy::Emission)>([this, key, number](policy::Emission emission) {
+                           on_emission(key, number, std::move(emission));
+                         })),
+                  resume(self_, std::function<void(SequenceEnd)>(
+                                    [this, key, number](SequenceEnd end) { on_end(key, number, std::move(end)); })));
 }
 
 void EngineState::refuse(const schemas::EngineGenerate& generate, const Error& error) {

@@ -36,6 +36,7 @@ class EngineState {
     std::vector<policy::Emission> emissions;
     std::optional<SequenceEnd> end;
     TimePoint heard{};
+    TimePoint deadline{};
   };
 
   caf::result<schemas::EnginePrepared> on_prepare(const schemas::EnginePrepare& request);
@@ -43,7 +44,9 @@ class EngineState {
   void on_release(const schemas::EngineRelease& release);
   void on_emission(const schemas::AttemptKey& key, std::uint64_t number, policy::Emission emission);
   void on_end(const schemas::AttemptKey& key, std::uint64_t number, SequenceEnd end);
+  /// Has the attempt's blocks brought here if that saves time, and then runs it.
   void begin(const schemas::EngineGenerate& generate);
+  void run(const schemas::AttemptKey& key, std::uint64_t number);
   void repeat(const schemas::AttemptKey& key, const Attempt& attempt, std::int32_t from_index);
   void refuse(const schemas::EngineGenerate& generate, const Error& error);
   void send_finished(const schemas::AttemptKey& key, const Attempt& attempt);

@@ -1,6 +1,7 @@
 #include "actors/engine_replica.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "kernels/math.hpp"
@@ -27,11 +28,49 @@ std::vector<policy::Message> messages_for(schemas::Purpose purpose, const policy
 
 }  // namespace
 
+/// The way to the blocks, which is closed when the replica ends.
+class EngineReplica::Blocks final : public ReplicaBlocks {
+ public:
+  Blocks(const engine::KvCache& cache, Post post)
+      : memory_(reinterpret_cast<std::byte*>(cache.data()), cache.bytes()),
+        block_bytes_(cache.layout().block_bytes()),
+        post_(std::move(post)) {}
+
+  std::span<std::byte> memory() const override { return memory_; }
+  std::size_t block_bytes() const override { return block_bytes_; }
+  void post(Work work) override {
+    const std::scoped_lock lock(mutex_);
+    if (post_) post_([work = std::move(work)](engine::Engine& engine) { work(engine.blocks()); });
+  }
+  double prefill_seconds_per_token() const override { return prefill_seconds_per_token_.load(); }
+
+  void measured(const engine::EngineCounters& counters) {
+    if (counters.tokens_prefilled == 0) return;
+    prefill_seconds_per_token_ = counters.prefill_seconds / static_cast<double>(counters.tokens_prefilled);
+  }
+  void close() {
+    const std::scoped_lock lock(mutex_);
+    post_ = nullptr;
+  }
+
+ private:
+  std::span<std::byte> memory_;
+  std::size_t block_bytes_;
+  std::atomic<double> prefill_seconds_per_token_{0};
+  std::mutex mutex_;
+  Post post_;
+};
+
 /// Hears of its sequence where the engine is, and passes it on.
 class EngineReplica::Sequence final : public engine::Listener {
  public:
-  Sequence(EngineReplica& replica, std::uint64_t number, OnEmission on_emission, OnEnd on_end)
-      : replica_(replica), number_(number), on_emission_(std::move(on_emission)), on_end_(std::move(on_end)) {}
+  Sequence(EngineReplica& replica, std::uint64_t number, const std::vector<policy::Emission>& known, OnEmission on_emission,
+           OnEnd on_end)
+      : replica_(replica), number_(number), on_emission_(std::move(on_emission)), on_end_(std::move(on_end)) {
+    for (const policy::Emission& emission : known) {
+      for (const float log_probability : emission.log_probabilities) log_probability_ += log_probability;
+    }
+  }
 
   void on_tokens(const engine::TokensEvent& event) override {
     policy::Emission emission;
@@ -94,9 +133,11 @@ class EngineReplica::Sequence final : public engine::Listener {
   bool ended_ = false;
 };
 
-EngineReplica::EngineReplica(const model::Model& model, const engine::MemoryPlan& plan, std::shared_ptr<const Clock> clock,
+EngineReplica::EngineReplica(const model::Model& model, const engine::Engine& engine, std::shared_ptr<const Clock> clock,
                              std::uint32_t index, policy::Tier tier, std::string model_name, Post post)
     : model_(model), clock_(std::move(clock)), post_(std::move(post)) {
+  blocks_ = std::make_shared<Blocks>(engine.blocks(), post_);
+  const engine::MemoryPlan& plan = engine.memory_plan();
   const model::ParameterCount parameters = model::count_parameters(model.config);
   view_.index = index;
   view_.tier = tier;
@@ -107,9 +148,14 @@ EngineReplica::EngineReplica(const model::Model& model, const engine::MemoryPlan
   view_.context_max = plan.context_max;
   view_.blocks_total = plan.kv_blocks;
   view_.blocks_free = plan.kv_blocks;
+  view_.block_root = engine::root_identity(engine.blocks().scope({}));
 }
 
-EngineReplica::~EngineReplica() = default;
+EngineReplica::~EngineReplica() { close(); }
+
+void EngineReplica::close() { blocks_->close(); }
+
+std::shared_ptr<ReplicaBlocks> EngineReplica::blocks() const { return blocks_; }
 
 policy::ReplicaView EngineReplica::view() const {
   const std::scoped_lock lock(mutex_);
@@ -118,6 +164,7 @@ policy::ReplicaView EngineReplica::view() const {
 
 void EngineReplica::refresh(const engine::Engine& engine) {
   const engine::EngineCounters counters = engine.counters();
+  blocks_->measured(counters);
   const std::scoped_lock lock(mutex_);
   view_.running = counters.running;
   view_.waiting = counters.waiting;
@@ -197,8 +244,9 @@ Result<schemas::EnginePrepared> EngineReplica::prepare(const schemas::EnginePrep
   return prepared;
 }
 
-void EngineReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left,
-                          OnEmission on_emission, OnEnd on_end) {
+void EngineReplica::start(std::uint64_t number, const schemas::EngineRequest& request,
+                          const std::vector<policy::Emission>& known, Duration time_left, OnEmission on_emission,
+                          OnEnd on_end) {
   engine::GenerateRequest generate;
   generate.prompt = request.prompt;
   generate.tokens_max = request.tokens_max;
@@ -209,8 +257,13 @@ void EngineReplica::start(std::uint64_t number, const schemas::EngineRequest& re
   generate.sampling.seed = request.seed;
   generate.priority = request.priority;
   generate.deadline = clock_->now() + time_left;
+  for (const policy::Emission& emission : known) {
+    for (std::size_t i = 0; i < emission.ids.size(); ++i) {
+      generate.answered.push_back({.token = emission.ids[i], .log_probability = emission.log_probabilities[i], .top = {}});
+    }
+  }
   auto sequence = std::make_shared<std::unique_ptr<Sequence>>(
-      std::make_unique<Sequence>(*this, number, std::move(on_emission), std::move(on_end)));
+      std::make_unique<Sequence>(*this, number, known, std::move(on_emission), std::move(on_end)));
   post_([this, number, generate = std::move(generate), sequence](engine::Engine& engine) {
     Sequence& listener = **sequence;
     const auto id = engine.submit(generate, listener);

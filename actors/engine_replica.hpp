@@ -19,19 +19,23 @@ class EngineReplica final : public Replica {
   /// simulation's.
   using Post = std::function<void(std::function<void(engine::Engine&)>)>;
 
-  /// `model` must outlive the replica. `plan` is the engine's.
-  EngineReplica(const model::Model& model, const engine::MemoryPlan& plan, std::shared_ptr<const Clock> clock,
+  /// `model` must outlive the replica; `engine` is only looked at.
+  EngineReplica(const model::Model& model, const engine::Engine& engine, std::shared_ptr<const Clock> clock,
                 std::uint32_t index, policy::Tier tier, std::string model_name, Post post);
   ~EngineReplica() override;
+  /// To be called before the driver ends: nothing is posted for others from now on.
+  void close();
 
   policy::ReplicaView view() const override;
   Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const override;
-  void start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
-             OnEnd on_end) override;
+  void start(std::uint64_t number, const schemas::EngineRequest& request, const std::vector<policy::Emission>& known,
+             Duration time_left, OnEmission on_emission, OnEnd on_end) override;
   void cancel(std::uint64_t number) override;
+  std::shared_ptr<ReplicaBlocks> blocks() const override;
 
  private:
   class Sequence;
+  class Blocks;
   Result<policy::TokenIds> tokens_of(std::span<const policy::Message> messages) const;
   Result<std::int32_t> count(std::string_view text) const;
   void refresh(const engine::Engine& engine);
@@ -41,6 +45,7 @@ class EngineReplica final : public Replica {
   const model::Model& model_;
   std::shared_ptr<const Clock> clock_;
   Post post_;
+  std::shared_ptr<Blocks> blocks_;
   mutable std::mutex mutex_;
   policy::ReplicaView view_;                                      ///< under the mutex
   std::map<std::uint64_t, std::unique_ptr<Sequence>> sequences_;  ///< used only where the engine is

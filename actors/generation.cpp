@@ -36,10 +36,12 @@ void Generation::leave() {
   before_ = std::exchange(place_, std::nullopt);
 }
 
-void Generation::send(const EngineActor& engine) {
+void Generation::send(const EngineActor& engine, bool anew) {
   const std::int64_t left = job_.deadline_ms - context_->wall->now_ms();
-  link_.generate(
-      engine, {job_.key, job_.epoch, context_->self, job_.model, next_index_, std::max<std::int64_t>(left, 1), job_.request});
+  schemas::EngineGenerate generate{
+      job_.key, job_.epoch, context_->self, job_.model, next_index_, std::max<std::int64_t>(left, 1), job_.request, {}};
+  if (anew) generate.known = emissions_;
+  link_.generate(engine, std::move(generate));
   sent_ = context_->clock->now();
 }
 
@@ -67,7 +69,7 @@ void Generation::drive() {
     place_ = policy::choose_place(views, places(*cluster, views), before_, context_->self);
     if (!place_) return;
     heard_ = now;
-    return send(engine_at(*cluster, *place_));
+    return send(engine_at(*cluster, *place_), /*anew=*/true);
   }
   if (now - std::max(heard_, sent_) >= quiet_max || now - sent_ >= in_touch_every) send(engine_at(*cluster, *place_));
 }

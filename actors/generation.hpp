@@ -79,7 +79,8 @@ class Generation {
   /// Whether the attempt had better run elsewhere, and can.
   bool should_move(const Cluster& cluster) const;
   std::vector<policy::ReplicaPlace> places(const Cluster& cluster, const std::vector<policy::NodeView>& views) const;
-  void send(const EngineActor& engine);
+  /// `anew`: the engine does not have the attempt yet.
+  void send(const EngineActor& engine, bool anew = false);
   void leave();
 
   NodeContextPtr context_;

@@ -67,6 +67,10 @@ TROUPE_INSPECTED(troupe::schemas, LeaseMove)
 TROUPE_INSPECTED(troupe::schemas, HomeTake)
 TROUPE_INSPECTED(troupe::schemas, HomeTaken)
 TROUPE_INSPECTED(troupe::schemas, HomeHandOver)
+TROUPE_INSPECTED(troupe::schemas, KvHoldings)
+TROUPE_INSPECTED(troupe::schemas, KvLease)
+TROUPE_INSPECTED(troupe::schemas, KvLeased)
+TROUPE_INSPECTED(troupe::schemas, KvRelease)
 #undef TROUPE_INSPECTED
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
@@ -103,6 +107,10 @@ CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseMove))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTake))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTaken))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeHandOver))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvHoldings))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvLease))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvLeased))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvRelease))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 namespace troupe::actors {
@@ -139,5 +147,9 @@ using ReaderActor = caf::typed_actor<takes<schemas::ReaderEvents>, takes<schemas
 /// One replica of a model.
 using EngineActor = caf::typed_actor<on<schemas::EnginePrepare>::gives<schemas::EnginePrepared>,  //
                                      takes<schemas::EngineGenerate>, takes<schemas::EngineRelease>>;
+
+/// The KV blocks of a node, as other nodes see them.
+using KvShardActor =
+    caf::typed_actor<takes<schemas::KvHoldings>, on<schemas::KvLease>::gives<schemas::KvLeased>, takes<schemas::KvRelease>>;
 
 }  // namespace troupe::actors

@@ -17,9 +17,13 @@ Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::
   TROUPE_TRY(replica->engine_, engine::Engine::create(*replica->model_, *replica->device_, *replica->clock_, options));
   replica->thread_ = std::make_unique<engine::EngineThread>(*replica->engine_, *replica->clock_);
   replica->replica_ = std::make_unique<EngineReplica>(
-      *replica->model_, replica->engine_->memory_plan(), replica->clock_, index, tier, std::move(model_name),
+      *replica->model_, *replica->engine_, replica->clock_, index, tier, std::move(model_name),
       [thread = replica->thread_.get()](std::function<void(engine::Engine&)> work) { thread->post(std::move(work)); });
   return replica;
+}
+
+ModelReplica::~ModelReplica() {
+  if (replica_) replica_->close();
 }
 
 }  // namespace troupe::actors

@@ -19,16 +19,18 @@ class ModelReplica final : public Replica {
                                                     const engine::EngineOptions& options, std::uint32_t index,
                                                     policy::Tier tier, std::string model_name,
                                                     const model::Progress& progress = {});
+  ~ModelReplica() override;
 
   policy::ReplicaView view() const override { return replica_->view(); }
   Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const override {
     return replica_->prepare(request);
   }
-  void start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
-             OnEnd on_end) override {
-    replica_->start(number, request, time_left, std::move(on_emission), std::move(on_end));
+  void start(std::uint64_t number, const schemas::EngineRequest& request, const std::vector<policy::Emission>& known,
+             Duration time_left, OnEmission on_emission, OnEnd on_end) override {
+    replica_->start(number, request, known, time_left, std::move(on_emission), std::move(on_end));
   }
   void cancel(std::uint64_t number) override { replica_->cancel(number); }
+  std::shared_ptr<ReplicaBlocks> blocks() const override { return replica_->blocks(); }
   const engine::MemoryPlan& memory_plan() const { return engine_->memory_plan(); }
 
  private:

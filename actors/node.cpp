@@ -13,6 +13,7 @@
 #include "actors/reader_actor.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/group_commit.hpp"
+#include "storage/rocks_block_disk.hpp"
 #include "storage/rocks_store.hpp"
 
 namespace troupe::actors {
@@ -84,6 +85,19 @@ Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, No
   return std::shared_ptr<const IndexedCorpus>(std::make_shared<IndexedCorpus>(*std::move(corpus)));
 }
 
+/// Null if there shall be none.
+Result<std::shared_ptr<storage::BlockStore>> block_store_of(const NodeOptions& options) {
+  if (options.kv_host_bytes == 0 && options.kv_disk_bytes == 0) return std::shared_ptr<storage::BlockStore>();
+  storage::BlockStoreLimits limits;
+  limits.host_bytes = options.kv_host_bytes;
+  limits.disk_bytes = options.kv_disk_bytes;
+  std::unique_ptr<storage::BlockDisk> disk;
+  if (options.kv_disk_bytes > 0) {
+    TROUPE_TRY(disk, storage::RocksBlockDisk::open(options.data / "kv", options.kv_disk_bytes));
+  }
+  return std::make_shared<storage::BlockStore>(limits, std::move(disk));
+}
+
 }  // namespace
 
 class Node::Parts {
@@ -99,6 +113,8 @@ class Node::Parts {
   std::string cluster_address;
   std::size_t corpus_sections = 0;
 
+  std::weak_ptr<const void> memory_in_use;
+
   /// All actors have ended before anything that they use goes.
   ~Parts() {
     if (!system) return;
@@ -106,6 +122,8 @@ class Node::Parts {
     node = nullptr;
     front.reset();
     system->await_all_actors_done();
+    // What may touch the replicas' memory has been cancelled, and ends within the fabric's grace.
+    while (!memory_in_use.expired()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     network.reset();
     context.reset();
     system.reset();
@@ -152,6 +170,9 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   node.replicas = std::move(options.replicas);
   if (corpus) parts->corpus_sections = corpus->corpus.sections.size();
   node.corpus = std::move(corpus);
+  TROUPE_TRY(node.block_store, block_store_of(options));
+  node.memory_in_use = std::make_shared<const int>(0);
+  parts->memory_in_use = node.memory_in_use;
   node.network = parts->network;
   node.announce_handles = [system = parts->system.get()](const PeerHandles& handles) { register_handles(*system, handles); };
   parts->node = parts->system->spawn(node_actor, parts->context, std::move(node));

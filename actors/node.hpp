@@ -31,6 +31,8 @@ struct NodeOptions {
   std::optional<std::vector<storage::Section>> corpus;
   std::vector<storage::Section> first_corpus;      ///< of a data folder that was never given one
   std::vector<std::shared_ptr<Replica>> replicas;  ///< their index is their place
+  std::size_t kv_host_bytes = 0;                   ///< of host memory for KV blocks that the replicas evict; 0: none
+  std::size_t kv_disk_bytes = 0;                   ///< the same on the disk, below the data folder
   Log log;
   /// Told while the node waits for the cluster that it joins: what it waits for. May be empty.
   std::function<void(const std::string&)> waiting;

@@ -5,6 +5,7 @@
 
 #include "actors/engine_actor.hpp"
 #include "actors/home_actor.hpp"
+#include "actors/kv_shard_actor.hpp"
 #include "actors/lease_actor.hpp"
 #include "actors/reader_actor.hpp"
 #include "actors/router_actor.hpp"
@@ -41,6 +42,7 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   if (parts_->grants_leases) start_lease();
   start_services();
   start_reader();
+  start_kv_shard();
   for (std::size_t index = 0; index < parts_->replicas.size(); ++index) start_engine(index);
   keep_session();
   return {
@@ -99,6 +101,7 @@ void NodeActorState::start_directory() {
     }
     for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
     view.conversations_stored = context->stored.load();
+    view.blocks = context->block_traffic.load();
     return view;
   };
   config.describe = describe_;
@@ -142,6 +145,13 @@ void NodeActorState::start_services() {
 void NodeActorState::start_reader() {
   handles_.reader = caf::actor_cast<ReaderActor>(self_->spawn(reader_actor, context_));
   supervise(handles_.reader, [this] { start_reader(); });
+  publish();
+}
+
+void NodeActorState::start_kv_shard() {
+  const KvShardParts parts{parts_->replicas, parts_->block_store, parts_->memory_in_use};
+  handles_.kv = caf::actor_cast<KvShardActor>(self_->spawn(kv_shard_actor, context_, parts));
+  supervise(handles_.kv, [this] { start_kv_shard(); });
   publish();
 }
 

@@ -16,6 +16,7 @@
 #include "actors/replica.hpp"
 #include "actors/retriever_actor.hpp"
 #include "actors/services.hpp"
+#include "storage/block_store.hpp"
 
 namespace troupe::actors {
 
@@ -28,7 +29,9 @@ struct NodeParts {
   std::string client_address;
   std::string version;
   std::vector<std::shared_ptr<Replica>> replicas;
-  std::shared_ptr<const IndexedCorpus> corpus;  ///< null: none
+  std::shared_ptr<const IndexedCorpus> corpus;       ///< null: none
+  std::shared_ptr<storage::BlockStore> block_store;  ///< below the replicas' pools; null: what they evict is gone
+  std::shared_ptr<const void> memory_in_use;         ///< held by whatever may touch the replicas' memory
   std::shared_ptr<Network> network;
   /// Told of this node's actors whenever one has been started, so that others can find them.
   std::function<void(const PeerHandles&)> announce_handles;
@@ -52,6 +55,7 @@ class NodeActorState {
   void start_lease();
   void start_services();
   void start_reader();
+  void start_kv_shard();
   void start_engine(std::size_t index);
   void publish();
   template <class Handle>

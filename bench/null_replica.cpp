@@ -37,11 +37,13 @@ Result<schemas::EnginePrepared> NullReplica::prepare(const schemas::EnginePrepar
   return prepared;
 }
 
-void NullReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration /*time_left*/,
-                        OnEmission on_emission, OnEnd on_end) {
+void NullReplica::start(std::uint64_t number, const schemas::EngineRequest& request, const std::vector<policy::Emission>& known,
+                        Duration /*time_left*/, OnEmission on_emission, OnEnd on_end) {
+  std::size_t begun = 0;
+  for (const policy::Emission& emission : known) begun += emission.ids.size();
   {
     const std::scoped_lock lock(mutex_);
-    sequences_[number] = {0, request.tokens_max, {}, std::move(on_emission), std::move(on_end)};
+    sequences_[number] = {static_cast<std::int32_t>(begun), request.tokens_max, {}, std::move(on_emission), std::move(on_end)};
   }
   changed_.notify_all();
 }

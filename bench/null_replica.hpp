@@ -21,8 +21,8 @@ class NullReplica final : public actors::Replica {
 
   policy::ReplicaView view() const override;
   Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const override;
-  void start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
-             OnEnd on_end) override;
+  void start(std::uint64_t number, const schemas::EngineRequest& request, const std::vector<policy::Emission>& known,
+             Duration time_left, OnEmission on_emission, OnEnd on_end) override;
   void cancel(std::uint64_t number) override;
 
  private:

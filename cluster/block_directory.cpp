@@ -6,6 +6,7 @@
 namespace troupe::cluster {
 
 void BlockDirectory::add(const NodeId& node, std::span<const BlockId> blocks) {
+  const std::scoped_lock lock(mutex_);
   std::size_t& count = counts_[node];
   for (const BlockId& block : blocks) {
     if (count >= blocks_max) return;
@@ -18,6 +19,7 @@ void BlockDirectory::add(const NodeId& node, std::span<const BlockId> blocks) {
 }
 
 void BlockDirectory::remove(const NodeId& node, std::span<const BlockId> blocks) {
+  const std::scoped_lock lock(mutex_);
   const auto count = counts_.find(node);
   if (count == counts_.end()) return;
   for (const BlockId& block : blocks) {
@@ -30,6 +32,7 @@ void BlockDirectory::remove(const NodeId& node, std::span<const BlockId> blocks)
 }
 
 void BlockDirectory::forget(const NodeId& node) {
+  const std::scoped_lock lock(mutex_);
   if (counts_.erase(node) == 0) return;
   for (auto entry = holders_.begin(); entry != holders_.end();) {
     std::erase(entry->second, node);
@@ -38,6 +41,7 @@ void BlockDirectory::forget(const NodeId& node) {
 }
 
 std::vector<BlockHolder> BlockDirectory::holders(std::span<const BlockId> chain) const {
+  const std::scoped_lock lock(mutex_);
   std::vector<BlockHolder> found;
   for (std::size_t place = 0; place < chain.size(); ++place) {
     const auto known = holders_.find(chain[place]);
@@ -59,6 +63,7 @@ std::vector<BlockHolder> BlockDirectory::holders(std::span<const BlockId> chain)
 }
 
 std::size_t BlockDirectory::blocks_of(const NodeId& node) const {
+  const std::scoped_lock lock(mutex_);
   const auto count = counts_.find(node);
   return count == counts_.end() ? 0 : count->second;
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -23,7 +24,7 @@ struct BlockHolder {
   friend bool operator==(const BlockHolder&, const BlockHolder&) = default;
 };
 
-/// Used by one thread at a time.
+/// May be used from any thread.
 class BlockDirectory {
  public:
   /// Of one node; what it holds beyond that is not remembered.
@@ -39,6 +40,7 @@ class BlockDirectory {
 
  private:
   using Nodes = std::vector<NodeId>;  ///< few; ascending
+  mutable std::mutex mutex_;
   std::unordered_map<BlockId, Nodes> holders_;
   std::map<NodeId, std::size_t> counts_;
 };

@@ -43,9 +43,13 @@ BlockId block_identity(const BlockId& parent, std::span<const TokenId, kv_block_
 }
 
 std::vector<BlockId> chain_of(const BlockScope& scope, std::span<const TokenId> tokens) {
+  return chain_of(root_identity(scope), tokens);
+}
+
+std::vector<BlockId> chain_of(const BlockId& root, std::span<const TokenId> tokens) {
   std::vector<BlockId> chain;
   chain.reserve(tokens.size() / kv_block_positions);
-  BlockId id = root_identity(scope);
+  BlockId id = root;
   for (; tokens.size() >= kv_block_positions; tokens = tokens.subspan(kv_block_positions)) {
     id = block_identity(id, tokens.first<kv_block_positions>());
     chain.push_back(id);

@@ -35,7 +35,8 @@ struct BlockScope {
 BlockId root_identity(const BlockScope& scope);
 /// The identity of the block that holds `tokens` after everything that `parent` stands for.
 BlockId block_identity(const BlockId& parent, std::span<const TokenId, kv_block_positions> tokens);
-/// The identities of all whole blocks of `tokens`, in order.
+/// The identities of all whole blocks of `tokens`, in order, from their root on.
+std::vector<BlockId> chain_of(const BlockId& root, std::span<const TokenId> tokens);
 std::vector<BlockId> chain_of(const BlockScope& scope, std::span<const TokenId> tokens);
 
 }  // namespace troupe::engine

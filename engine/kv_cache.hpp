@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -45,8 +47,8 @@ class KvCache {
   /// Names a held block whose layers are all written (the device's stream has been waited for) and notes its checksum. False
   /// if another block already has the name.
   bool name(BlockIndex block, const BlockId& id);
-  /// Who is offered evicted blocks; null: nobody. Must outlive the cache.
-  void keep_evicted(EvictedBlocks* evicted) { evicted_ = evicted; }
+  /// Who is offered evicted blocks; null: nobody.
+  void keep_evicted(std::shared_ptr<EvictedBlocks> evicted) { evicted_ = std::move(evicted); }
   /// Forgets all cached blocks; nobody is offered them.
   void clear();
 
@@ -57,13 +59,15 @@ class KvCache {
   /// Makes room for a chain's blocks: holds those of its beginning that are here, takes free or cached blocks that nobody was
   /// promised for the next ones, as far as there are some.
   BlockImport begin_import(std::span<const BlockId> chain);
-  /// Verifies what was written for each incoming block against `checksums` (one for each, in order), names those that match,
-  /// and lets go of all. A block that the engine has computed itself meanwhile stays as it is.
+  /// Verifies what was written for the incoming blocks against `checksums` (one for each of the first ones, as many as have
+  /// come), names those that match, and lets go of all. A block that the engine has computed itself meanwhile stays as it is.
   BlocksImported finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums);
   void abandon_import(const BlockImport& import);
 
   /// What has changed since the last call. To be taken now and then; what nobody takes is bounded.
   BlockChanges take_changes();
+  /// Forgets what was told: the next call of take_changes tells all that is here.
+  void tell_all_again();
 
  private:
   KvCache(kernels::Device& device, const kernels::KvLayout& layout, kernels::Memory memory, std::int32_t blocks,
@@ -84,7 +88,7 @@ class KvCache {
   std::string numeric_class_;
   std::vector<std::uint64_t> checksums_;  ///< of named blocks, by index
   std::vector<float> staging_;            ///< one block, for devices whose memory the host cannot read
-  EvictedBlocks* evicted_ = nullptr;
+  std::shared_ptr<EvictedBlocks> evicted_;
   std::unordered_map<BlockId, bool> changes_;  ///< whether it came or went last
   bool changes_lost_ = false;
 };

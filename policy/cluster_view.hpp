@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/id.hpp"
 #include "base/name.hpp"
+#include "policy/block.hpp"
 #include "policy/portfolio.hpp"
 
 namespace troupe::policy {
@@ -37,7 +38,20 @@ struct ReplicaView {
   std::uint64_t generated_tokens = 0;  ///< since it started
   std::uint64_t prompt_tokens = 0;
   std::uint64_t reused_tokens = 0;  ///< of the prompts
+  BlockId block_root;               ///< where its blocks' names begin (engine/block_id.hpp); empty: its blocks do not move
   friend bool operator==(const ReplicaView&, const ReplicaView&) = default;
+};
+
+/// What became of KV blocks that were not computed where they were used, since the node started.
+struct BlockTraffic {
+  std::uint64_t fetched_blocks = 0;   ///< from other nodes
+  std::uint64_t fetched_bytes = 0;    ///< the same
+  std::uint64_t restored_blocks = 0;  ///< from host memory or the disk
+  std::uint64_t wrong_blocks = 0;     ///< came, did not verify, and were computed again
+  std::uint64_t lent_blocks = 0;      ///< to other nodes
+  std::uint64_t host_bytes = 0;       ///< of evicted blocks, in host memory now
+  std::uint64_t disk_bytes = 0;       ///< the same on the disk
+  friend bool operator==(const BlockTraffic&, const BlockTraffic&) = default;
 };
 
 struct NodeView {
@@ -54,6 +68,7 @@ struct NodeView {
   std::int32_t corpus_sections = 0;
   std::vector<ReplicaView> replicas;
   std::int32_t conversations_stored = 0;  ///< whose records are here, awake or asleep
+  BlockTraffic blocks;
   friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 

@@ -51,6 +51,24 @@ struct ReplicaView {
   promptTokens @13 :UInt64;
   reusedTokens @14 :UInt64;
   # Those of the prompts that came from the cache.
+  blockRoot @15 :Records.Name128;
+  # Where the names of its KV blocks begin; all zeroes: its blocks do not move.
+}
+
+struct BlockTraffic {
+  # KV blocks that were not computed where they were used; counted since the node started.
+  fetchedBlocks @0 :UInt64;
+  # From other nodes.
+  fetchedBytes @1 :UInt64;
+  restoredBlocks @2 :UInt64;
+  # From the node's own host memory or disk.
+  wrongBlocks @3 :UInt64;
+  # Came, did not verify, and were computed again.
+  lentBlocks @4 :UInt64;
+  # To other nodes.
+  hostBytes @5 :UInt64;
+  # Of evicted blocks, now.
+  diskBytes @6 :UInt64;
 }
 
 struct NodeView {
@@ -77,6 +95,7 @@ struct NodeView {
   # At most 64.
   conversationsStored @12 :Int32;
   # Whose records are there, awake or asleep.
+  blocks @13 :BlockTraffic;
 }
 
 struct Hello {
@@ -438,6 +457,8 @@ struct EngineGenerate {
   timeLeftMs @5 :Int64;
   # Until the turn's deadline.
   request @6 :EngineRequest;
+  known @7 :List(Records.Emission);
+  # The answer's beginning, where an attempt that ran elsewhere is placed anew; at most 65536.
 }
 
 struct EngineRelease {
@@ -463,4 +484,41 @@ struct EngineFinished {
   }
   message @5 :Text;
   # Of the error, for a person.
+}
+
+# Between KV shards. The names of blocks stand one after another, 16 bytes each.
+
+struct KvHoldings {
+  # What a node's pools hold.
+  node @0 :Text;
+  all @1 :Bool;
+  # What was said before is void.
+  come @2 :Data;
+  # At most 65536 names, as in the next list.
+  gone @3 :Data;
+}
+
+struct KvLease {
+  node @0 :Text;
+  # Who asks.
+  model @1 :Records.ModelClass;
+  chain @2 :Data;
+  # At most 16384 names, as blocks follow each other in a sequence.
+  validMs @3 :Int64;
+}
+
+struct KvLeased {
+  lease @0 :UInt64;
+  regionKey @1 :Data;
+  # As the node's fabric made it; at most 1024 bytes.
+  regionBytes @2 :UInt64;
+  blockBytes @3 :UInt64;
+  offsets @4 :List(UInt64);
+  # Within the region, of as many of the first blocks as are there.
+  checksums @5 :List(UInt64);
+}
+
+struct KvRelease {
+  node @0 :Text;
+  lease @1 :UInt64;
 }

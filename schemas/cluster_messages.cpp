@@ -12,10 +12,11 @@ static_assert(static_cast<int>(policy::NodeState::gone) == static_cast<int>(clus
 
 namespace {
 
-/// A node that is new has no cluster yet, so this name may be that of nothing.
-Result<void> read_cluster(records::Name128::Reader in, policy::ClusterId& cluster) {
+/// A name that may be that of nothing: a node that is new has no cluster yet.
+template <class Tag>
+Result<void> read_or_none(records::Name128::Reader in, Name128<Tag>& name) {
   if (in.getLow() == 0 && in.getHigh() == 0) return {};
-  return read(in, cluster);
+  return read(in, name);
 }
 
 }  // namespace
@@ -36,6 +37,7 @@ void write(const policy::ReplicaView& replica, cluster::ReplicaView::Builder out
   out.setGeneratedTokens(replica.generated_tokens);
   out.setPromptTokens(replica.prompt_tokens);
   out.setReusedTokens(replica.reused_tokens);
+  write(replica.block_root, out.initBlockRoot());
 }
 Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica) {
   replica.index = in.getIndex();
@@ -53,6 +55,26 @@ Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica)
   replica.generated_tokens = in.getGeneratedTokens();
   replica.prompt_tokens = in.getPromptTokens();
   replica.reused_tokens = in.getReusedTokens();
+  return read_field("block_root", [&] { return read_or_none(in.getBlockRoot(), replica.block_root); });
+}
+
+void write(const policy::BlockTraffic& blocks, cluster::BlockTraffic::Builder out) {
+  out.setFetchedBlocks(blocks.fetched_blocks);
+  out.setFetchedBytes(blocks.fetched_bytes);
+  out.setRestoredBlocks(blocks.restored_blocks);
+  out.setWrongBlocks(blocks.wrong_blocks);
+  out.setLentBlocks(blocks.lent_blocks);
+  out.setHostBytes(blocks.host_bytes);
+  out.setDiskBytes(blocks.disk_bytes);
+}
+Result<void> read(cluster::BlockTraffic::Reader in, policy::BlockTraffic& blocks) {
+  blocks.fetched_blocks = in.getFetchedBlocks();
+  blocks.fetched_bytes = in.getFetchedBytes();
+  blocks.restored_blocks = in.getRestoredBlocks();
+  blocks.wrong_blocks = in.getWrongBlocks();
+  blocks.lent_blocks = in.getLentBlocks();
+  blocks.host_bytes = in.getHostBytes();
+  blocks.disk_bytes = in.getDiskBytes();
   return {};
 }
 
@@ -70,6 +92,7 @@ void write(const policy::NodeView& node, cluster::NodeView::Builder out) {
   out.setCorpusSections(node.corpus_sections);
   write_list(node.replicas, out.initReplicas(count_of(node.replicas)));
   out.setConversationsStored(node.conversations_stored);
+  write(node.blocks, out.initBlocks());
 }
 Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   TROUPE_TRY_DO(read_field("id", [&] { return read_name(in.getId(), node.id.value); }));
@@ -86,7 +109,7 @@ Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   TROUPE_TRY_DO(
       read_field("replicas", [&] { return read_list(in.getReplicas(), ClusterLimits::replicas_max, node.replicas); }));
   node.conversations_stored = in.getConversationsStored();
-  return {};
+  return read_field("blocks", [&] { return read(in.getBlocks(), node.blocks); });
 }
 
 void write(const Hello& hello, cluster::Hello::Builder out) {
@@ -96,7 +119,7 @@ void write(const Hello& hello, cluster::Hello::Builder out) {
 }
 Result<void> read(cluster::Hello::Reader in, Hello& hello) {
   hello.protocol = in.getProtocol();
-  TROUPE_TRY_DO(read_field("cluster", [&] { return read_cluster(in.getCluster(), hello.cluster); }));
+  TROUPE_TRY_DO(read_field("cluster", [&] { return read_or_none(in.getCluster(), hello.cluster); }));
   TROUPE_TRY_DO(read_field("node", [&] { return read(in.getNode(), hello.node); }));
   return {};
 }
@@ -107,7 +130,7 @@ void write(const Welcome& welcome, cluster::Welcome::Builder out) {
   out.setNode(text_of(welcome.node.value));
 }
 Result<void> read(cluster::Welcome::Reader in, Welcome& welcome) {
-  TROUPE_TRY_DO(read_field("cluster", [&] { return read_cluster(in.getCluster(), welcome.cluster); }));
+  TROUPE_TRY_DO(read_field("cluster", [&] { return read_or_none(in.getCluster(), welcome.cluster); }));
   TROUPE_TRY_DO(read_field("nodes", [&] { return read_list(in.getNodes(), ClusterLimits::nodes_max, welcome.nodes); }));
   TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), welcome.node.value); }));
   return {};

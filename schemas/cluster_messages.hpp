@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "policy/ask.hpp"
+#include "policy/block.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/context.hpp"
 #include "policy/turn.hpp"
@@ -221,6 +222,7 @@ struct EngineRequest {
   friend bool operator==(const EngineRequest&, const EngineRequest&) = default;
 };
 /// Starts an attempt, or, if the engine has it already, sends again what follows `from_index`. May be repeated.
+/// An attempt that has begun elsewhere goes on from `known`.
 struct EngineGenerate {
   AttemptKey key;
   std::uint64_t epoch = 0;   ///< of the home's lease; an older one than the engine has seen for this key is ignored
@@ -229,6 +231,7 @@ struct EngineGenerate {
   std::int32_t from_index = 0;
   std::int64_t time_left_ms = 0;  ///< until the turn's deadline
   EngineRequest request;
+  std::vector<policy::Emission> known;  ///< all that the home has, if it places the attempt anew; otherwise none
 };
 /// Forgets an attempt, ending it if it runs.
 struct EngineRelease {
@@ -245,6 +248,44 @@ struct EngineFinished {
   policy::AttemptResult result;  ///< without emissions
   std::optional<ErrorCode> error;
   std::string message;
+};
+
+// Between KV shards.
+
+inline constexpr std::size_t kv_holdings_max = 65536;  ///< blocks that one message names as come, or gone
+inline constexpr std::size_t kv_chain_max = 16384;     ///< blocks that are leased at once
+
+/// What a node's pools hold. Soft state: what is lost or late costs a question in vain, or a computation.
+struct KvHoldings {
+  policy::NodeId node;
+  bool all = false;  ///< forget what was said before: `come` begins a new list
+  std::vector<policy::BlockId> come;
+  std::vector<policy::BlockId> gone;
+};
+/// Asks a node to keep the first of these blocks where they are, for a while, so that they can be read.
+struct KvLease {
+  policy::NodeId node;  ///< who asks
+  policy::ModelClass model;
+  std::vector<policy::BlockId> chain;  ///< as they follow each other
+  std::int64_t valid_ms = 0;
+};
+struct KvLeasedBlock {
+  std::uint64_t offset = 0;  ///< within the region
+  std::uint64_t checksum = 0;
+  friend bool operator==(const KvLeasedBlock&, const KvLeasedBlock&) = default;
+};
+/// As many of the first blocks as are there.
+struct KvLeased {
+  std::uint64_t lease = 0;
+  std::string region_key;  ///< as the node's fabric made it
+  std::uint64_t region_bytes = 0;
+  std::uint64_t block_bytes = 0;
+  std::vector<KvLeasedBlock> blocks;
+};
+/// Nobody reads them any more.
+struct KvRelease {
+  policy::NodeId node;
+  std::uint64_t lease = 0;
 };
 
 // One pair for each of the above. Decoding fails as `corrupt` or `too_large`, and names the field.
@@ -286,6 +327,10 @@ TROUPE_CLUSTER_MESSAGE(LeaseMove);
 TROUPE_CLUSTER_MESSAGE(HomeTake);
 TROUPE_CLUSTER_MESSAGE(HomeTaken);
 TROUPE_CLUSTER_MESSAGE(HomeHandOver);
+TROUPE_CLUSTER_MESSAGE(KvHoldings);
+TROUPE_CLUSTER_MESSAGE(KvLease);
+TROUPE_CLUSTER_MESSAGE(KvLeased);
+TROUPE_CLUSTER_MESSAGE(KvRelease);
 
 #undef TROUPE_CLUSTER_MESSAGE
 

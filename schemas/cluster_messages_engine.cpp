@@ -122,6 +122,7 @@ void write(const EngineGenerate& generate, cluster::EngineGenerate::Builder out)
   out.setFromIndex(generate.from_index);
   out.setTimeLeftMs(generate.time_left_ms);
   write(generate.request, out.initRequest());
+  write_list(generate.known, out.initKnown(count_of(generate.known)));
 }
 Result<void> read(cluster::EngineGenerate::Reader in, EngineGenerate& generate) {
   TROUPE_TRY_DO(read_field("key", [&] { return read(in.getKey(), generate.key); }));
@@ -131,7 +132,7 @@ Result<void> read(cluster::EngineGenerate::Reader in, EngineGenerate& generate) 
   generate.from_index = in.getFromIndex();
   generate.time_left_ms = in.getTimeLeftMs();
   TROUPE_TRY_DO(read_field("request", [&] { return read(in.getRequest(), generate.request); }));
-  return {};
+  return read_field("known", [&] { return read_list(in.getKnown(), ClusterLimits::emissions_max, generate.known); });
 }
 
 void write(const EngineRelease& release, cluster::EngineRelease::Builder out) {

@@ -364,17 +364,17 @@ class Keeper final : public EvictedBlocks {
 TEST(KvCache, EvictedBlocksAreOfferedToWhoeverKeepsThem) {
   PlainDevice device;
   KvCache cache = make_cache(device, 3);
-  Keeper keeper;
-  cache.keep_evicted(&keeper);
+  const auto keeper = std::make_shared<Keeper>();
+  cache.keep_evicted(keeper);
   ASSERT_TRUE(run_sequence(cache, counting_from(0, 48)));
-  EXPECT_TRUE(keeper.kept.empty());
+  EXPECT_TRUE(keeper->kept.empty());
   ASSERT_TRUE(run_sequence(cache, counting_from(500, 32)));
   const auto chain = chain_of(cache.scope(salt), counting_from(0, 48));
-  ASSERT_EQ(keeper.kept.size(), 2U);
-  EXPECT_EQ(keeper.kept.at(chain[2]), contents_of(chain[2]));
-  EXPECT_EQ(keeper.kept.at(chain[1]), contents_of(chain[1]));
+  ASSERT_EQ(keeper->kept.size(), 2U);
+  EXPECT_EQ(keeper->kept.at(chain[2]), contents_of(chain[2]));
+  EXPECT_EQ(keeper->kept.at(chain[1]), contents_of(chain[1]));
   cache.clear();
-  EXPECT_EQ(keeper.kept.size(), 2U) << "what is forgotten is not offered";
+  EXPECT_EQ(keeper->kept.size(), 2U) << "what is forgotten is not offered";
 }
 
 TEST(KvCache, TellsWhatHasComeAndGone) {

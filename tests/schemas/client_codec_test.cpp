@@ -182,7 +182,8 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                               .blocks_cached = 9,
                               .generated_tokens = 10,
                               .prompt_tokens = 11,
-                              .reused_tokens = 12};
+                              .reused_tokens = 12,
+                              .block_root = {}};
   policy::ReplicaView small = replica;
   small.tier = policy::Tier::mini;
   policy::NodeView node{.id = {"a"},
@@ -197,7 +198,8 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                         .corpus_version = "v",
                         .corpus_sections = 5,
                         .replicas = {replica, replica, small},
-                        .conversations_stored = 6};
+                        .conversations_stored = 6,
+                        .blocks = {}};
   policy::ClusterView view;
   view.id.bytes = {9};
   view.self.value = "a";

@@ -29,7 +29,8 @@ using AllMessages =
     testing::Types<Hello, Welcome, Announce, LeaseKeep, LeaseKept, LeaseAcquire, LeaseGrant, LeaseLocate, HomeOpen, HomeOpened,
                    HomeAsk, HomeAccepted, HomeMore, HomeLeave, HomeCancel, HomeHistory, HomeHistoryPage, HomeTurn, policy::Turn,
                    ReaderEvents, ReaderFailed, EnginePrepare, EnginePrepared, EngineGenerate, EngineRelease, EngineEmissions,
-                   EngineFinished, NodeDrain, NodeJoin, LeaseMove, HomeTake, HomeTaken, HomeHandOver>;
+                   EngineFinished, NodeDrain, NodeJoin, LeaseMove, HomeTake, HomeTaken, HomeHandOver, KvHoldings, KvLease,
+                   KvLeased, KvRelease>;
 TYPED_TEST_SUITE(ClusterMessages, AllMessages);
 
 template <class Message>

@@ -73,14 +73,18 @@ class Draw {
   ErrorCode code() { return upto(ErrorCode::io); }
   policy::ReplicaView replica() {
     return {uint32(), tier(),  text(),  model(), bits(), bits(), int32(), int32(),
-            int32(),  int32(), int32(), int32(), bits(), bits(), bits()};
+            int32(),  int32(), int32(), int32(), bits(), bits(), bits(),  coin() ? policy::BlockId{} : name<policy::BlockId>()};
+  }
+  policy::BlockTraffic traffic() { return {bits(), bits(), bits(), bits(), bits(), bits(), bits()}; }
+  std::vector<policy::BlockId> blocks() {
+    return list<policy::BlockId>(6, [&] { return name<policy::BlockId>(); });
   }
   policy::NodeView node() {
-    return {node_id(), bits(),  upto(policy::NodeState::gone),
-            text(),    text(),  coin(),
-            text(),    int32(), int32(),
-            text(),    int32(), list<policy::ReplicaView>(3, [&] { return replica(); }),
-            int32()};
+    return {node_id(), bits(),   upto(policy::NodeState::gone),
+            text(),    text(),   coin(),
+            text(),    int32(),  int32(),
+            text(),    int32(),  list<policy::ReplicaView>(3, [&] { return replica(); }),
+            int32(),   traffic()};
   }
   policy::Passage passage() { return {text(), text()}; }
   std::vector<policy::Passage> passages() {
@@ -224,8 +228,15 @@ class Draw {
           model(),
           int32(),
           int64(),
-          {ids(200), sampling(), bits(), int32(), upto(policy::Priority::batch)}};
+          {ids(200), sampling(), bits(), int32(), upto(policy::Priority::batch)},
+          emissions()};
   }
+  void fill(KvHoldings& to) { to = {node_id(), coin(), blocks(), blocks()}; }
+  void fill(KvLease& to) { to = {node_id(), model(), blocks(), int64()}; }
+  void fill(KvLeased& to) {
+    to = {bits(), text(), bits(), bits(), list<KvLeasedBlock>(6, [&] { return KvLeasedBlock{bits(), bits()}; })};
+  }
+  void fill(KvRelease& to) { to = {node_id(), bits()}; }
   void fill(EngineRelease& to) { to = {key(), bits()}; }
   void fill(EngineEmissions& to) { to = {key(), emissions()}; }
   void fill(EngineFinished& to) { to = {key(), int32(), result(), coin() ? std::optional(code()) : std::nullopt, text()}; }
@@ -246,6 +257,10 @@ inline auto fields(const NodeJoin& of) { return std::tie(of.node); }
 inline auto fields(const HomeTake& of) { return std::tie(of.conversation, of.from, of.epoch, of.begin, of.end, of.records); }
 inline auto fields(const HomeTaken& of) { return std::tie(of.conversation); }
 inline auto fields(const HomeHandOver& of) { return std::tie(of.conversation, of.epoch, of.turn, of.node, of.replica); }
+inline auto fields(const KvHoldings& of) { return std::tie(of.node, of.all, of.come, of.gone); }
+inline auto fields(const KvLease& of) { return std::tie(of.node, of.model, of.chain, of.valid_ms); }
+inline auto fields(const KvLeased& of) { return std::tie(of.lease, of.region_key, of.region_bytes, of.block_bytes, of.blocks); }
+inline auto fields(const KvRelease& of) { return std::tie(of.node, of.lease); }
 inline auto fields(const LeaseGrant& of) { return std::tie(of.home, of.epoch); }
 inline auto fields(const LeaseLocate& of) { return std::tie(of.conversation); }
 inline auto fields(const HomeOpen& of) { return std::tie(of.conversation, of.create); }
@@ -277,7 +292,7 @@ inline auto fields(const EnginePrepared& of) {
   return std::tie(of.prompt, of.passages, of.recent_left_out, of.model, of.context_max);
 }
 inline auto fields(const EngineGenerate& of) {
-  return std::tie(of.key, of.epoch, of.home, of.model, of.from_index, of.time_left_ms, of.request);
+  return std::tie(of.key, of.epoch, of.home, of.model, of.from_index, of.time_left_ms, of.request, of.known);
 }
 inline auto fields(const EngineRelease& of) { return std::tie(of.key, of.epoch); }
 inline auto fields(const EngineEmissions& of) { return std::tie(of.key, of.emissions); }

@@ -177,6 +177,8 @@ void SimCluster::fail_actor(Node& node, std::uint64_t which) {
   if (which == 1) victim = caf::actor_cast<caf::actor>(handles.reader);
   if (which == 2 && handles.lease) {
     victim = caf::actor_cast<caf::actor>(handles.lease);
+  } else if (which == 3 && handles.kv) {
+    victim = caf::actor_cast<caf::actor>(handles.kv);
   } else if (which >= 2 && !handles.engines.empty()) {
     victim = caf::actor_cast<caf::actor>(handles.engines[which % handles.engines.size()]);
   }

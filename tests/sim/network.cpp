@@ -140,6 +140,7 @@ Result<actors::Connected> SimNetwork::connect(const Wire& wire, schemas::Welcome
   connected.handles.reader = link(wire, handles.reader);
   connected.handles.lease = link(wire, handles.lease);
   for (const auto& engine : handles.engines) connected.handles.engines.push_back(link(wire, engine));
+  connected.handles.kv = link(wire, handles.kv);
   return connected;
 }
 

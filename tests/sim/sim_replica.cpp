@@ -115,11 +115,11 @@ SimReplica::SimReplica(World& world, std::string node, std::uint32_t index, poli
       name_(std::move(node) + "/" + std::string(policy::to_string(tier))),
       engine_(make_engine(tier, *world.clock())) {
   replica_ = std::make_unique<actors::EngineReplica>(
-      tiny().of(tier), engine_->memory_plan(), world.clock(), index, tier, "tiny-" + std::string(policy::to_string(tier)),
+      tiny().of(tier), *engine_, world.clock(), index, tier, "tiny-" + std::string(policy::to_string(tier)),
       [this](std::function<void(engine::Engine&)> work) { post(std::move(work)); });
 }
 
-SimReplica::~SimReplica() = default;
+SimReplica::~SimReplica() { replica_->close(); }
 
 void SimReplica::post(std::function<void(engine::Engine&)> work) {
   queue_.push_back(std::move(work));
@@ -184,12 +184,17 @@ struct SimReplica::Running {
   OnEmission on_emission;
   OnEnd on_end;
 
-  void emit(policy::Emission emission) {
-    emission.text.clear();
-    for (const std::int32_t id : emission.ids) {
-      emission.text += text_of(purpose, tokens++, id);
+  /// What the next tokens say.
+  std::string pass(const policy::TokenIds& ids) {
+    std::string text;
+    for (const std::int32_t id : ids) {
+      text += text_of(purpose, tokens++, id);
       hash = hash_of(std::to_string(id) + ",", hash);
     }
+    return text;
+  }
+  void emit(policy::Emission emission) {
+    emission.text = pass(emission.ids);
     on_emission(std::move(emission));
   }
   void end(actors::SequenceEnd end) {
@@ -200,15 +205,16 @@ struct SimReplica::Running {
   }
 };
 
-void SimReplica::start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
-                       OnEnd on_end) {
+void SimReplica::start(std::uint64_t number, const schemas::EngineRequest& request, const std::vector<policy::Emission>& known,
+                       Duration time_left, OnEmission on_emission, OnEnd on_end) {
   auto running = std::make_shared<Running>();
   running->purpose = static_cast<schemas::Purpose>(request.prompt.front() - first_purpose_token);
+  for (const policy::Emission& emission : known) running->pass(emission.ids);
   running->on_emission = std::move(on_emission);
   running->on_end = std::move(on_end);
   running_.insert(number);
   replica_->start(
-      number, request, time_left, [running](policy::Emission emission) { running->emit(std::move(emission)); },
+      number, request, known, time_left, [running](policy::Emission emission) { running->emit(std::move(emission)); },
       [this, number, running](actors::SequenceEnd end) {
         running_.erase(number);
         cancelled_.erase(number);

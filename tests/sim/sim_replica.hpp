@@ -42,9 +42,10 @@ class SimReplica final : public actors::Replica {
 
   policy::ReplicaView view() const override { return replica_->view(); }
   Result<schemas::EnginePrepared> prepare(const schemas::EnginePrepare& request) const override;
-  void start(std::uint64_t number, const schemas::EngineRequest& request, Duration time_left, OnEmission on_emission,
-             OnEnd on_end) override;
+  void start(std::uint64_t number, const schemas::EngineRequest& request, const std::vector<policy::Emission>& known,
+             Duration time_left, OnEmission on_emission, OnEnd on_end) override;
   void cancel(std::uint64_t number) override;
+  std::shared_ptr<actors::ReplicaBlocks> blocks() const override { return replica_->blocks(); }
 
   engine::EngineCounters counters() const { return engine_->counters(); }
   const std::string& name() const { return name_; }

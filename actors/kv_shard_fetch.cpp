@@ -1,0 +1,221 @@
+// How a KV shard brings blocks here.
+#include <algorithm>
+#include <utility>
+
+#include "actors/kv_shard_actor.hpp"
+#include "engine/block_id.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr Duration lease_timeout = std::chrono::milliseconds(500);
+constexpr Duration transfer_timeout = std::chrono::seconds(2);
+/// As long as blocks may be read after they were asked for.
+constexpr std::int64_t lease_ms = 4000;
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+caf::result<PrefixFetched> KvShardState::on_fetch(const FetchPrefix& asked) {
+  if (asked.replica >= pools_.size() || !pools_[asked.replica].blocks) return PrefixFetched{};
+  const policy::BlockId root = parts_.replicas[asked.replica]->view().block_root;
+  auto planned = plan(asked.replica, engine::chain_of(root, asked.tokens));
+  if (!planned) return PrefixFetched{};
+  const std::pair which{static_cast<std::size_t>(asked.replica), planned->chain[planned->first]};
+  auto promise = self_->make_response_promise<PrefixFetched>();
+  if (const auto same = fetching_.find(which); same != fetching_.end()) {
+    auto& waiting = fetches_.at(same->second).waiting;
+    if (waiting.size() >= waiting_max) return PrefixFetched{};
+    waiting.push_back(promise);
+    return promise;
+  }
+  if (fetches_.size() >= fetches_max) return PrefixFetched{};
+  const std::uint64_t number = ++last_number_;
+  planned->waiting.push_back(promise);
+  planned->begun = context_->clock->now();
+  fetching_[which] = number;
+  const bool from_store = planned->source.value.empty();
+  fetches_[number] = *std::move(planned);
+  if (from_store) {
+    make_room(number);
+  } else {
+    ask_for_lease(number);
+  }
+  return promise;
+}
+
+std::optional<KvShardState::Fetch> KvShardState::plan(std::size_t pool, std::vector<policy::BlockId> chain) const {
+  if (chain.size() > schemas::kv_chain_max) chain.resize(schemas::kv_chain_max);
+  const Pool& into = pools_[pool];
+  const auto missing_at = std::ranges::find_if_not(chain, [&](const policy::BlockId& id) { return into.here.contains(id); });
+  const auto first = static_cast<std::size_t>(missing_at - chain.begin());
+  const std::span missing_chain = std::span(chain).subspan(first);
+  if (missing_chain.empty()) return std::nullopt;
+
+  std::vector<policy::PrefixSource> sources;
+  if (parts_.store) sources.push_back({{}, parts_.store->count(missing_chain), store_fetch_.rate()});
+  if (into.region) {
+    for (const cluster::BlockHolder& holder : context_->block_holders.holders(missing_chain)) {
+      const auto neighbour = neighbours_.find(holder.node);
+      if (neighbour == neighbours_.end() || !shard_at(holder.node)) continue;
+      sources.push_back({holder.node, holder.blocks, neighbour->second.fetch.rate()});
+    }
+  }
+  const policy::MissingPrefix missing{missing_chain.size(), into.blocks->block_bytes(), engine::kv_block_positions,
+                                      into.blocks->prefill_seconds_per_token()};
+  const auto chosen = policy::plan_fetch(missing, sources);
+  if (!chosen) return std::nullopt;
+  Fetch fetch;
+  fetch.pool = pool;
+  fetch.first = first;
+  fetch.source = sources[chosen->source].node;
+  chain.resize(first + chosen->blocks);
+  fetch.chain = std::move(chain);
+  return fetch;
+}
+
+void KvShardState::ask_for_lease(std::uint64_t number) {
+  const Fetch& fetch = fetches_.at(number);
+  const KvShardActor shard = shard_at(fetch.source);
+  if (!shard) return end_fetch(number, 0);
+  schemas::KvLease ask{context_->self, parts_.replicas[fetch.pool]->view().model, {}, lease_ms};
+  ask.chain.assign(fetch.chain.begin() + static_cast<std::ptrdiff_t>(fetch.first), fetch.chain.end());
+  self_->request(shard, lease_timeout, std::move(ask))
+      .then(
+          [this, number](schemas::KvLeased& leased) {
+            Fetch& leasing = fetches_.at(number);
+            leasing.leased = std::move(leased);
+            const std::size_t blocks = leasing.leased->blocks.size();
+            if (blocks == 0 || leasing.leased->block_bytes != pools_[leasing.pool].blocks->block_bytes()) {
+              // It has evicted them since it said that they are there.
+              const std::vector gone(leasing.chain.begin() + static_cast<std::ptrdiff_t>(leasing.first), leasing.chain.end());
+              context_->block_holders.remove(leasing.source, gone);
+              return end_fetch(number, 0);
+            }
+            leasing.chain.resize(std::min(leasing.chain.size(), leasing.first + blocks));
+            make_room(number);
+          },
+          [this, number](const caf::error&) { end_fetch(number, 0); });
+}
+
+void KvShardState::make_room(std::uint64_t number) {
+  const Fetch& fetch = fetches_.at(number);
+  auto made = resume(self_, std::function<void(std::shared_ptr<IncomingBlocks>)>(
+                                [this, number](const std::shared_ptr<IncomingBlocks>& room) { on_room(number, room); }));
+  IncomingBlocks::make(pools_[fetch.pool].blocks, fetch.chain, std::move(made));
+}
+
+void KvShardState::on_room(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room) {
+  const Fetch& fetch = fetches_.at(number);
+  // More may be here by now; if it is less, what was asked for does not follow it.
+  if (room->incoming().empty() || room->present() < fetch.first) return end_fetch(number, 0);
+  if (fetch.source.value.empty()) return read_store(number, room);
+  get(number, room);
+}
+
+void KvShardState::read_store(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room) {
+  const auto& blocks = pools_[fetches_.at(number).pool].blocks;
+  auto* const memory = reinterpret_cast<float*>(blocks->memory().data());
+  std::vector<policy::BlockId> chain;
+  std::vector<std::span<float>> targets;
+  for (std::size_t place = 0; place < room->incoming().size(); ++place) {
+    chain.push_back(room->incoming()[place].id);
+    targets.emplace_back(memory + room->offset(place) / sizeof(float), blocks->block_bytes() / sizeof(float));
+  }
+  auto read = resume(self_, std::function<void(Checksums)>(
+                                [this, number, room](Checksums checksums) { finish(number, room, std::move(checksums)); }));
+  // Whatever becomes of this actor: the room and its memory stay until the store is done with them.
+  parts_.store->read(std::move(chain), std::move(targets),
+                     [read, room, in_use = parts_.memory_in_use](Checksums checksums) { read(std::move(checksums)); });
+}
+
+void KvShardState::get(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room) {
+  Fetch& fetch = fetches_.at(number);
+  const Pool& pool = pools_[fetch.pool];
+  const std::size_t skipped = room->present() - fetch.first;
+  const std::size_t block_bytes = pool.blocks->block_bytes();
+  std::vector<cluster::Piece> pieces;
+  Checksums checksums;
+  for (std::size_t place = 0; place < room->incoming().size(); ++place) {
+    const schemas::KvLeasedBlock& block = fetch.leased->blocks[skipped + place];
+    const cluster::Piece piece{block.offset, room->offset(place), block_bytes};
+    checksums.push_back(block.checksum);
+    if (!pieces.empty() && pieces.back().remote_offset + pieces.back().bytes == piece.remote_offset &&
+        pieces.back().local_offset + pieces.back().bytes == piece.local_offset) {
+      pieces.back().bytes += piece.bytes;
+    } else {
+      pieces.push_back(piece);
+    }
+  }
+  auto got = resume(self_, std::function<void(Result<void>)>(
+                               [this, number, room, checksums = std::move(checksums)](const Result<void>& arrived) mutable {
+                                 if (!arrived) {
+                                   context_->log(LogLevel::info, "KV blocks did not come", {{"why", arrived.error().message}});
+                                   return end_fetch(number, 0);
+                                 }
+                                 finish(number, room, std::move(checksums));
+                               }));
+  const TimePoint deadline = context_->clock->now() + transfer_timeout;
+  fetch.transfer = context_->fabric->get(
+      fetch.source, {fetch.leased->region_key, fetch.leased->region_bytes}, pool.region, std::move(pieces), deadline,
+      [got, room, in_use = parts_.memory_in_use](Result<void> arrived) { got(std::move(arrived)); });
+}
+
+void KvShardState::finish(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room, Checksums checksums) {
+  fetches_.at(number).transfer.reset();
+  const std::size_t bytes = checksums.size() * pools_[fetches_.at(number).pool].blocks->block_bytes();
+  std::vector<policy::BlockId> came;
+  for (std::size_t place = 0; place < checksums.size(); ++place) came.push_back(room->incoming()[place].id);
+  auto finished =
+      resume(self_, std::function<void(engine::BlocksImported)>(
+                        [this, number, bytes, present = room->present(), came = std::move(came)](
+                            const engine::BlocksImported& imported) { on_finished(number, bytes, present, imported, came); }));
+  room->finish(std::move(checksums), std::move(finished));
+}
+
+void KvShardState::on_finished(std::uint64_t number, std::size_t bytes, std::size_t present,
+                               const engine::BlocksImported& imported, const std::vector<policy::BlockId>& came) {
+  const Fetch& fetch = fetches_.at(number);
+  const std::size_t right = came.size() - imported.wrong;
+  const Duration took = context_->clock->now() - fetch.begun;
+  const bool from_store = fetch.source.value.empty();
+  auto& traffic = context_->block_traffic;
+  if (imported.wrong > 0) {
+    traffic.wrong_blocks += imported.wrong;
+    context_->log(LogLevel::warning, "KV blocks were wrong, and are computed",
+                  {{"from", from_store ? "the store" : fetch.source.value}, {"blocks", std::to_string(imported.wrong)}});
+    // Which of them is not said: none of them is asked for there again.
+    if (from_store) {
+      parts_.store->drop_wrong(came);
+    } else {
+      context_->block_holders.remove(fetch.source, came);
+    }
+  }
+  if (from_store) {
+    traffic.restored_blocks += right;
+    if (bytes > 0) store_fetch_.record(bytes, seconds(took));
+  } else {
+    traffic.fetched_blocks += right;
+    traffic.fetched_bytes += bytes;
+    const auto neighbour = neighbours_.find(fetch.source);
+    if (neighbour != neighbours_.end()) neighbour->second.fetch.record(bytes, seconds(took));
+  }
+  end_fetch(number, imported.usable - std::min(imported.usable, present));
+}
+
+void KvShardState::end_fetch(std::uint64_t number, std::size_t blocks) {
+  const auto found = fetches_.find(number);
+  Fetch& fetch = found->second;
+  if (fetch.leased) {
+    if (const KvShardActor shard = shard_at(fetch.source)) {
+      self_->send(shard, schemas::KvRelease{context_->self, fetch.leased->lease});
+    }
+  }
+  fetching_.erase({fetch.pool, fetch.chain[fetch.first]});
+  for (Promise& promise : fetch.waiting) promise.deliver(PrefixFetched{blocks});
+  fetches_.erase(found);
+}
+
+}  // namespace troupe::actors
