@@ -11,6 +11,7 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/log.hpp"
+#include "cluster/fabric_links.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/routing.hpp"
 #include "storage/journal.hpp"
@@ -79,6 +80,8 @@ struct NodeContext {
   std::shared_ptr<storage::Journal> journal;
   std::shared_ptr<const policy::RoutingPolicy> routing;
   Log log;
+  std::shared_ptr<cluster::Fabric> fabric;      ///< for host memory; null: this node moves no bulk bytes
+  std::shared_ptr<cluster::FabricLinks> links;  ///< whom it reaches; null as the fabric is. The directory has it follow
   ClusterCell cluster;
   LeaseSession session;
   std::atomic<bool> draining{false};           ///< no new turns: the node is about to end

@@ -11,6 +11,7 @@
 #include "actors/caf_network.hpp"
 #include "actors/node_actor.hpp"
 #include "actors/reader_actor.hpp"
+#include "cluster/ucx_fabric.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/group_commit.hpp"
 #include "storage/rocks_store.hpp"
@@ -140,6 +141,13 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   context.journal = parts->journal;
   context.routing = std::make_shared<const policy::RoutingPolicy>(options.routing);
   context.log = options.log;
+  if (options.fabric != "none") {
+    cluster::UcxOptions transports;
+    transports.transports = options.fabric;
+    TROUPE_TRY(context.fabric, cluster::open_ucx_fabric(context.self, {}, transports));
+    context.links = std::make_shared<cluster::FabricLinks>(
+        context.self, std::vector<cluster::FabricOffer>{{context.fabric, {}}}, context.clock, context.log);
+  }
 
   NodeParts node;
   node.cluster = identity->cluster;

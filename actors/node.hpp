@@ -25,7 +25,9 @@ struct NodeOptions {
   std::string cluster_address = "127.0.0.1:7500";  ///< where other nodes connect; port 0: any
   std::vector<std::string> join;                   ///< addresses of other nodes; none: this is the cluster's first
   std::string client_address;                      ///< where clients connect, as other nodes should know it
-  std::string version;                             ///< of this program, for operators
+  /// What bulk bytes may travel by, as in UCX's setting UCX_TLS: "all", "tcp", "rc,tcp"; "none": no fabric, others do without.
+  std::string fabric = "all";
+  std::string version;  ///< of this program, for operators
   policy::RoutingPolicy routing;
   /// Replaces the corpus of the data folder; empty: there shall be none. Not given: what the folder has stays.
   std::optional<std::vector<storage::Section>> corpus;

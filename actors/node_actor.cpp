@@ -99,6 +99,10 @@ void NodeActorState::start_directory() {
     }
     for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
     view.conversations_stored = context->stored.load();
+    if (context->links) {
+      view.transports = context->links->transports();
+      view.links = context->links->links();
+    }
     return view;
   };
   config.describe = describe_;

@@ -36,6 +36,7 @@ struct NodeCommand {
   std::vector<std::string> tiers = {"mini", "medium", "heavy"};
   std::string corpus;
   std::string policy;
+  std::string fabric = "all";
   std::string log = "info";
   bool json = false;
   DeviceChoice device;
@@ -139,6 +140,7 @@ Result<int> run_node(NodeCommand command) {
   options.data = data_folder(command);
   options.cluster_address = command.cluster;
   options.join = command.join;
+  options.fabric = command.fabric;
   options.version = TROUPE_VERSION;
   options.routing = policy::default_policy();
   options.log = Log::to_stderr(level_of(command.log));
@@ -218,6 +220,12 @@ void add_node(CLI::App& app, Action& action) {
       "(default: what is there; at the first start, the handbook)");
   command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
       ->check(CLI::ExistingFile);
+  command
+      .add_option(
+          "--fabric-transports", options->fabric,
+          "What bulk bytes (KV blocks, rows for experts) travel by between nodes, as in UCX_TLS: all, tcp, rc,tcp, ...; "
+          "\"none\": they don't, and what needs them is computed again")
+      ->capture_default_str();
   command.add_option("--log", options->log, "What is logged: debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();

@@ -19,7 +19,7 @@
 namespace troupe::schemas {
 
 /// Nodes of other protocol versions are refused at the handshake.
-inline constexpr std::uint32_t cluster_protocol = 1;
+inline constexpr std::uint32_t cluster_protocol = 2;
 /// Of one encoded message; more is refused before it is parsed.
 inline constexpr std::size_t cluster_message_bytes_max = std::size_t{16} << 20;
 

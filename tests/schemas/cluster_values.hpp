@@ -76,11 +76,31 @@ class Draw {
             int32(),  int32(), int32(), int32(), bits(), bits(), bits()};
   }
   policy::NodeView node() {
-    return {node_id(), bits(),  upto(policy::NodeState::gone),
-            text(),    text(),  coin(),
-            text(),    int32(), int32(),
-            text(),    int32(), list<policy::ReplicaView>(3, [&] { return replica(); }),
-            int32()};
+    return {node_id(),
+            bits(),
+            upto(policy::NodeState::gone),
+            text(),
+            text(),
+            coin(),
+            text(),
+            int32(),
+            int32(),
+            text(),
+            int32(),
+            list<policy::ReplicaView>(3, [&] { return replica(); }),
+            int32(),
+            list<policy::TransportView>(3, [&] { return policy::TransportView{text(), text(), text()}; }),
+            list<policy::LinkView>(3, [&] { return policy::LinkView{node_id(), text()}; }),
+            list<policy::ExpertsView>(3, [&] { return experts(); }),
+            bits(),
+            int64()};
+  }
+  policy::ExpertsView experts() {
+    policy::ExpertsView view{text(), model(), {}, int64(), bits(), int64()};
+    const std::uint64_t count = coin() ? 0 : random_.below(40);
+    for (std::uint64_t i = 0; i < count; ++i)
+      view.experts.add({static_cast<std::int32_t>(random_.below(60)), static_cast<std::int32_t>(random_.below(200))});
+    return view;
   }
   policy::Passage passage() { return {text(), text()}; }
   std::vector<policy::Passage> passages() {
