@@ -146,6 +146,20 @@ struct NodeDrain {
   node @0 :Text;
 }
 
+struct ExpertLoad {
+  # To any node: it is to load these experts of a model, from its disk, and to answer for them.
+  model @0 :Records.ModelClass;
+  wordsPerLayer @1 :UInt32;
+  words @2 :List(UInt64);
+  # As in ExpertsView.
+}
+
+struct ExpertLoaded {
+  model @0 :Records.ModelClass;
+  wordsPerLayer @1 :UInt32;
+  words @2 :List(UInt64);
+}
+
 struct NodeJoin {
   node @0 :Text;
   # The one that receives it.

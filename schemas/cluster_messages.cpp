@@ -27,14 +27,6 @@ Result<void> read_address(capnp::Data::Reader in, std::string& address) {
   return {};
 }
 
-Result<void> read_words(cluster::ExpertsView::Reader in, policy::ExpertSelection& experts) {
-  policy::ExpertWords words;
-  words.words_per_layer = in.getWordsPerLayer();
-  TROUPE_TRY_DO(read_numbers(in.getWords(), ClusterLimits::expert_words_max, words.words));
-  TROUPE_TRY(experts, policy::selection_of(words));
-  return {};
-}
-
 }  // namespace
 
 void write(const policy::ReplicaView& replica, cluster::ReplicaView::Builder out) {
@@ -91,26 +83,6 @@ void write(const policy::LinkView& link, cluster::LinkView::Builder out) {
 Result<void> read(cluster::LinkView::Reader in, policy::LinkView& link) {
   TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), link.node.value); }));
   return read_field("transport", [&] { return read_name(in.getTransport(), link.transport); });
-}
-
-void write(const policy::ExpertsView& experts, cluster::ExpertsView::Builder out) {
-  out.setModelName(text_of(experts.model_name));
-  write(experts.model, out.initModel());
-  const policy::ExpertWords words = policy::words_of(experts.experts);
-  out.setWordsPerLayer(words.words_per_layer);
-  write_numbers(words.words, out.initWords(count_of(words.words)));
-  out.setExpertsTotal(experts.experts_total);
-  out.setExpertBytes(experts.expert_bytes);
-  out.setLoad(experts.load);
-}
-Result<void> read(cluster::ExpertsView::Reader in, policy::ExpertsView& experts) {
-  TROUPE_TRY_DO(read_field("model_name", [&] { return read_name(in.getModelName(), experts.model_name); }));
-  TROUPE_TRY_DO(read_field("model", [&] { return read(in.getModel(), experts.model); }));
-  TROUPE_TRY_DO(read_field("words", [&] { return read_words(in, experts.experts); }));
-  experts.experts_total = in.getExpertsTotal();
-  experts.expert_bytes = in.getExpertBytes();
-  experts.load = in.getLoad();
-  return {};
 }
 
 void write(const policy::NodeView& node, cluster::NodeView::Builder out) {

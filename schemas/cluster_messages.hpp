@@ -51,6 +51,19 @@ struct NodeJoin {
   policy::NodeId node;
 };
 
+// Experts.
+
+/// To any node: it is to load these experts, of a model that it has on its disk, and to answer for them.
+struct ExpertLoad {
+  policy::ModelClass model;
+  policy::ExpertSelection experts;
+};
+/// It answers for them now.
+struct ExpertLoaded {
+  policy::ModelClass model;
+  policy::ExpertSelection experts;
+};
+
 // Leases. A node holds a session; the homes of conversations hang on it.
 
 struct LeaseKeep {
@@ -282,6 +295,8 @@ TROUPE_CLUSTER_MESSAGE(EngineEmissions);
 TROUPE_CLUSTER_MESSAGE(EngineFinished);
 TROUPE_CLUSTER_MESSAGE(NodeDrain);
 TROUPE_CLUSTER_MESSAGE(NodeJoin);
+TROUPE_CLUSTER_MESSAGE(ExpertLoad);
+TROUPE_CLUSTER_MESSAGE(ExpertLoaded);
 TROUPE_CLUSTER_MESSAGE(LeaseMove);
 TROUPE_CLUSTER_MESSAGE(HomeTake);
 TROUPE_CLUSTER_MESSAGE(HomeTaken);

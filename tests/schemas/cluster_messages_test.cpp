@@ -29,7 +29,7 @@ using AllMessages =
     testing::Types<Hello, Welcome, Announce, LeaseKeep, LeaseKept, LeaseAcquire, LeaseGrant, LeaseLocate, HomeOpen, HomeOpened,
                    HomeAsk, HomeAccepted, HomeMore, HomeLeave, HomeCancel, HomeHistory, HomeHistoryPage, HomeTurn, policy::Turn,
                    ReaderEvents, ReaderFailed, EnginePrepare, EnginePrepared, EngineGenerate, EngineRelease, EngineEmissions,
-                   EngineFinished, NodeDrain, NodeJoin, LeaseMove, HomeTake, HomeTaken, HomeHandOver>;
+                   EngineFinished, NodeDrain, NodeJoin, ExpertLoad, ExpertLoaded, LeaseMove, HomeTake, HomeTaken, HomeHandOver>;
 TYPED_TEST_SUITE(ClusterMessages, AllMessages);
 
 template <class Message>

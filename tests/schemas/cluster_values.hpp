@@ -210,6 +210,8 @@ class Draw {
   void fill(LeaseMove& to) { to = {conversation(), node_id(), bits(), bits(), node_id()}; }
   void fill(NodeDrain& to) { to = {node_id()}; }
   void fill(NodeJoin& to) { to = {node_id()}; }
+  void fill(ExpertLoad& to) { to = {model(), experts().experts}; }
+  void fill(ExpertLoaded& to) { to = {model(), experts().experts}; }
   void fill(HomeTake& to) {
     const auto record = [&] { return std::pair(text(), text()); };
     to = {conversation(), node_id(), bits(), text(), text(), list<std::pair<std::string, std::string>>(5, record)};
@@ -263,6 +265,8 @@ inline auto fields(const LeaseAcquire& of) { return std::tie(of.conversation, of
 inline auto fields(const LeaseMove& of) { return std::tie(of.conversation, of.from, of.incarnation, of.epoch, of.to); }
 inline auto fields(const NodeDrain& of) { return std::tie(of.node); }
 inline auto fields(const NodeJoin& of) { return std::tie(of.node); }
+inline auto fields(const ExpertLoad& of) { return std::tie(of.model, of.experts); }
+inline auto fields(const ExpertLoaded& of) { return std::tie(of.model, of.experts); }
 inline auto fields(const HomeTake& of) { return std::tie(of.conversation, of.from, of.epoch, of.begin, of.end, of.records); }
 inline auto fields(const HomeTaken& of) { return std::tie(of.conversation); }
 inline auto fields(const HomeHandOver& of) { return std::tie(of.conversation, of.epoch, of.turn, of.node, of.replica); }
