@@ -20,6 +20,11 @@ struct StatusOptions {
   bool json = false;
 };
 
+Json json_of(const policy::ExpertsView& experts) {
+  return {{"model", experts.model_name},    {"fingerprint", experts.model.fingerprint}, {"held", experts.experts.count()},
+          {"total", experts.experts_total}, {"experts", to_string(experts.experts)},    {"works", experts.load}};
+}
+
 Json json_of(const policy::ReplicaView& replica) {
   return {{"index", replica.index},
           {"tier", to_string(replica.tier)},
@@ -55,6 +60,10 @@ Json json_of(const policy::NodeView& node) {
               {"corpus_sections", node.corpus_sections}};
   object["replicas"] = Json::array();
   for (const policy::ReplicaView& replica : node.replicas) object["replicas"].push_back(json_of(replica));
+  object["experts"] = Json::array();
+  for (const policy::ExpertsView& experts : node.experts) object["experts"].push_back(json_of(experts));
+  object["experts_alone"] = node.experts_alone;
+  object["expert_bytes_free"] = node.expert_bytes_free;
   return object;
 }
 
@@ -83,6 +92,12 @@ void print_node(const policy::NodeView& node, const policy::ClusterView& cluster
     for (const auto& [other, transport] : others) {
       std::printf("%s %s to %s", other == others.front().first ? "" : ",", transport.c_str(), other.c_str());
     }
+    std::printf("\n");
+  }
+  for (const policy::ExpertsView& experts : node.experts) {
+    std::printf("  experts of %s: %lld of %lld", experts.model_name.c_str(), static_cast<long long>(experts.experts.count()),
+                static_cast<long long>(experts.experts_total));
+    if (!experts.experts.empty()) std::printf(" (%s)", to_string(experts.experts).c_str());
     std::printf("\n");
   }
   if (node.state == policy::NodeState::draining)
