@@ -89,8 +89,21 @@ void ExpertState::look_after(const ExpertModel& model, const std::vector<policy:
   std::erase_if(holders, [&](const auto& holder) { return holder.node == context_->self; });
   if (!own->experts.empty()) holders.push_back({context_->self, own->experts, own->load});
   experts_->set_holders(model.model, std::move(holders));
+  warn_of_other_placements(model, nodes);
   if (!context_->leaving) return hold_what_is_placed(model, own->experts);
   have_loaded(model, policy::only_here(nodes, context_->self, model.model), nodes);
+}
+
+void ExpertState::warn_of_other_placements(const ExpertModel& model, const std::vector<policy::NodeView>& nodes) {
+  auto others = policy::placed_otherwise(nodes, context_->self, model.model);
+  auto& said = others_placed_[&model];
+  if (others == said) return;
+  for (const policy::NodeId& other : others) {
+    if (std::find(said.begin(), said.end(), other) != said.end()) continue;
+    context_->log(LogLevel::warning, "a node was started with another placement of experts; give all nodes the same",
+                  {{"model", model.name}, {"node", other.value}});
+  }
+  said = std::move(others);
 }
 
 void ExpertState::hold_what_is_placed(const ExpertModel& model, const ExpertSelection& held) {

@@ -48,6 +48,7 @@ class ExpertState {
   caf::result<schemas::ExpertLoaded> on_load(const schemas::ExpertLoad& load);
   void tick();
   void look_after(const ExpertModel& model, const std::vector<policy::NodeView>& nodes);
+  void warn_of_other_placements(const ExpertModel& model, const std::vector<policy::NodeView>& nodes);
   void hold_what_is_placed(const ExpertModel& model, const policy::ExpertSelection& held);
   /// Has other nodes, or this one, load experts, unless they were asked a moment ago.
   void have_loaded(const ExpertModel& model, policy::ExpertSelection missing, const std::vector<policy::NodeView>& nodes);
@@ -65,8 +66,9 @@ class ExpertState {
   std::shared_ptr<NodeExperts> experts_;
   std::map<const ExpertModel*, Loads> asked_for_;
   std::map<const ExpertModel*, Missed> missed_;
-  std::map<const ExpertModel*, TimePoint> own_again_;   ///< when what is placed here may be loaded again
-  std::map<const ExpertModel*, TimePoint> home_since_;  ///< how long nothing extra has been needed
+  std::map<const ExpertModel*, TimePoint> own_again_;                        ///< when what is placed here may be loaded again
+  std::map<const ExpertModel*, TimePoint> home_since_;                       ///< how long nothing extra has been needed
+  std::map<const ExpertModel*, std::vector<policy::NodeId>> others_placed_;  ///< as it was said last
   std::size_t loads_ = 0;
 };
 

@@ -26,6 +26,7 @@ cluster::Schedule schedule_on(const std::shared_ptr<cluster::WorkThread>& thread
 }  // namespace
 
 struct NodeExperts::Asked {
+  std::uint64_t placement = 0;  ///< its digest
   std::mutex mutex;
   std::shared_ptr<const cluster::ExpertHolders> holders = std::make_shared<const cluster::ExpertHolders>();
   policy::ExpertSelection missing;
@@ -33,7 +34,10 @@ struct NodeExperts::Asked {
 };
 
 NodeExperts::NodeExperts(NodeExpertsOptions options) : options_(std::move(options)) {
-  for (std::size_t i = 0; i < options_.models.size(); ++i) asked_.push_back(std::make_shared<Asked>());
+  for (const ExpertModel& model : options_.models) {
+    asked_.push_back(std::make_shared<Asked>());
+    asked_.back()->placement = model.placement.digest();
+  }
 }
 
 Result<std::shared_ptr<NodeExperts>> NodeExperts::create(NodeExpertsOptions options) {
@@ -257,7 +261,7 @@ std::vector<policy::ExpertsView> NodeExperts::views() const {
   std::vector<policy::ExpertsView> all;
   for (const ExpertModel& model : options_.models) {
     all.push_back({model.name, model.model, server_->served(model.model), model.shape.count(), model.shape.expert_bytes,
-                   server_->load()});
+                   server_->load(), asked(model.model)->placement});
   }
   return all;
 }

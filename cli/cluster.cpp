@@ -9,6 +9,7 @@
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
 #include "policy/drain.hpp"
+#include "policy/expert_duty.hpp"
 #include "policy/transport.hpp"
 
 namespace troupe::cli {
@@ -20,9 +21,17 @@ struct StatusOptions {
   bool json = false;
 };
 
+std::string hex_of(std::uint64_t number) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
+  return text;
+}
+
 Json json_of(const policy::ExpertsView& experts) {
-  return {{"model", experts.model_name},    {"fingerprint", experts.model.fingerprint}, {"held", experts.experts.count()},
-          {"total", experts.experts_total}, {"experts", to_string(experts.experts)},    {"works", experts.load}};
+  return {{"model", experts.model_name},           {"fingerprint", experts.model.fingerprint},
+          {"held", experts.experts.count()},       {"total", experts.experts_total},
+          {"experts", to_string(experts.experts)}, {"works", experts.load},
+          {"placement", hex_of(experts.placement)}};
 }
 
 Json json_of(const policy::ReplicaView& replica) {
@@ -98,6 +107,10 @@ void print_node(const policy::NodeView& node, const policy::ClusterView& cluster
     std::printf("  experts of %s: %lld of %lld", experts.model_name.c_str(), static_cast<long long>(experts.experts.count()),
                 static_cast<long long>(experts.experts_total));
     if (!experts.experts.empty()) std::printf(" (%s)", to_string(experts.experts).c_str());
+    const auto others = policy::placed_otherwise(cluster.nodes, node.id, experts.model);
+    for (const policy::NodeId& other : others) {
+      std::printf("%s %s", &other == &others.front() ? "; another placement than that of" : ",", other.value.c_str());
+    }
     std::printf("\n");
   }
   if (node.state == policy::NodeState::draining)

@@ -64,6 +64,7 @@ struct ExpertsView {
   std::int64_t experts_total = 0;  ///< of the model
   std::uint64_t expert_bytes = 0;  ///< that one takes where it is loaded
   std::int64_t load = 0;           ///< works that wait or are computed
+  std::uint64_t placement = 0;     ///< digest of the placement that it was started with: equal where nodes agree
   friend bool operator==(const ExpertsView&, const ExpertsView&) = default;
 };
 

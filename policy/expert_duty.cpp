@@ -61,6 +61,19 @@ std::vector<ExpertRescuer> rescuers_of(std::span<const NodeView> nodes, const No
   return rescuers;
 }
 
+std::vector<NodeId> placed_otherwise(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model) {
+  const NodeView* const own = find(nodes, self);
+  const ExpertsView* const mine = own == nullptr ? nullptr : experts_of(*own, model);
+  std::vector<NodeId> others;
+  for (const NodeView& node : nodes) {
+    if (mine == nullptr || node.id == self || node.state == NodeState::gone) continue;
+    const ExpertsView* const theirs = experts_of(node, model);
+    if (theirs != nullptr && theirs->placement != mine->placement) others.push_back(node.id);
+  }
+  std::ranges::sort(others);
+  return others;
+}
+
 bool are_at_home(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model, const ExpertSelection& experts,
                  const ExpertPlacement& placement) {
   ExpertSelection left = experts;

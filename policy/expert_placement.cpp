@@ -92,6 +92,20 @@ std::vector<NodeId> ExpertPlacement::homes_of(const ExpertSelection& experts) co
   return {homes.begin(), homes.end()};
 }
 
+std::uint64_t ExpertPlacement::digest() const {
+  std::uint64_t sum = 0xcbf29ce484222325U;  // FNV-1a
+  const auto add = [&](std::uint64_t value) { sum = (sum ^ value) * 0x100000001b3U; };
+  for (const auto& [id, nodes] : holders) {
+    add(static_cast<std::uint64_t>(id.layer));
+    add(static_cast<std::uint64_t>(id.expert));
+    for (const NodeId& node : nodes) {
+      add(node.value.size());
+      for (const char byte : node.value) add(static_cast<unsigned char>(byte));
+    }
+  }
+  return sum;
+}
+
 Result<void> validate(const ExpertPlacement& placement, const ExpertShape& shape, std::span<const ExpertRoom> nodes) {
   std::map<NodeId, std::size_t> held;
   for (const auto& [id, homes] : placement.holders) {

@@ -62,6 +62,7 @@ Result<policy::ExpertsView> read(client::ExpertsView::Reader from) {
   experts.experts_total = from.getExpertsTotal();
   experts.expert_bytes = from.getExpertBytes();
   experts.load = from.getLoad();
+  experts.placement = from.getPlacement();
   return experts;
 }
 
@@ -74,6 +75,7 @@ void write(client::ExpertsView::Builder to, const policy::ExpertsView& experts) 
   to.setExpertsTotal(experts.experts_total);
   to.setExpertBytes(experts.expert_bytes);
   to.setLoad(experts.load);
+  to.setPlacement(experts.placement);
 }
 
 /// What a node has to do with bulk bytes and experts.

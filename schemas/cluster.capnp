@@ -81,6 +81,8 @@ struct ExpertsView {
   # That one expert takes where it is loaded.
   load @6 :Int64;
   # Works that wait or are computed.
+  placement @7 :UInt64;
+  # Digest of the placement that the node was started with: equal where nodes agree.
 }
 
 struct NodeView {

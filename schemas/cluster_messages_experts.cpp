@@ -35,6 +35,7 @@ void write(const policy::ExpertsView& experts, cluster::ExpertsView::Builder out
   out.setExpertsTotal(experts.experts_total);
   out.setExpertBytes(experts.expert_bytes);
   out.setLoad(experts.load);
+  out.setPlacement(experts.placement);
 }
 Result<void> read(cluster::ExpertsView::Reader in, policy::ExpertsView& experts) {
   TROUPE_TRY_DO(read_field("model_name", [&] { return read_name(in.getModelName(), experts.model_name); }));
@@ -43,6 +44,7 @@ Result<void> read(cluster::ExpertsView::Reader in, policy::ExpertsView& experts)
   experts.experts_total = in.getExpertsTotal();
   experts.expert_bytes = in.getExpertBytes();
   experts.load = in.getLoad();
+  experts.placement = in.getPlacement();
   return {};
 }
 

@@ -215,6 +215,20 @@ TEST_F(Experts, OfANodeAreNotDrainedWhereNobodyHasRoom) {
   EXPECT_NE(refused.error().message.find("room for its experts"), std::string::npos) << refused.error().message;
 }
 
+TEST_F(Experts, OfDifferentPlacementsGiveTheSameBitsAndAWarning) {
+  begin(entry("engine", "0-3") + entry("other", "4-7"), {"other"});
+  const auto another = (folder_.path() / "another.toml").string();
+  std::ofstream(another) << entry("third", "0-3") + entry("engine", "4-7");
+  NodeProcess third(TROUPE_BINARY, folder_.path(),
+                    {"third", {"none"}, troupe_->node(0).cluster(), {}, {"--placement", another}});
+  ASSERT_TRUE(third.start());
+  EXPECT_TRUE(soon([&] { return third.log().find("another placement of experts") != std::string::npos; }));
+  EXPECT_TRUE(soon([&] { return troupe_->node(1).log().find("another placement of experts") != std::string::npos; }));
+  EXPECT_EQ(answers(), undisturbed());
+  const Said said = run({TROUPE_BINARY, "cluster", "status", "--connect", troupe_->node(0).clients()}, folder_.path() / "log");
+  EXPECT_NE(said.output.find("another placement than that of engine, other"), std::string::npos) << said.output;
+}
+
 TEST_F(Experts, PlacedBadlyKeepANodeFromStarting) {
   const auto refusal = [&](const std::string& placement, std::vector<std::string> options = {}) {
     std::ofstream(file()) << placement;

@@ -53,7 +53,7 @@ TEST(CheckDrain, LetsANodeGoThatOthersCanReplace) {
 
 TEST(CheckDrain, RefusesANodeWhoseExpertsNobodyElseHasRoomFor) {
   auto nodes = three();
-  ExpertsView experts{"heavy", {"fingerprint", "class"}, {}, 8, 100, 0};
+  ExpertsView experts{"heavy", {"fingerprint", "class"}, {}, 8, 100, 0, 0};
   nodes[0].experts = nodes[2].experts = {experts};
   experts.experts.add({3, 1});
   experts.experts.add({3, 2});

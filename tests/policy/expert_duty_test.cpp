@@ -18,7 +18,7 @@ NodeView node(const char* name, ExpertSelection held, NodeState state = NodeStat
   NodeView view;
   view.id = {name};
   view.state = state;
-  view.experts = {{"heavy", heavy, std::move(held), 8, 100, 3}};
+  view.experts = {{"heavy", heavy, std::move(held), 8, 100, 3, 77}};
   view.expert_bytes_free = 500;
   return view;
 }
@@ -70,6 +70,17 @@ TEST(ExpertDuty, RescuersServeAndHaveTheModelAndAreReached) {
   EXPECT_EQ(rescuers[0].bytes_free, 500U);
   EXPECT_TRUE(rescuers[0].has_model);
   EXPECT_EQ(rescuers[1].node, (NodeId{"e"}));
+}
+
+TEST(ExpertDuty, PlacementsThatDifferAreFound) {
+  std::vector<NodeView> nodes{node("c", {}), node("a", {}), node("b", {}), node("d", {}, NodeState::gone), node("e", {})};
+  EXPECT_TRUE(placed_otherwise(nodes, {"a"}, heavy).empty());
+  nodes[0].experts[0].placement = 1;
+  nodes[2].experts[0].placement = 2;
+  nodes[3].experts[0].placement = 3;
+  nodes[4].experts.clear();  // it has no placement at all
+  EXPECT_EQ(placed_otherwise(nodes, {"a"}, heavy), (std::vector<NodeId>{{"b"}, {"c"}}));
+  EXPECT_TRUE(placed_otherwise(nodes, {"e"}, heavy).empty());
 }
 
 TEST(ExpertDuty, WhatWasLoadedInAnEmergencyIsKeptUntilItsHomesHaveItAgain) {

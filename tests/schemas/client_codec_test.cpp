@@ -200,7 +200,7 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                         .conversations_stored = 6,
                         .transports = {},
                         .links = {{{"b"}, "ucx"}, {{"c"}, "nccl"}},
-                        .experts = {{"large", replica.model, {}, 128, 4096, 2}, {"huge", small.model, {}, 4, 5, 6}},
+                        .experts = {{"large", replica.model, {}, 128, 4096, 2, 9}, {"huge", small.model, {}, 4, 5, 6, 7}},
                         .expert_bytes_free = 7,
                         .experts_alone = 8};
   node.experts[0].experts.add({0, 63});

@@ -96,7 +96,7 @@ class Draw {
             int64()};
   }
   policy::ExpertsView experts() {
-    policy::ExpertsView view{text(), model(), {}, int64(), bits(), int64()};
+    policy::ExpertsView view{text(), model(), {}, int64(), bits(), int64(), bits()};
     const std::uint64_t count = coin() ? 0 : random_.below(40);
     for (std::uint64_t i = 0; i < count; ++i)
       view.experts.add({static_cast<std::int32_t>(random_.below(60)), static_cast<std::int32_t>(random_.below(200))});
