@@ -12,7 +12,7 @@
 #include "base/entropy.hpp"
 #include "base/log.hpp"
 #include "cluster/block_directory.hpp"
-#include "cluster/fabric.hpp"
+#include "cluster/fabric_links.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/routing.hpp"
 #include "storage/journal.hpp"
@@ -86,6 +86,8 @@ struct BlockTrafficCounters {
   }
 };
 
+class NodeExperts;
+
 /// Lives as long as any actor of the node.
 struct NodeContext {
   policy::NodeId self;
@@ -96,6 +98,9 @@ struct NodeContext {
   std::shared_ptr<storage::Journal> journal;
   std::shared_ptr<const policy::RoutingPolicy> routing;
   Log log;
+  std::shared_ptr<cluster::Fabric> fabric;      ///< for host memory; null: this node moves no bulk bytes
+  std::shared_ptr<cluster::FabricLinks> links;  ///< whom it reaches; null as the fabric is. The directory has it follow
+  std::shared_ptr<NodeExperts> experts;         ///< null: this node has no placement of experts
   ClusterCell cluster;
   LeaseSession session;
   std::atomic<bool> draining{false};           ///< no new turns: the node is about to end
@@ -103,9 +108,9 @@ struct NodeContext {
   std::atomic<std::int32_t> conversations{0};  ///< awake here
   std::atomic<std::int32_t> turns{0};          ///< accepted here and not ended
   std::atomic<std::int32_t> stored{0};         ///< conversations whose records are here, as they were counted last
-  std::shared_ptr<cluster::Fabric> fabric;     ///< null: bulk bytes go nowhere
   cluster::BlockDirectory block_holders;       ///< which nodes hold which KV blocks, this one included
   BlockTrafficCounters block_traffic;
+  std::atomic<std::int64_t> experts_alone{0};  ///< that are loaded on no other node that stays
 };
 using NodeContextPtr = std::shared_ptr<NodeContext>;
 

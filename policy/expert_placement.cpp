@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <set>
 #include <utility>
 
 namespace troupe::policy {
@@ -81,6 +82,28 @@ ExpertSelection ExpertPlacement::of(const NodeId& node) const {
     if (std::ranges::find(nodes, node) != nodes.end()) selection.add(id);
   }
   return selection;
+}
+
+std::vector<NodeId> ExpertPlacement::homes_of(const ExpertSelection& experts) const {
+  std::set<NodeId> homes;
+  for (const auto& [id, nodes] : holders) {
+    if (experts.has(id)) homes.insert(nodes.begin(), nodes.end());
+  }
+  return {homes.begin(), homes.end()};
+}
+
+std::uint64_t ExpertPlacement::digest() const {
+  std::uint64_t sum = 0xcbf29ce484222325U;  // FNV-1a
+  const auto add = [&](std::uint64_t value) { sum = (sum ^ value) * 0x100000001b3U; };
+  for (const auto& [id, nodes] : holders) {
+    add(static_cast<std::uint64_t>(id.layer));
+    add(static_cast<std::uint64_t>(id.expert));
+    for (const NodeId& node : nodes) {
+      add(node.value.size());
+      for (const char byte : node.value) add(static_cast<unsigned char>(byte));
+    }
+  }
+  return sum;
 }
 
 Result<void> validate(const ExpertPlacement& placement, const ExpertShape& shape, std::span<const ExpertRoom> nodes) {

@@ -20,6 +20,10 @@ struct ExpertPlacement {
   std::map<ExpertId, std::vector<NodeId>> holders;
   /// What one node holds.
   ExpertSelection of(const NodeId& node) const;
+  /// The nodes that hold at least one of these, ascending.
+  std::vector<NodeId> homes_of(const ExpertSelection& experts) const;
+  /// Equal placements have equal digests; against mistakes, not against forgers.
+  std::uint64_t digest() const;
   friend bool operator==(const ExpertPlacement&, const ExpertPlacement&) = default;
 };
 

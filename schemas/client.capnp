@@ -373,6 +373,46 @@ struct ReplicaView {
   reusedTokens @14 :UInt64;
 }
 
+struct LinkView {
+  node @0 :Text;
+  transport @1 :Text;
+  # "nccl", "ucx", "local".
+  # The best of those by which that node was found.
+}
+
+struct ExpertsView {
+  modelName @0 :Text;
+  model @1 :ModelClass;
+  wordsPerLayer @2 :UInt32;
+  words @3 :List(UInt64);
+  # The experts that it answers for, as bits, expert 0 the lowest of a layer's first word: equally many words for each layer,
+  # from layer 0. At most 65536 words.
+  expertsTotal @4 :Int64;
+  # Of the model.
+  expertBytes @5 :UInt64;
+  # That one expert takes where it is loaded.
+  load @6 :Int64;
+  # Works that wait or are computed.
+  placement @7 :UInt64;
+  # Digest of the placement that the node was started with: equal where nodes agree.
+}
+
+struct BlockTraffic {
+  # KV blocks that were not computed where they were used; counted since the node started.
+  fetchedBlocks @0 :UInt64;
+  # From other nodes.
+  fetchedBytes @1 :UInt64;
+  restoredBlocks @2 :UInt64;
+  # From the node's own host memory or disk.
+  wrongBlocks @3 :UInt64;
+  # Came, did not verify, and were computed again.
+  lentBlocks @4 :UInt64;
+  # To other nodes.
+  hostBytes @5 :UInt64;
+  # Of evicted blocks, now.
+  diskBytes @6 :UInt64;
+}
+
 struct NodeView {
   id @0 :Text;
   incarnation @1 :UInt64;
@@ -394,6 +434,15 @@ struct NodeView {
   replicas @11 :List(ReplicaView);
   conversationsStored @12 :Int32;
   # Whose records are there, awake or asleep.
+  links @13 :List(LinkView);
+  # The nodes that it has found at the end of a transport, ascending.
+  experts @14 :List(ExpertsView);
+  # One for each model that it has on its disk to load experts from.
+  expertBytesFree @15 :UInt64;
+  # For more experts.
+  expertsAlone @16 :Int64;
+  # That only this node holds, as far as it knows.
+  blocks @17 :BlockTraffic;
 }
 
 struct ClusterView {

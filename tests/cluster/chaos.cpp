@@ -38,10 +38,26 @@ std::vector<std::string> handbook_questions() {
   return questions;
 }
 
-std::vector<NodeSetup> layout(std::size_t nodes, const std::string& prefix) {
+/// Of three nodes, each of the last two runs heavy with half of its experts; the first holds some of either half, too, so that
+/// of those of a node that is killed some answer elsewhere, and others have to be loaded there.
+std::string placement(const std::string& prefix) {
+  std::string text;
+  const auto place = [&](const char* node, const char* experts) {
+    text += "[[experts]]\nmodel = \"heavy\"\nnode = \"" + prefix + node + "\"\nexperts = \"" + experts + "\"\n";
+  };
+  place("2", "0-3");
+  place("3", "4-7");
+  place("1", "2-5");
+  return text;
+}
+
+std::vector<NodeSetup> layout(std::size_t nodes, const std::string& prefix, const std::filesystem::path& placed) {
+  const std::vector<std::string> options{"--placement", placed.string()};
   if (nodes == 1) return {{prefix + "1", {"mini", "medium", "heavy"}}};
   if (nodes == 2) return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium", "heavy"}}};
-  return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium", "heavy"}}, {prefix + "3", {"medium", "heavy"}}};
+  return {{prefix + "1", {"mini"}, {}, {}, options},
+          {prefix + "2", {"medium", "heavy"}, {}, {}, options},
+          {prefix + "3", {"medium", "heavy"}, {}, {}, options}};
 }
 
 double milliseconds(Steady::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
@@ -66,7 +82,9 @@ Chaos::~Chaos() = default;
 
 Result<void> Chaos::start_cluster(std::size_t nodes) {
   const std::string prefix = "cluster" + std::to_string(clusters_++) + "-";
-  cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(nodes, prefix));
+  const std::filesystem::path placed = folder_ / (prefix + "placement.toml");
+  std::ofstream(placed) << placement(prefix);
+  cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(nodes, prefix, placed));
   return cluster_->start();
 }
 
@@ -260,7 +278,7 @@ void Chaos::complain(std::uint64_t number, const std::string& what) const {
 }
 
 Result<ChaosSummary> Chaos::run(std::uint64_t events) {
-  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(1, "undisturbed"));
+  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(1, "undisturbed", {}));
   TROUPE_TRY_DO(undisturbed_->start());
   auto last_said = Steady::now();
   for (std::uint64_t number = 0; number < events; ++number) {

@@ -13,9 +13,10 @@ namespace troupe::tests {
 
 struct NodeSetup {
   std::string name;
-  std::vector<std::string> tiers;  ///< "none": no model
-  std::string join = {};           ///< another node's cluster address; empty: the first of its cluster
-  std::string data = {};           ///< name of its data folder; empty: its own name
+  std::vector<std::string> tiers;         ///< "none": no model
+  std::string join = {};                  ///< another node's cluster address; empty: the first of its cluster
+  std::string data = {};                  ///< name of its data folder; empty: its own name
+  std::vector<std::string> options = {};  ///< of the command line, beside these
 };
 
 struct Child {
@@ -25,6 +26,13 @@ struct Child {
 /// Runs a program at the repository's root with its output in a pipe and its errors in `log`. The kernel kills it when the
 /// thread that called this ends, so that nothing outlives a test, however that ends: call it in the main thread.
 Child spawn(const std::vector<std::string>& command, const std::filesystem::path& log);
+
+/// What a program says on its standard output until it ends, and its exit status.
+struct Said {
+  std::string output;
+  int status = -1;
+};
+Said run(const std::vector<std::string>& command, const std::filesystem::path& log);
 
 class NodeProcess {
  public:

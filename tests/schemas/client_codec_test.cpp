@@ -199,7 +199,14 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                         .corpus_sections = 5,
                         .replicas = {replica, replica, small},
                         .conversations_stored = 6,
-                        .blocks = {}};
+                        .transports = {},
+                        .links = {{{"b"}, "ucx"}, {{"c"}, "nccl"}},
+                        .experts = {{"large", replica.model, {}, 128, 4096, 2, 9}, {"huge", small.model, {}, 4, 5, 6, 7}},
+                        .expert_bytes_free = 7,
+                        .experts_alone = 8,
+                        .blocks = {1, 2, 3, 4, 5, 6, 7}};
+  node.experts[0].experts.add({0, 63});
+  node.experts[0].experts.add({5, 64});
   policy::ClusterView view;
   view.id.bytes = {9};
   view.self.value = "a";
