@@ -4,10 +4,10 @@
 set(TROUPE_NCCL_PATHS "" CACHE STRING "Where to look for NCCL and CUDA's runtime, beside the usual places")
 set(nccl_places ${TROUPE_NCCL_PATHS} $ENV{CUDA_HOME} /usr/local/cuda)
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${nccl_places} PATH_SUFFIXES include nvidia/nccl/include)
-find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${nccl_places} PATH_SUFFIXES lib lib64 nvidia/nccl/lib)
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 NAMES_PER_DIR HINTS ${nccl_places} PATH_SUFFIXES lib lib64 nvidia/nccl/lib)
 find_path(CUDART_INCLUDE_DIR cuda_runtime_api.h HINTS ${nccl_places} PATH_SUFFIXES include nvidia/cu13/include)
 # Static: what is built needs no CUDA where it runs but the driver, and NCCL.
-find_library(CUDART_LIBRARY NAMES cudart_static cudart HINTS ${nccl_places} PATH_SUFFIXES lib lib64 nvidia/cu13/lib)
+find_library(CUDART_LIBRARY NAMES cudart_static cudart NAMES_PER_DIR HINTS ${nccl_places} PATH_SUFFIXES lib lib64 nvidia/cu13/lib)
 if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY AND CUDART_INCLUDE_DIR AND CUDART_LIBRARY)
   set(TROUPE_NCCL ON)
   add_library(troupe_nccl INTERFACE)

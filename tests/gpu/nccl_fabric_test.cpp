@@ -221,7 +221,9 @@ TEST_F(FabricOverNccl, NoticesAPeerKilledInMidTransferAndGoesOnWithAnother) {
     GpuPeer peer(first_name, 2);
     meet(first_name, peer);
     // From while the communicator is made to the middle of it all.
-    if (round > 0) ASSERT_EQ(get(first_name, peer).wait_code(), "ok");
+    if (round > 0) {
+      ASSERT_EQ(get(first_name, peer).wait_code(), "ok");
+    }
     std::vector<End> ends;
     for (int i = 0; i < 10; ++i) {
       ends.push_back(get(first_name, peer));
