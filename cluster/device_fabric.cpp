@@ -31,13 +31,14 @@ class DeviceFabric final : public Fabric {
   std::string address() const override { return control_->address(); }
 
   Result<void> connect(const NodeId& peer, const std::string& address) override {
-    TROUPE_TRY_DO(control_->connect(peer, address));
     const std::scoped_lock lock(mutex_);
-    auto& known = known_[peer];
-    if (!known.empty() && known != address) {
+    const auto known = known_.find(peer);
+    // Before the other one listens to us: what it says in its new life is for a new pair.
+    if (known != known_.end() && known->second != address) {
       core_.lose(peer, {ErrorCode::unavailable, "node " + peer.value + " has another address now"});
     }
-    known = address;
+    TROUPE_TRY_DO(control_->connect(peer, address));
+    known_[peer] = address;
     return {};
   }
   void disconnect(const NodeId& peer) override {
