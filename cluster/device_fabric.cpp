@@ -31,13 +31,12 @@ class DeviceFabric final : public Fabric {
   std::string address() const override { return control_->address(); }
 
   Result<void> connect(const NodeId& peer, const std::string& address) override {
-    const std::scoped_lock lock(mutex_);
-    const auto known = known_.find(peer);
     // Before the other one listens to us: what it says in its new life is for a new pair.
-    if (known != known_.end() && known->second != address) {
+    if (knows_otherwise(peer, address)) {
       core_.lose(peer, {ErrorCode::unavailable, "node " + peer.value + " has another address now"});
     }
     TROUPE_TRY_DO(control_->connect(peer, address));
+    const std::scoped_lock lock(mutex_);
     known_[peer] = address;
     return {};
   }
@@ -121,6 +120,11 @@ class DeviceFabric final : public Fabric {
     transfer->local = std::move(local);
     transfer->pieces = std::move(pieces);
     return core_.submit(std::move(transfer));
+  }
+  bool knows_otherwise(const NodeId& peer, const std::string& address) {
+    const std::scoped_lock lock(mutex_);
+    const auto known = known_.find(peer);
+    return known != known_.end() && known->second != address;
   }
   void forget(const NodeId& peer) {
     const std::scoped_lock lock(mutex_);

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "base/random.hpp"
 #include "cluster/device_link.hpp"
@@ -34,6 +35,15 @@ class TwinHub {
   std::vector<std::string> violations() {
     const std::scoped_lock lock(mutex_);
     return violations_;
+  }
+  /// All memory is the device's but what begins here.
+  void mark_host(const std::byte* begin) {
+    const std::scoped_lock lock(mutex_);
+    host_.insert(begin);
+  }
+  bool is_host(const std::byte* begin) {
+    const std::scoped_lock lock(mutex_);
+    return host_.contains(begin);
   }
   std::size_t links() {
     const std::scoped_lock lock(mutex_);
@@ -94,6 +104,7 @@ class TwinHub {
   std::size_t drawn_ = 0;
   std::map<std::string, std::shared_ptr<Wire>, std::less<>> wires_;
   std::vector<std::string> violations_;
+  std::set<const std::byte*> host_;
 };
 
 class TwinLink final : public DeviceLink {
@@ -174,17 +185,12 @@ class TwinLink final : public DeviceLink {
 class TwinLinks final : public DeviceLinks {
  public:
   explicit TwinLinks(TwinHub& hub) : hub_(hub) {}
-  /// All of it, but for what is marked as the host's.
-  Result<bool> is_device_memory(std::span<const std::byte> memory) const override {
-    return memory.empty() || memory.front() != host_mark;
-  }
+  Result<bool> is_device_memory(std::span<const std::byte> memory) const override { return !hub_.is_host(memory.data()); }
   Result<std::string> draw_link_id() override { return hub_.draw_id(); }
   Result<std::unique_ptr<DeviceLink>> open(std::string_view link_id, int rank) override {
     if (!link_id.starts_with("twin:")) return Error{ErrorCode::invalid_argument, "that is no link's id"};
     return std::unique_ptr<DeviceLink>(std::make_unique<TwinLink>(hub_, link_id, rank));
   }
-
-  static constexpr std::byte host_mark{0xA5};
 
  private:
   TwinHub& hub_;
