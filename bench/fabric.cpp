@@ -5,81 +5,21 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 #include "base/histogram.hpp"
 #include "bench/fabric_process.hpp"
+#include "bench/transfer_rate.hpp"
 
 namespace troupe::bench {
 
 namespace {
 
 using cluster::Channel;
-using Steady = std::chrono::steady_clock;
-
-constexpr int under_way_max = 2;
-constexpr Duration patience = std::chrono::seconds(60);
-
-/// Counts what has ended, on the fabric's thread.
-class Count {
- public:
-  cluster::TransferDone done() {
-    return [this](const Result<void>& result) {
-      const std::scoped_lock lock(mutex_);
-      if (!result && !failed_) failed_ = result.error();
-      ++ended_;
-      changed_.notify_all();
-    };
-  }
-  void add() {
-    const std::scoped_lock lock(mutex_);
-    ++ended_;
-    changed_.notify_all();
-  }
-  Result<void> wait(int count) {
-    std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, patience, [&] { return ended_ >= count || failed_; })) {
-      return Error{ErrorCode::deadline_exceeded, "a transfer of the benchmark took longer than a minute"};
-    }
-    if (failed_) return *failed_;
-    return {};
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int ended_ = 0;
-  std::optional<Error> failed_;
-};
-
-double rate(std::size_t bytes, int transfers, Steady::time_point begin) {
-  return static_cast<double>(bytes) * transfers / std::chrono::duration<double>(Steady::now() - begin).count();
-}
-
-/// Calls `begin(count)` for one transfer after the other, a few of them under way; bytes per second after the warm-up.
-template <class Begin>
-Result<double> measure(std::size_t bytes, int transfers, const Begin& begin) {
-  const int warm = (transfers + 4) / 5;
-  Count count;
-  Steady::time_point started = Steady::now();
-  for (int i = 0; i < warm + transfers; ++i) {
-    if (i == warm) {
-      TROUPE_TRY_DO(count.wait(warm));
-      started = Steady::now();
-    }
-    TROUPE_TRY_DO(count.wait(i - under_way_max + 1));
-    begin(count);
-  }
-  TROUPE_TRY_DO(count.wait(warm + transfers));
-  return rate(bytes, transfers, started);
-}
-
 Result<double> measure_messages(FabricProcess& process, std::span<const std::byte> memory, int transfers) {
   // An answer to each says that it has been received.
   cluster::Fabric& fabric = *process.end().fabric;
-  const auto result = measure(memory.size(), transfers, [&](Count& count) {
+  const auto result = measure(memory.size(), transfers, [&](TransferCount& count) {
     fabric.receive(Channel::expert_results, [&count](const cluster::NodeId&, const cluster::Payload&) { count.add(); });
     fabric.send(far_end, Channel::test, {nullptr, memory}, TimePoint::max(), nullptr);
   });
@@ -92,7 +32,7 @@ Result<Histogram> measure_round_trips(FabricProcess& process, std::size_t bytes,
   const std::vector<std::byte> memory(bytes, std::byte{3});
   const int warm = round_trips / 10;
   Histogram histogram;
-  Count count;
+  TransferCount count;
   // The next one goes out from within the answer's call, as an engine's next step does.
   int begun = 0;
   Steady::time_point started;
@@ -129,7 +69,7 @@ class RawWire {
         TROUPE_TRY_DO(await(before + warm));
         started = Steady::now();
       }
-      TROUPE_TRY_DO(await(before + i - under_way_max + 1));
+      TROUPE_TRY_DO(await(before + i - transfers_under_way + 1));
       send(raw_bulk, bytes);
     }
     TROUPE_TRY_DO(await(before + warm + transfers));
@@ -164,7 +104,7 @@ class RawWire {
     wire_->send(link_, std::string(head), std::span(memory_).first(bytes), [this](const Result<void>&) { --sending_; });
   }
   Result<void> await(int answers) {
-    const auto until = Steady::now() + patience;
+    const auto until = Steady::now() + transfer_patience;
     while (answers_ < answers) {
       if (broke_) return *broke_;
       if (!wire_->progress() && Steady::now() > until) {
@@ -205,12 +145,6 @@ Result<double> measure_socket(FabricProcess& process, std::span<const std::byte>
   return bytes_per_second;
 }
 
-template <class Number>
-Number median(std::vector<Number> numbers) {
-  std::sort(numbers.begin(), numbers.end());
-  return numbers[numbers.size() / 2];
-}
-
 Result<FabricBandwidth> measure_bandwidth(FabricProcess& process, std::size_t bytes, const FabricBenchOptions& options) {
   const auto owner = std::make_shared<std::vector<std::byte>>(bytes, std::byte{2});
   cluster::Fabric& fabric = *process.end().fabric;
@@ -222,10 +156,10 @@ Result<FabricBandwidth> measure_bandwidth(FabricProcess& process, std::size_t by
     TROUPE_TRY(const double raw_rate, raw.bandwidth(bytes, options.transfers));
     raw.end();
     TROUPE_TRY(const double messages, measure_messages(process, *owner, options.transfers));
-    TROUPE_TRY(const double gets, measure(bytes, options.transfers, [&](Count& count) {
+    TROUPE_TRY(const double gets, measure(bytes, options.transfers, [&](TransferCount& count) {
                  fabric.get(far_end, process.region(), region, whole, TimePoint::max(), count.done());
                }));
-    TROUPE_TRY(const double puts, measure(bytes, options.transfers, [&](Count& count) {
+    TROUPE_TRY(const double puts, measure(bytes, options.transfers, [&](TransferCount& count) {
                  fabric.put(far_end, region, process.region(), whole, TimePoint::max(), count.done());
                }));
     TROUPE_TRY(const double tcp, measure_socket(process, *owner, options.transfers));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/fabric.hpp"
+#include "bench/fabric_nccl.hpp"
 #include "cli/command.hpp"
 
 namespace troupe::cli {
@@ -18,6 +19,8 @@ constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 struct FabricCommand {
   bench::FabricBenchOptions measure;
+  std::string transport = "ucx";
+  int device = 0;
   bool json = false;
 };
 
@@ -67,9 +70,49 @@ Json describe(const bench::FabricBenchOptions& options, const bench::FabricBench
   return object;
 }
 
+void print(const std::vector<bench::NcclBandwidth>& result) {
+  std::printf("GB/s, and the share of NCCL alone (marks: %.1f at 20 MiB, %.1f at 64 MiB)\n\n", mark_20_mib, mark_64_mib);
+  for (const bench::NcclBandwidth& measured : result) {
+    std::printf("%6.1f MiB  NCCL alone %.2f  gets %.2f, %.2f of it  puts %.2f, %.2f of it\n",
+                static_cast<double>(measured.bytes) / static_cast<double>(mebibyte), measured.plain / 1e9, measured.gets / 1e9,
+                measured.of_plain(measured.gets), measured.puts / 1e9, measured.of_plain(measured.puts));
+  }
+}
+
+Json describe(const bench::NcclBenchOptions& options, const std::vector<bench::NcclBandwidth>& result) {
+  Json object{{"transport", "nccl"},      {"device", options.device},   {"transfers", options.transfers},
+              {"rounds", options.rounds}, {"mark_20_mib", mark_20_mib}, {"mark_64_mib", mark_64_mib}};
+  for (const bench::NcclBandwidth& measured : result) {
+    object["bandwidth"].push_back({{"bytes", measured.bytes},
+                                   {"plain_bytes_per_second", measured.plain},
+                                   {"gets_bytes_per_second", measured.gets},
+                                   {"puts_bytes_per_second", measured.puts},
+                                   {"gets_of_plain", measured.of_plain(measured.gets)},
+                                   {"puts_of_plain", measured.of_plain(measured.puts)}});
+  }
+  return object;
+}
+
+void tell_progress(const std::string& what) { std::cerr << "measuring " << what << "\n"; }
+
+Result<int> run_nccl(const FabricCommand& command) {
+  bench::NcclBenchOptions options;
+  options.transfers = command.measure.transfers;
+  options.rounds = command.measure.rounds;
+  options.transports = command.measure.transports;
+  options.device = command.device;
+  TROUPE_TRY(const auto result, bench::bench_nccl(options, tell_progress));
+  if (command.json) {
+    std::cout << describe(options, result).dump(2) << '\n';
+  } else {
+    print(result);
+  }
+  return 0;
+}
+
 Result<int> run(const FabricCommand& command) {
-  TROUPE_TRY(const auto result,
-             bench::bench_fabric(command.measure, [](const std::string& what) { std::cerr << "measuring " << what << "\n"; }));
+  if (command.transport == "nccl") return run_nccl(command);
+  TROUPE_TRY(const auto result, bench::bench_fabric(command.measure, tell_progress));
   if (command.json) {
     std::cout << describe(command.measure, result).dump(2) << '\n';
   } else {
@@ -82,12 +125,23 @@ Result<int> run(const FabricCommand& command) {
 
 void add_bench_fabric(CLI::App& bench, Action& action) {
   auto options = std::make_shared<FabricCommand>();
-  CLI::App& command = *bench.add_subcommand("fabric", "Bulk bytes from one process to another, against UCX alone and a socket");
+  CLI::App& command = *bench.add_subcommand("fabric", "Bulk bytes from one process to another, against the transport alone");
   command.footer(
       "Forks a second process for the other end.\n"
       "Examples:\n"
       "  troupe bench fabric\n"
+      "  troupe bench fabric --transport nccl\n"
       "  troupe bench fabric --transports tcp --json");
+  command
+      .add_option(
+          "--transport", options->transport,
+          "ucx: host memory, against UCX alone and a socket; nccl: memory of a GPU that both processes share, against NCCL "
+          "alone")
+      ->check(CLI::IsMember({"ucx", "nccl"}))
+      ->capture_default_str();
+  command.add_option("--device", options->device, "With --transport nccl: CUDA's number of the GPU")
+      ->check(CLI::Range(0, 63))
+      ->capture_default_str();
   command.add_option("--transports", options->measure.transports, "Which of UCX's transports may be used, as in UCX_TLS")
       ->capture_default_str();
   command.add_option("--transfers", options->measure.transfers, "Transfers of each large size in a round")

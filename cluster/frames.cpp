@@ -1,77 +1,16 @@
 #include "cluster/frames.hpp"
 
-#include <bit>
-#include <cstring>
+#include "cluster/frame_bytes.hpp"
 
 namespace troupe::cluster {
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "frames are little-endian; swap them here");
-
 constexpr std::uint32_t frame_magic = 0x31465254;  // "TRF1"
 constexpr std::string_view address_magic = "tfa1";
 constexpr std::string_view key_magic = "tfk1";
 
-class Writer {
- public:
-  template <class Number>
-  void number(Number value) {
-    text_.append(reinterpret_cast<const char*>(&value), sizeof(value));
-  }
-  void bytes(std::string_view bytes) { text_.append(bytes); }
-  template <class Tag>
-  void name(const Name128<Tag>& name) {
-    text_.append(reinterpret_cast<const char*>(name.bytes.data()), name.bytes.size());
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
-/// Reads what is there; what is not reads as zero, and `fine` says so.
-class Reader {
- public:
-  explicit Reader(std::string_view text) : text_(text) {}
-  template <class Number>
-  Number number() {
-    Number value{};
-    take(&value, sizeof(value));
-    return value;
-  }
-  template <class Name>
-  Name name() {
-    Name name;
-    take(name.bytes.data(), name.bytes.size());
-    return name;
-  }
-  std::string bytes(std::size_t count) {
-    std::string bytes(count <= text_.size() ? count : 0, '\0');
-    fine_ = fine_ && count <= text_.size();
-    take(bytes.data(), bytes.size());
-    return bytes;
-  }
-  std::size_t left() const { return text_.size(); }
-  bool fine() const { return fine_; }
-  bool done() const { return fine_ && text_.empty(); }
-
- private:
-  void take(void* to, std::size_t count) {
-    fine_ = fine_ && count <= text_.size();
-    if (!fine_ || count == 0) return;
-    std::memcpy(to, text_.data(), count);
-    text_.remove_prefix(count);
-  }
-  std::string_view text_;
-  bool fine_ = true;
-};
-
-std::string_view text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-void write_head(Writer& writer, const FrameHead& head) {
+void write_head(FrameWriter& writer, const FrameHead& head) {
   writer.number(frame_magic);
   writer.number(static_cast<std::uint8_t>(head.kind));
   writer.number(head.channel);
@@ -91,13 +30,13 @@ std::uint64_t Extents::bytes() const {
 }
 
 std::string encode(const FrameHead& head) {
-  Writer writer;
+  FrameWriter writer;
   write_head(writer, head);
   return writer.take();
 }
 
 std::string encode(const FrameHead& head, const Extents& extents) {
-  Writer writer;
+  FrameWriter writer;
   write_head(writer, head);
   writer.name(extents.region);
   for (const Extent& extent : extents.list) {
@@ -108,7 +47,7 @@ std::string encode(const FrameHead& head, const Extents& extents) {
 }
 
 Result<Frame> decode_frame(std::span<const std::byte> bytes) {
-  Reader reader(text_of(bytes));
+  FrameReader reader(text_of(bytes));
   Frame frame;
   const auto magic = reader.number<std::uint32_t>();
   const auto kind = reader.number<std::uint8_t>();
@@ -146,7 +85,7 @@ Result<Frame> decode_frame(std::span<const std::byte> bytes) {
 }
 
 std::string encode(const Hello& hello) {
-  Writer writer;
+  FrameWriter writer;
   writer.name(hello.own);
   writer.name(hello.yours);
   writer.number(static_cast<std::uint16_t>(hello.name.value.size()));
@@ -157,7 +96,7 @@ std::string encode(const Hello& hello) {
 }
 
 Result<Hello> decode_hello(std::span<const std::byte> bytes) {
-  Reader reader(text_of(bytes));
+  FrameReader reader(text_of(bytes));
   Hello hello;
   hello.own = reader.name<FabricToken>();
   hello.yours = reader.name<FabricToken>();
@@ -171,7 +110,7 @@ Result<Hello> decode_hello(std::span<const std::byte> bytes) {
 }
 
 std::string encode(const FabricAddress& address) {
-  Writer writer;
+  FrameWriter writer;
   writer.bytes(address_magic);
   writer.name(address.token);
   writer.bytes(address.wire);
@@ -179,7 +118,7 @@ std::string encode(const FabricAddress& address) {
 }
 
 Result<FabricAddress> decode_address(std::string_view bytes) {
-  Reader reader(bytes);
+  FrameReader reader(bytes);
   const std::string magic = reader.bytes(address_magic.size());
   FabricAddress address;
   address.token = reader.name<FabricToken>();
@@ -192,14 +131,14 @@ Result<FabricAddress> decode_address(std::string_view bytes) {
 }
 
 std::string encode_key(const RegionId& region) {
-  Writer writer;
+  FrameWriter writer;
   writer.bytes(key_magic);
   writer.name(region);
   return writer.take();
 }
 
 Result<RegionId> decode_key(std::string_view key) {
-  Reader reader(key);
+  FrameReader reader(key);
   const std::string magic = reader.bytes(key_magic.size());
   const auto region = reader.name<RegionId>();
   if (!reader.done() || magic != key_magic) {

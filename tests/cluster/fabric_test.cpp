@@ -9,9 +9,11 @@
 #include <future>
 #include <thread>
 
+#include "cluster/device_fabric.hpp"
 #include "cluster/local_fabric.hpp"
 #include "cluster/ucx_fabric.hpp"
 #include "tests/cluster/fabric_ends.hpp"
+#include "tests/cluster/twin_links.hpp"
 
 namespace troupe::cluster {
 namespace {
@@ -20,6 +22,9 @@ class FabricTest : public testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<Fabric> open(const NodeId& name, const FabricLimits& limits = {}) {
     if (GetParam() == "local") return *hub_.join(name, limits);
+    if (GetParam() == "device") {
+      return make_device_fabric(name, limits, "twin", *hub_.join(name, limits), std::make_unique<TwinLinks>(twins_));
+    }
     UcxOptions options;
     options.transports = GetParam() == "ucx_tcp" ? "tcp" : "all";
     auto fabric = open_ucx_fabric(name, limits, options);
@@ -39,6 +44,7 @@ class FabricTest : public testing::TestWithParam<std::string> {
   }
 
   LocalHub hub_;
+  TwinHub twins_;
   Inbox inbox_;  // outlives the fabrics
   std::unique_ptr<Fabric> a_;
   std::unique_ptr<Fabric> b_;
@@ -438,7 +444,7 @@ TEST_P(FabricTest, BoundsItsPeers) {
   EXPECT_EQ(more.error().code, ErrorCode::overloaded);
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, FabricTest, testing::Values("local", "ucx", "ucx_tcp"),
+INSTANTIATE_TEST_SUITE_P(Over, FabricTest, testing::Values("local", "ucx", "ucx_tcp", "device"),
                          [](const auto& which) { return which.param; });
 
 }  // namespace

@@ -31,6 +31,8 @@ const std::vector<Door> doors = {
     {"rocksdb/", {"storage/rocks_block_disk.cpp", "storage/rocks_store.cpp"}},
     {"ucp/", {"cluster/ucx_fabric"}},
     {"ucs/", {"cluster/ucx_fabric"}},
+    {"nccl.h", {"cluster/nccl_fabric", "bench/nccl_plain.cpp"}},
+    {"cuda_runtime", {"cluster/nccl_fabric", "bench/cuda_memory.cpp", "bench/nccl_plain.cpp"}},
     {"caf/", {"actors/", "cli/", "tests/actors/", "tests/sim/"}},
     {"capnp/", {"schemas/", "gateway/", "clients/", "tests/"}},
     {"kj/", {"cmake/kj_for_clang.hpp", "schemas/", "gateway/", "clients/", "tests/"}},
@@ -238,7 +240,7 @@ Findings check_commands(const File& file) {
 Findings check_tests_are_built(const File& file) {
   static const std::regex test(R"((^|\n)(TEST|TEST_F|TEST_P|TYPED_TEST)\()");
   static const std::regex place(
-      R"(tests/(tidy|(base|policy|kernels|model|engine|schemas|storage|cluster|actors|gateway|clients/cpp|bench|cli|sim)"
+      R"(tests/(tidy|(base|policy|kernels|model|engine|schemas|storage|cluster|actors|gateway|clients/cpp|bench|cli|sim|gpu)"
       R"(|regressions)/\w+)_test\.cpp)");
   if (file.extension() != ".cpp" || !std::regex_search(file.text, test) || std::regex_match(file.path, place)) return {};
   return {{file.path, 0, "has tests that tests/CMakeLists.txt does not build; call it tests/<folder>/<name>_test.cpp"}};
