@@ -1,0 +1,128 @@
+// Runs random layouts (layout.hpp), as many as one likes.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "tests/layouts/summary.hpp"
+
+namespace {
+
+using namespace troupe::tests::layouts;
+
+constexpr std::uint64_t bad_layouts_max = 10;
+
+struct Options {
+  std::uint64_t count = 200;
+  std::uint64_t seed = 1;
+  std::optional<std::uint64_t> only;
+  Defect defect = Defect::none;
+  bool json = false;
+};
+
+const std::map<std::string, Defect> defects{{"arrival-order", Defect::arrival_order},
+                                            {"unverified-block", Defect::unverified_block}};
+
+/// Describes the options; what is parsed is written to `options`.
+void add_options(CLI::App& app, Options& options) {
+  app.footer("The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.");
+  app.add_option("--count", options.count, "How many layouts to run")->capture_default_str();
+  app.add_option("--seed", options.seed, "Of the layouts' seeds")->capture_default_str();
+  app.add_option("--layout-seed", options.only, "Only the layout of this seed, and what it looks like");
+  app.add_option("--defect", options.defect,
+                 "With something wrong on purpose; the exit status should then be 1:\n"
+                 "  arrival-order: a layer adds the results of its experts in the order in which they come\n"
+                 "  unverified-block: a cache takes whatever comes as the block that it asked for")
+      ->transform(CLI::Transformer(defects));
+  app.add_flag("--json", options.json, "One JSON object on standard output");
+}
+
+class Runner {
+ public:
+  explicit Runner(const Options& options) : options_(options) {}
+
+  void run_all() {
+    if (options_.only) return run(*options_.only);
+    for (std::uint64_t i = 0; i < options_.count && bad_ < bad_layouts_max; ++i) {
+      run(layout_seed(options_.seed, i));
+      show_progress();
+    }
+    if (summary_.layouts < options_.count)
+      std::cerr << "layouts: stopped after " << summary_.layouts << " layouts, enough is wrong\n";
+  }
+
+  void print() const {
+    nlohmann::ordered_json object{{"layouts", summary_.layouts},     {"prompts", summary_.prompts.size()},
+                                  {"streams", summary_.streams},     {"tokens", summary_.tokens},
+                                  {"differing", summary_.differing}, {"complaints", summary_.complaints},
+                                  {"seed", options_.seed},           {"seconds", seconds()}};
+    for (const auto& [what, times] : summary_.happened) object["happened"][std::string(what)] = times;
+    if (options_.json) {
+      std::cout << object.dump() << "\n";
+      return;
+    }
+    std::cout << std::fixed << std::setprecision(1) << summary_.layouts << " layouts in " << seconds()
+              << " s: " << summary_.streams << " answers to " << summary_.prompts.size() << " prompts, " << summary_.tokens
+              << " tokens, " << summary_.differing << " differ, " << summary_.complaints << " complaints\n";
+    for (const auto& [what, times] : summary_.happened) std::cout << std::setw(9) << times << "  " << what << "\n";
+  }
+
+  bool all_is_well() const { return summary_.complaints == 0; }
+
+ private:
+  void run(std::uint64_t layout_seed) {
+    const Layout layout = draw_layout(layout_seed, prompts_);
+    const auto outcome = run_layout(layout, prompts_, options_.defect);
+    summary_.add(layout, outcome);
+    const bool tells = options_.only || !outcome.complaints.empty();
+    if (tells) std::cerr << describe(layout, prompts_);
+    if (outcome.complaints.empty()) return;
+    ++bad_;
+    for (const std::string& complaint : outcome.complaints) std::cerr << "layouts: " << complaint << "\n";
+    std::cerr << "layouts: to repeat: dev/layouts --layout-seed " << layout_seed;
+    for (const auto& [name, defect] : defects) {
+      if (defect == options_.defect) std::cerr << " --defect " << name;
+    }
+    std::cerr << "\n";
+  }
+
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+  void show_progress() {
+    if (seconds() < next_) return;
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    next_ = seconds() + (terminal ? 1 : 10);
+    std::cerr << "layouts: " << summary_.layouts << " of " << options_.count << ", " << summary_.streams << " answers, "
+              << summary_.differing << " differ" << (terminal ? "\r" : "\n") << std::flush;
+  }
+
+  Options options_;
+  Prompts prompts_;
+  Summary summary_;
+  std::uint64_t bad_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  double next_ = 2;
+};
+
+}  // namespace
+
+int main(int count, char** values) {
+  Options options;
+  CLI::App app("Answers prompts in random layouts of a cluster and demands the same bits from all of them.", "layouts");
+  add_options(app, options);
+  try {
+    app.parse(count, values);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  Runner runner(options);
+  runner.run_all();
+  runner.print();
+  return runner.all_is_well() ? 0 : 1;
+}
