@@ -11,7 +11,9 @@
 #include <optional>
 #include <string>
 
+#include "tests/layouts/blocks.hpp"
 #include "tests/layouts/summary.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace {
 
@@ -23,6 +25,7 @@ struct Options {
   std::uint64_t count = 200;
   std::uint64_t seed = 1;
   std::optional<std::uint64_t> only;
+  std::uint64_t blocks = 0;
   Defect defect = Defect::none;
   bool json = false;
 };
@@ -36,6 +39,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--count", options.count, "How many layouts to run")->capture_default_str();
   app.add_option("--seed", options.seed, "Of the layouts' seeds")->capture_default_str();
   app.add_option("--layout-seed", options.only, "Only the layout of this seed, and what it looks like");
+  app.add_option("--blocks", options.blocks,
+                 "No layouts: caches ask for blocks until so many that came were wrong, in memory, on disks and on their way");
   app.add_option("--defect", options.defect,
                  "With something wrong on purpose; the exit status should then be 1:\n"
                  "  arrival-order: a layer adds the results of its experts in the order in which they come\n"
@@ -43,6 +48,22 @@ void add_options(CLI::App& app, Options& options) {
       ->transform(CLI::Transformer(defects));
   app.add_flag("--json", options.json, "One JSON object on standard output");
 }
+
+/// Says how far it is, now and then.
+class Progress {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+  void show(const std::string& what) {
+    if (seconds() < next_) return;
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    next_ = seconds() + (terminal ? 1 : 10);
+    std::cerr << "layouts: " << what << (terminal ? "\r" : "\n") << std::flush;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  double next_ = 2;
+};
 
 class Runner {
  public:
@@ -52,7 +73,8 @@ class Runner {
     if (options_.only) return run(*options_.only);
     for (std::uint64_t i = 0; i < options_.count && bad_ < bad_layouts_max; ++i) {
       run(layout_seed(options_.seed, i));
-      show_progress();
+      progress_.show(std::to_string(summary_.layouts) + " of " + std::to_string(options_.count) + ", " +
+                     std::to_string(summary_.streams) + " answers, " + std::to_string(summary_.differing) + " differ");
     }
     if (summary_.layouts < options_.count)
       std::cerr << "layouts: stopped after " << summary_.layouts << " layouts, enough is wrong\n";
@@ -62,13 +84,13 @@ class Runner {
     nlohmann::ordered_json object{{"layouts", summary_.layouts},     {"prompts", summary_.prompts.size()},
                                   {"streams", summary_.streams},     {"tokens", summary_.tokens},
                                   {"differing", summary_.differing}, {"complaints", summary_.complaints},
-                                  {"seed", options_.seed},           {"seconds", seconds()}};
+                                  {"seed", options_.seed},           {"seconds", progress_.seconds()}};
     for (const auto& [what, times] : summary_.happened) object["happened"][std::string(what)] = times;
     if (options_.json) {
       std::cout << object.dump() << "\n";
       return;
     }
-    std::cout << std::fixed << std::setprecision(1) << summary_.layouts << " layouts in " << seconds()
+    std::cout << std::fixed << std::setprecision(1) << summary_.layouts << " layouts in " << progress_.seconds()
               << " s: " << summary_.streams << " answers to " << summary_.prompts.size() << " prompts, " << summary_.tokens
               << " tokens, " << summary_.differing << " differ, " << summary_.complaints << " complaints\n";
     for (const auto& [what, times] : summary_.happened) std::cout << std::setw(9) << times << "  " << what << "\n";
@@ -93,22 +115,44 @@ class Runner {
     std::cerr << "\n";
   }
 
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
-  void show_progress() {
-    if (seconds() < next_) return;
-    const bool terminal = isatty(STDERR_FILENO) != 0;
-    next_ = seconds() + (terminal ? 1 : 10);
-    std::cerr << "layouts: " << summary_.layouts << " of " << options_.count << ", " << summary_.streams << " answers, "
-              << summary_.differing << " differ" << (terminal ? "\r" : "\n") << std::flush;
-  }
-
   Options options_;
   Prompts prompts_;
   Summary summary_;
   std::uint64_t bad_ = 0;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  double next_ = 2;
+  Progress progress_;
 };
+
+/// True if all is well.
+bool run_blocks(const Options& options) {
+  const troupe::tests::TemporaryFolder folder;
+  Prompts prompts;
+  WrongBlocks wrong(prompts, options.seed, folder.path(), options.defect != Defect::unverified_block);
+  const BlocksSummary& summary = wrong.summary();
+  Progress progress;
+  while (summary.blocks < options.blocks && summary.complaints.size() < bad_layouts_max) {
+    wrong.ask();
+    progress.show(std::to_string(summary.blocks) + " of " + std::to_string(options.blocks) + " wrong blocks, " +
+                  std::to_string(summary.refused) + " refused");
+  }
+  for (const std::string& complaint : summary.complaints) std::cerr << "layouts: " << complaint << "\n";
+  nlohmann::ordered_json object{{"blocks", summary.blocks},
+                                {"served_wrong", summary.served_wrong},
+                                {"refused", summary.refused},
+                                {"right", summary.right},
+                                {"refused_right", summary.refused_right},
+                                {"asks", summary.asks},
+                                {"answers", summary.answers},
+                                {"differing", summary.differing},
+                                {"seed", options.seed},
+                                {"seconds", progress.seconds()},
+                                {"kinds", summary.kinds}};
+  if (options.json) {
+    std::cout << object.dump() << "\n";
+  } else {
+    for (const auto& [name, value] : object.items()) std::cout << name << ' ' << value << '\n';
+  }
+  return summary.complaints.empty();
+}
 
 }  // namespace
 
@@ -121,6 +165,7 @@ int main(int count, char** values) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (options.blocks > 0) return run_blocks(options) ? 0 : 1;
   Runner runner(options);
   runner.run_all();
   runner.print();

@@ -1,0 +1,75 @@
+#include "tests/layouts/block_places.hpp"
+
+#include <span>
+
+#include "base/check.hpp"
+
+namespace troupe::tests::layouts {
+
+namespace {
+
+constexpr std::size_t blocks_min = 3;  // of a prompt
+constexpr std::int32_t large_pool = 500;
+constexpr std::int32_t small_pool = 32;
+
+TinyModel foreign_to(const TinyModel& tiny) { return {tiny.name, tiny.config_json, tiny.seed + 1000}; }
+
+std::vector<std::size_t> long_enough(Prompts& prompts, std::size_t model) {
+  std::vector<std::size_t> specs;
+  for (const auto& family : prompts.families(model)) {
+    for (const std::size_t spec : family) {
+      const std::size_t tokens = prompts.universe(model).spec(spec).prompt.size();
+      if (tokens > blocks_min * engine::kv_block_positions) specs.push_back(spec);
+    }
+  }
+  return specs;
+}
+
+}  // namespace
+
+BlockPlace::BlockPlace(const std::string& name, const TinyModel& tiny, std::int32_t blocks, EventLoop& loop,
+                       cluster::LocalHub& hub)
+    : id_{name}, clock_(loop.clock()), device_(kernels::CpuDevice::create({.threads = 1}).value()) {
+  model_ = std::make_unique<model::Model>(make(tiny, *device_));
+  fabric_ = hub.join(id_).value();
+  engine::EngineOptions options;
+  options.kv_blocks = blocks;
+  options.batch = {.tokens_max = 512, .sequences_max = 4, .chunk_tokens_max = 512};
+  engine_ = engine::Engine::create(*model_, *device_, clock_, options).value();
+  const std::span memory(cache().data(), cache().bytes() / sizeof(float));
+  region_ = fabric_->expose(std::as_writable_bytes(memory), nullptr).value();
+}
+
+BlockPlace::~BlockPlace() = default;
+
+void BlockPlace::meet(BlockPlace& other) {
+  TROUPE_CHECK(fabric_->connect(other.id_, other.fabric_->address()), "a fabric connects");
+}
+
+std::vector<bits::HashedToken> BlockPlace::answer(const bits::Spec& spec, const std::string& salt) {
+  bits::Recorder recorder(static_cast<std::int32_t>(spec.prompt.size()));
+  engine::GenerateRequest request = spec.request();
+  request.tenant_salt = salt;
+  TROUPE_CHECK(engine_->submit(request, recorder), "a spec is a valid request");
+  while (!engine_->idle()) engine_->step();
+  TROUPE_CHECK(recorder.in_order() && recorder.finished(), "an answer that runs alone comes to its end");
+  return recorder.tokens();
+}
+
+std::vector<policy::BlockId> BlockPlace::have_blocks_of(const bits::Spec& spec, const std::string& salt) {
+  auto chain = engine::chain_of(cache().scope(salt), spec.prompt);
+  if (cache().match_prefix(spec.prompt, salt).size() < chain.size()) answer(spec, salt);
+  return chain;
+}
+
+BlockPlaces::BlockPlaces(Prompts& prompts, std::size_t model, EventLoop& loop, cluster::LocalHub& hub)
+    : universe(prompts.universe(model)),
+      specs(long_enough(prompts, model)),
+      asker("asker" + std::to_string(model), prompts.tiny(model), small_pool, loop, hub),
+      owner("owner" + std::to_string(model), prompts.tiny(model), large_pool, loop, hub),
+      forgetful("forgetful" + std::to_string(model), prompts.tiny(model), small_pool, loop, hub),
+      foreign("foreign" + std::to_string(model), foreign_to(prompts.tiny(model)), large_pool, loop, hub) {
+  for (BlockPlace* const place : {&owner, &forgetful, &foreign}) asker.meet(*place);
+}
+
+}  // namespace troupe::tests::layouts
