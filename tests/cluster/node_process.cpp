@@ -84,6 +84,7 @@ void NodeProcess::begin() {
                                    cluster_};
   for (const std::string& tier : setup_.tiers) command.insert(command.end(), {"--tier", tier});
   if (!setup_.join.empty()) command.insert(command.end(), {"--join", setup_.join});
+  command.insert(command.end(), setup_.options.begin(), setup_.options.end());
   child_ = spawn(command, folder_ / (setup_.name + ".log"));
 }
 

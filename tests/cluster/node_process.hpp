@@ -13,9 +13,10 @@ namespace troupe::tests {
 
 struct NodeSetup {
   std::string name;
-  std::vector<std::string> tiers;  ///< "none": no model
-  std::string join = {};           ///< another node's cluster address; empty: the first of its cluster
-  std::string data = {};           ///< name of its data folder; empty: its own name
+  std::vector<std::string> tiers;         ///< "none": no model
+  std::string join = {};                  ///< another node's cluster address; empty: the first of its cluster
+  std::string data = {};                  ///< name of its data folder; empty: its own name
+  std::vector<std::string> options = {};  ///< of the command line, beside these
 };
 
 struct Child {

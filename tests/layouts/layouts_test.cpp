@@ -1,8 +1,10 @@
 // Some random layouts; dev/layouts runs as many as one likes.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
+#include "tests/layouts/processes.hpp"
 #include "tests/layouts/summary.hpp"
 
 namespace troupe::tests::layouts {
@@ -48,6 +50,20 @@ TEST(Layouts, AreAFunctionOfTheirSeed) {
 TEST(Layouts, FindResultsThatAreAddedInTheOrderOfArrival) { EXPECT_GT(run(12, Defect::arrival_order, false).differing, 0U); }
 
 TEST(Layouts, FindACacheThatTakesWhateverComes) { EXPECT_GT(run(24, Defect::unverified_block, false).differing, 0U); }
+
+TEST(Layouts, OfProcessesHaveEveryTier) {
+  std::set<std::size_t> sizes;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    const ChaosCluster cluster = draw_processes(layout_seed(seed, i));
+    EXPECT_EQ(cluster.name, draw_processes(layout_seed(seed, i)).name);
+    std::set<std::string> tiers;
+    for (const NodeSetup& setup : cluster.setups) tiers.insert(setup.tiers.begin(), setup.tiers.end());
+    tiers.erase("none");
+    EXPECT_EQ(tiers, (std::set<std::string>{"mini", "medium", "heavy"})) << cluster.name;
+    sizes.insert(cluster.setups.size());
+  }
+  EXPECT_EQ(sizes, (std::set<std::size_t>{1, 2, 3, 4}));
+}
 
 }  // namespace
 }  // namespace troupe::tests::layouts

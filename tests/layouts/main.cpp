@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <iomanip>
@@ -10,8 +11,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/layouts/blocks.hpp"
+#include "tests/layouts/processes.hpp"
 #include "tests/layouts/summary.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -20,11 +23,13 @@ namespace {
 using namespace troupe::tests::layouts;
 
 constexpr std::uint64_t bad_layouts_max = 10;
+constexpr std::uint64_t layouts_per_process = 20;  // of real processes one, unless said otherwise
 
 struct Options {
   std::uint64_t count = 200;
   std::uint64_t seed = 1;
   std::optional<std::uint64_t> only;
+  std::optional<std::uint64_t> processes;
   std::uint64_t blocks = 0;
   Defect defect = Defect::none;
   bool json = false;
@@ -39,6 +44,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--count", options.count, "How many layouts to run")->capture_default_str();
   app.add_option("--seed", options.seed, "Of the layouts' seeds")->capture_default_str();
   app.add_option("--layout-seed", options.only, "Only the layout of this seed, and what it looks like");
+  app.add_option("--processes", options.processes,
+                 "How many of the layouts are real processes (default: every twentieth, none with --layout-seed or --defect)");
   app.add_option("--blocks", options.blocks,
                  "No layouts: caches ask for blocks until so many that came were wrong, in memory, on disks and on their way");
   app.add_option("--defect", options.defect,
@@ -70,14 +77,23 @@ class Runner {
   explicit Runner(const Options& options) : options_(options) {}
 
   void run_all() {
-    if (options_.only) return run(*options_.only);
-    for (std::uint64_t i = 0; i < options_.count && bad_ < bad_layouts_max; ++i) {
-      run(layout_seed(options_.seed, i));
-      progress_.show(std::to_string(summary_.layouts) + " of " + std::to_string(options_.count) + ", " +
+    std::vector<std::uint64_t> seeds;
+    for (std::uint64_t i = 0; i < options_.count; ++i) seeds.push_back(layout_seed(options_.seed, i));
+    if (options_.only) seeds = {*options_.only};
+    const bool alone = options_.only || options_.defect != Defect::none;
+    const std::uint64_t processes = options_.processes.value_or(alone ? 0 : seeds.size() / layouts_per_process);
+    const std::size_t in_process = seeds.size() - std::min<std::size_t>(seeds.size(), processes);
+    for (std::size_t i = 0; i < in_process && bad_ < bad_layouts_max; ++i) {
+      run(seeds[i]);
+      progress_.show(std::to_string(summary_.layouts) + " of " + std::to_string(seeds.size()) + ", " +
                      std::to_string(summary_.streams) + " answers, " + std::to_string(summary_.differing) + " differ");
     }
-    if (summary_.layouts < options_.count)
+    if (summary_.layouts < in_process) {
       std::cerr << "layouts: stopped after " << summary_.layouts << " layouts, enough is wrong\n";
+    } else if (in_process < seeds.size()) {
+      seeds.erase(seeds.begin(), seeds.begin() + static_cast<std::ptrdiff_t>(in_process));
+      run_as_processes(seeds);
+    }
   }
 
   void print() const {
@@ -113,6 +129,23 @@ class Runner {
       if (defect == options_.defect) std::cerr << " --defect " << name;
     }
     std::cerr << "\n";
+  }
+
+  void run_as_processes(const std::vector<std::uint64_t>& seeds) {
+    const auto chaos = run_processes(seeds);
+    if (!chaos) {
+      std::cerr << "layouts: " << chaos.error().message << "\n";
+      ++summary_.complaints;
+      return;
+    }
+    summary_.layouts += seeds.size();
+    summary_.streams += chaos->turns;
+    summary_.differing += chaos->differing;
+    summary_.complaints += chaos->differing + chaos->lost + chaos->doubled;
+    summary_.happened["layouts of processes"] = seeds.size();
+    summary_.happened["answers of processes"] = chaos->turns;
+    summary_.happened["kills of processes"] = chaos->kills;
+    summary_.happened["drains of processes"] = chaos->drains;
   }
 
   Options options_;
