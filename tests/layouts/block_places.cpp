@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/check.hpp"
+#include "tests/support/block_transfer.hpp"
 
 namespace troupe::tests::layouts {
 
@@ -70,6 +71,21 @@ BlockPlaces::BlockPlaces(Prompts& prompts, std::size_t model, EventLoop& loop, c
       forgetful("forgetful" + std::to_string(model), prompts.tiny(model), small_pool, loop, hub),
       foreign("foreign" + std::to_string(model), foreign_to(prompts.tiny(model)), large_pool, loop, hub) {
   for (BlockPlace* const place : {&owner, &forgetful, &foreign}) asker.meet(*place);
+}
+
+BlockChain BlockPlaces::draw_chain(Random& random, const std::string& salt) {
+  BlockChain chain{specs[random.below(specs.size())], salt, {}, {}};
+  const bits::Spec& spec = universe.spec(chain.spec);
+  const auto& expected = universe.reference(chain.spec).block_checksums;
+  owner.have_blocks_of(spec, {});
+  const PinnedPrefix computed(owner.cache(), spec.prompt, {});
+  chain.ids = engine::chain_of(asker.cache().scope(salt), spec.prompt);
+  for (std::size_t i = 0; i < chain.ids.size(); ++i) {
+    const auto payload = computed.payload(i);
+    TROUPE_CHECK(engine::block_checksum({}, payload) == expected[i], "an owner computes what anybody computes");
+    chain.truth.emplace_back(payload.begin(), payload.end());
+  }
+  return chain;
 }
 
 }  // namespace troupe::tests::layouts

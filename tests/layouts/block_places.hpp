@@ -41,8 +41,20 @@ class BlockPlace {
   cluster::RegionPtr region_;
 };
 
+using Floats = std::vector<float>;
+
+/// The whole blocks of a prompt: their names for whoever asks, and what they must contain.
+struct BlockChain {
+  std::size_t spec = 0;
+  std::string salt;
+  std::vector<policy::BlockId> ids;
+  std::vector<Floats> truth;
+};
+
 struct BlockPlaces {
   BlockPlaces(Prompts& prompts, std::size_t model, EventLoop& loop, cluster::LocalHub& hub);
+  /// Of one of the prompts.
+  BlockChain draw_chain(Random& random, const std::string& salt);
 
   bits::Universe& universe;
   std::vector<std::size_t> specs;  ///< prompts of several whole blocks

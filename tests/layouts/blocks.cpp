@@ -9,8 +9,7 @@
 #include "base/check.hpp"
 #include "storage/block_store.hpp"
 #include "storage/rocks_block_disk.hpp"
-#include "tests/layouts/block_places.hpp"
-#include "tests/support/block_transfer.hpp"
+#include "tests/layouts/block_damage.hpp"
 #include "tests/support/memory_block_disk.hpp"
 
 namespace troupe::tests::layouts {
@@ -18,7 +17,6 @@ namespace troupe::tests::layouts {
 namespace {
 
 using policy::BlockId;
-using Floats = std::vector<float>;
 
 constexpr std::size_t complaints_max = 20;
 constexpr std::size_t disk_bytes = std::size_t{32} << 20;
@@ -26,21 +24,9 @@ constexpr auto transfer_max = std::chrono::seconds(1);
 const std::string tenant = "a tenant";
 const std::string other_tenant = "another tenant";
 
-Floats copy_of(std::span<const float> payload) { return {payload.begin(), payload.end()}; }
 bool same(std::span<const float> one, std::span<const float> other) {
   return one.size() == other.size() && std::memcmp(one.data(), other.data(), one.size_bytes()) == 0;
 }
-void flip_some_bits(Random& random, std::span<float> payload) {
-  auto* const bytes = reinterpret_cast<unsigned char*>(payload.data());
-  for (std::int64_t bits = random.between(1, 3); bits > 0; --bits)
-    bytes[random.below(payload.size_bytes())] ^= static_cast<unsigned char>(1U << random.below(8));
-}
-
-/// A block as it lies somewhere: what it should be is known to whoever asks.
-struct Kept {
-  std::uint64_t checksum = 0;
-  Floats payload;
-};
 
 }  // namespace
 
@@ -62,17 +48,18 @@ class WrongBlocks::Asker {
   void ask() {
     ++summary_.asks;
     at_ = models_[random_.below(models_.size())].get();
-    spec_ = at_->specs[random_.below(at_->specs.size())];
     at_->asker.cache().clear();
-    learn_the_truth();
-    if (random_.chance(0.5F)) {
+    // Names that nothing has had before where they are kept, so that each is kept anew.
+    const bool kept = random_.chance(0.5F);
+    chain_ = at_->draw_chain(random_, kept ? tenant + " " + std::to_string(summary_.asks) : tenant);
+    if (kept) {
       ask_what_is_kept();
     } else {
       ask_a_peer();
     }
     // What was refused is computed, and what was taken is computed with.
     ++summary_.answers;
-    if (at_->asker.answer(spec(), salt_) == at_->universe.reference(spec_).tokens) return;
+    if (at_->asker.answer(spec(), chain_.salt) == at_->universe.reference(chain_.spec).tokens) return;
     ++summary_.differing;
     complain("the answer differs");
   }
@@ -80,27 +67,12 @@ class WrongBlocks::Asker {
   BlocksSummary summary_;
 
  private:
-  const bits::Spec& spec() const { return at_->universe.spec(spec_); }
+  const bits::Spec& spec() const { return at_->universe.spec(chain_.spec); }
   const bits::Spec& another_spec() { return at_->universe.spec(at_->specs[random_.below(at_->specs.size())]); }
-
-  void learn_the_truth() {
-    // Names that nothing has had before, so that each is kept anew.
-    salt_ = tenant + " " + std::to_string(summary_.asks);
-    at_->owner.have_blocks_of(spec(), tenant);
-    const PinnedPrefix computed(at_->owner.cache(), spec().prompt, tenant);
-    const auto& expected = at_->universe.reference(spec_).block_checksums;
-    truth_.clear();
-    for (std::size_t i = 0; i < computed.blocks().size(); ++i) {
-      truth_.push_back(copy_of(computed.payload(i)));
-      TROUPE_CHECK(engine::block_checksum({}, truth_.back()) == expected[i], "an owner computes what anybody computes");
-    }
-  }
 
   // At rest.
 
   void ask_what_is_kept() {
-    chain_ = engine::chain_of(at_->asker.cache().scope(salt_), spec().prompt);
-    chain_.resize(truth_.size());
     const bool on_disk = random_.chance(0.6F);
     const bool in_rocks = on_disk && summary_.asks % rocks_share == 0;
     const auto open = [&] {
@@ -116,10 +88,10 @@ class WrongBlocks::Asker {
     };
     auto store = open();
     kinds_.clear();
-    for (std::size_t i = 0; i < chain_.size(); ++i) {
-      const Kept kept = keep(i);
-      kinds_.back() += in_rocks ? " in RocksDB" : (on_disk ? " on a disk" : " in memory");
-      store->keep(chain_[i], kept.checksum, kept.payload);
+    for (std::size_t i = 0; i < chain_.ids.size(); ++i) {
+      const KeptBlock kept = keep_somehow(*at_, chain_, i, random_);
+      kinds_.push_back(std::string(kept.kind) + (in_rocks ? " in RocksDB" : (on_disk ? " on a disk" : " in memory")));
+      store->keep(chain_.ids[i], kept.checksum, kept.payload);
     }
     if (in_rocks) {  // closed in between, so that they are read from files
       store.reset();
@@ -127,7 +99,7 @@ class WrongBlocks::Asker {
     }
     engine::KvCache& cache = at_->asker.cache();
     for (int rounds = 0; rounds < 3; ++rounds) {  // what one of another length hides is found when that is gone
-      const auto import = cache.begin_import(std::span(chain_).first(store->count(chain_)));
+      const auto import = cache.begin_import(std::span(chain_.ids).first(store->count(chain_.ids)));
       std::vector<BlockId> ids;
       std::vector<std::span<float>> targets;
       for (const auto& [id, index] : import.incoming) {
@@ -141,58 +113,9 @@ class WrongBlocks::Asker {
     }
   }
 
-  /// A block as somebody has left it where it is kept.
-  Kept keep(std::size_t i) {
-    const BlockId& id = chain_[i];
-    Kept kept{engine::block_checksum(id, truth_[i]), truth_[i]};
-    switch (random_.below(8)) {
-      case 0:
-      case 1:
-        kinds_.emplace_back("flipped");
-        flip_some_bits(random_, kept.payload);
-        break;
-      case 2: {
-        kinds_.emplace_back("torn");
-        const Floats& below = truth_[random_.below(truth_.size())];
-        const std::size_t whole = random_.below(kept.payload.size());
-        std::copy(below.begin() + static_cast<std::ptrdiff_t>(whole), below.end(),
-                  kept.payload.begin() + static_cast<std::ptrdiff_t>(whole));
-        break;
-      }
-      case 3: {
-        kinds_.emplace_back("stale");
-        const std::size_t other = random_.below(truth_.size());
-        kept.payload = truth_[other];
-        if (random_.chance(0.5F)) kept.checksum = engine::block_checksum(chain_[other], kept.payload);
-        break;
-      }
-      case 4: {
-        kinds_.emplace_back("foreign");
-        at_->foreign.have_blocks_of(spec(), salt_);
-        const PinnedPrefix theirs(at_->foreign.cache(), spec().prompt, salt_);
-        kept = {theirs.blocks()[i].checksum, copy_of(theirs.payload(i))};
-        break;
-      }
-      case 5: {
-        kinds_.emplace_back("of another tenant");
-        const auto theirs = engine::chain_of(at_->asker.cache().scope(other_tenant), spec().prompt);
-        kept.checksum = engine::block_checksum(theirs[i], kept.payload);
-        break;
-      }
-      case 6:
-        kinds_.emplace_back("of another length");
-        kept.payload.resize(random_.below(kept.payload.size()) + 1);
-        break;
-      default: kinds_.emplace_back("right");
-    }
-    return kept;
-  }
-
   // On their way.
 
   void ask_a_peer() {
-    salt_ = tenant;
-    chain_ = engine::chain_of(at_->asker.cache().scope(salt_), spec().prompt);
     torn_after_.reset();
     BlockPlace* peer = &at_->owner;
     std::string theirs = tenant;  // whose blocks the peer takes for those that were asked for
@@ -205,7 +128,7 @@ class WrongBlocks::Asker {
     for (const auto& block : pinned) held.push_back(block.index);
     kinds_.assign(pinned.size(), kind + " on its way");
 
-    const auto import = at_->asker.cache().begin_import(std::span(chain_).first(pinned.size()));
+    const auto import = at_->asker.cache().begin_import(std::span(chain_.ids).first(pinned.size()));
     const std::size_t bytes = at_->asker.cache().layout().block_bytes();
     std::vector<cluster::Piece> pieces;
     std::vector<std::uint64_t> checksums;
@@ -224,7 +147,7 @@ class WrongBlocks::Asker {
       if (random_.chance(0.3F)) continue;
       // While the transfer is under way, in the memory that it reads.
       const std::span memory(peer->cache().block(held[i]), bytes / sizeof(float));
-      before.emplace_back(memory, copy_of(memory));
+      before.emplace_back(memory, Floats(memory.begin(), memory.end()));
       flip_some_bits(random_, memory);
     }
     if (kind == "stale") {  // its owner lets go of it, and uses it for something else
@@ -250,8 +173,8 @@ class WrongBlocks::Asker {
     std::vector<bool> right;
     for (std::size_t i = 0; i < import.incoming.size(); ++i) {
       const auto& [id, index] = import.incoming[i];
-      right.push_back(same(contents(index), truth_[first + i]) &&
-                      checksums[i] == engine::block_checksum(id, truth_[first + i]));
+      right.push_back(same(contents(index), chain_.truth[first + i]) &&
+                      checksums[i] == engine::block_checksum(id, chain_.truth[first + i]));
       if (!verifies_) checksums[i] = engine::block_checksum(id, contents(index));
     }
     const auto imported = cache.finish_import(import, checksums);
@@ -290,7 +213,7 @@ class WrongBlocks::Asker {
   void complain(const std::string& what) {
     if (summary_.complaints.size() == complaints_max) return;
     summary_.complaints.push_back("ask " + std::to_string(summary_.asks) + ", model " + std::string(at_->universe.name()) +
-                                  ", prompt " + std::to_string(spec_) + ": " + what);
+                                  ", prompt " + std::to_string(chain_.spec) + ": " + what);
   }
 
   static constexpr std::uint64_t rocks_share = 8;
@@ -306,10 +229,7 @@ class WrongBlocks::Asker {
 
   // Of the chain that is asked for.
   BlockPlaces* at_ = nullptr;
-  std::size_t spec_ = 0;
-  std::string salt_;
-  std::vector<BlockId> chain_;
-  std::vector<Floats> truth_;
+  BlockChain chain_;
   std::vector<std::string> kinds_;
 };
 

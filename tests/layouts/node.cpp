@@ -79,7 +79,7 @@ void Node::open_engine() {
   disk->spoil([&world = world_.shards](const policy::BlockId& /*id*/, std::vector<float>& payload) {
     if (world.random->chance(world.troubles.spoilt)) payload[world.random->below(payload.size())] += 1;
   });
-  below = std::make_unique<storage::BlockStore>(
+  below = std::make_shared<storage::BlockStore>(
       storage::BlockStoreLimits{.host_bytes = layout_.host_blocks * block, .disk_bytes = layout_.disk_blocks * block},
       std::move(disk), [&loop, alive = std::weak_ptr<const bool>(alive_)](std::function<void()> work) {
         loop.schedule()(disk_time, [alive, work = std::move(work)] {

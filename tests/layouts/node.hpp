@@ -55,7 +55,7 @@ class Node {
   bool draining = false;
   std::unique_ptr<engine::Engine> engine;  ///< null if it runs no sequences
   std::shared_ptr<Shard> shard;            ///< of an engine
-  std::unique_ptr<storage::BlockStore> below;
+  std::shared_ptr<storage::BlockStore> below;
 
  private:
   void open_engine();
