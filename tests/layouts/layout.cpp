@@ -31,11 +31,11 @@ kernels::InstructionSet draw_instruction_set(Random& random) {
 }
 
 void draw_nodes(Random& random, bool has_experts, Layout& layout) {
-  const std::int64_t nodes = random.between(1, 4);
-  for (std::int64_t i = 0; i < nodes; ++i) {
+  const int nodes = one_of(random, {1, 2, 2, 3, 3, 4, 4});
+  for (int i = 0; i < nodes; ++i) {
     NodeLayout node;
     node.name = "n" + std::to_string(i);
-    node.runs_sequences = i == 0 || !has_experts || random.chance(0.6F);
+    node.runs_sequences = i == 0 || !has_experts || random.chance(0.75F);
     node.instruction_set = draw_instruction_set(random);
     auto& batch = node.options.batch;
     batch.tokens_max = one_of(random, {between(random, 3, 16), between(random, 17, 64), between(random, 65, 200)});
@@ -71,13 +71,16 @@ policy::ExpertPlacement draw_placement(Random& random, const policy::ExpertShape
 }
 
 void draw_questions(Random& random, const std::vector<std::vector<std::size_t>>& families, Layout& layout) {
-  std::vector<std::size_t> prompts;  // few, so that beginnings are shared, and some are asked again elsewhere
-  for (std::int64_t i = random.between(1, 2); i > 0; --i) {
-    const auto& family = families[random.below(families.size())];
-    prompts.insert(prompts.end(), family.begin(), family.end());
+  // Few, so that beginnings are shared, and most are asked again and again, here and there.
+  std::vector<std::size_t> prompts;
+  const auto& first = families[random.below(families.size())];
+  const auto& second = families[random.below(families.size())];
+  for (std::int64_t i = random.between(1, 6); i > 0; --i) {
+    const auto& family = random.chance(0.5F) ? first : second;
+    prompts.push_back(family[random.below(family.size())]);
   }
   const std::int32_t count = one_of(random, {between(random, 2, 8), between(random, 9, 20), between(random, 21, 40)});
-  const std::int32_t spread = one_of(random, {0, 60, 150, 300});
+  const std::int32_t spread = one_of(random, {0, 150, 400, 800});
   for (std::int32_t i = 0; i < count; ++i) {
     Question question;
     question.prompt = prompts[random.below(prompts.size())];
@@ -103,13 +106,13 @@ void draw_happenings(Random& random, bool has_experts, Layout& layout) {
     add(kind, question.tick + between(random, 1, 40), node);
     return layout.happenings.back();
   };
-  if (random.chance(0.25F)) add_soon(Kind::clear);
+  for (int clears = one_of(random, {0, 1, 3, 6}); clears > 0; --clears) add_soon(Kind::clear);
   if (layout.nodes.size() < 2) return;
-  for (std::int64_t kills = one_of(random, {0, 1, 2, 3}); kills > 0; --kills) {
+  for (int kills = one_of(random, {0, 1, 2, 3}); kills > 0; --kills) {
     const Happening kill = add_soon(Kind::kill);
     if (random.chance(0.7F)) add(Kind::restart, kill.tick + between(random, 1, 40), kill.node);
   }
-  for (std::int64_t drains = one_of(random, {0, 1, 1, 2}); drains > 0; --drains) {
+  for (int drains = one_of(random, {0, 1, 1, 2}); drains > 0; --drains) {
     const Happening drain = add_soon(Kind::drain);
     if (random.chance(0.6F)) add(Kind::join, drain.tick + between(random, 5, 60), drain.node);
   }

@@ -12,7 +12,7 @@ namespace troupe::tests::layouts {
 
 namespace {
 
-constexpr std::int32_t ticks_of_publishing = 4;
+constexpr std::int32_t ticks_of_publishing = 1;
 constexpr std::string_view counted[] = {"kills",
                                         "restarts",
                                         "drains",
@@ -73,7 +73,7 @@ class LayoutRun {
       }
       if (tick % ticks_of_publishing == 0) nodes_.publish();
       bool progressed = nodes_.step();
-      for (std::uint64_t events = progressed ? nodes_.random().below(4) : 1; events > 0; --events)
+      for (std::uint64_t events = progressed ? nodes_.random().below(12) : 1; events > 0; --events)
         progressed |= nodes_.run_next();
       if (!progressed && tick > last) return false;
     }
