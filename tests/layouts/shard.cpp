@@ -137,14 +137,19 @@ void Shard::get(const WantedPtr& wanted, const policy::NodeId& peer, std::size_t
     wanted->rounds = rounds_max;
     return look(wanted);
   }
-  const std::uint64_t bytes = cache_.layout().block_bytes();
+  // Block by block, or layer by layer, so that what is torn lacks whole blocks, or some of each.
+  const std::uint64_t block = cache_.layout().block_bytes();
+  const std::uint64_t parts = world_.random->chance(0.5F) ? static_cast<std::uint64_t>(cache_.layout().layers) : 1;
   std::vector<cluster::Piece> pieces;
   std::vector<std::uint64_t> checksums;
-  for (std::size_t i = 0; i < import.incoming.size(); ++i) {
-    const engine::PinnedBlock& theirs = loan.blocks[import.present.size() - from + i];
-    pieces.push_back({static_cast<std::uint64_t>(theirs.index) * bytes,
-                      static_cast<std::uint64_t>(import.incoming[i].index) * bytes, bytes});
-    checksums.push_back(theirs.checksum);
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    const std::uint64_t bytes = block / parts;
+    for (std::size_t i = 0; i < import.incoming.size(); ++i) {
+      const engine::PinnedBlock& theirs = loan.blocks[import.present.size() - from + i];
+      pieces.push_back({static_cast<std::uint64_t>(theirs.index) * block + part * bytes,
+                        static_cast<std::uint64_t>(import.incoming[i].index) * block + part * bytes, bytes});
+      if (part == 0) checksums.push_back(theirs.checksum);
+    }
   }
   fabric_.get(peer, loan.region, region_, std::move(pieces), world_.clock->now() + transfer_max,
               [weak = weak_from_this(), wanted, import, checksums, give_back](const Result<void>& result) {
