@@ -11,6 +11,7 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/log.hpp"
+#include "cluster/fabric_links.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/routing.hpp"
 #include "storage/journal.hpp"
@@ -69,6 +70,8 @@ class LeaseSession {
   std::atomic<Duration::rep> until_{0};
 };
 
+class NodeExperts;
+
 /// Lives as long as any actor of the node.
 struct NodeContext {
   policy::NodeId self;
@@ -79,6 +82,9 @@ struct NodeContext {
   std::shared_ptr<storage::Journal> journal;
   std::shared_ptr<const policy::RoutingPolicy> routing;
   Log log;
+  std::shared_ptr<cluster::Fabric> fabric;      ///< for host memory; null: this node moves no bulk bytes
+  std::shared_ptr<cluster::FabricLinks> links;  ///< whom it reaches; null as the fabric is. The directory has it follow
+  std::shared_ptr<NodeExperts> experts;         ///< null: this node has no placement of experts
   ClusterCell cluster;
   LeaseSession session;
   std::atomic<bool> draining{false};           ///< no new turns: the node is about to end
@@ -86,6 +92,7 @@ struct NodeContext {
   std::atomic<std::int32_t> conversations{0};  ///< awake here
   std::atomic<std::int32_t> turns{0};          ///< accepted here and not ended
   std::atomic<std::int32_t> stored{0};         ///< conversations whose records are here, as they were counted last
+  std::atomic<std::int64_t> experts_alone{0};  ///< that are loaded on no other node that stays
 };
 using NodeContextPtr = std::shared_ptr<NodeContext>;
 

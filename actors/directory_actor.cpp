@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/generation.hpp"
+
 namespace troupe::actors {
 
 namespace {
@@ -69,7 +71,12 @@ Result<schemas::Welcome> DirectoryState::on_hello(const schemas::Hello& hello) {
   }
   // A node without an incarnation only asks which cluster this is.
   if (hello.node.incarnation > 0) learn(hello.node, true);
-  return schemas::Welcome{config_.cluster, views(), context_->self};
+  schemas::Welcome welcome{config_.cluster, views(), context_->self};
+  for (policy::NodeView& view : welcome.nodes) {
+    // Of others it takes who they are and where; the rest they say themselves.
+    if (view.id != context_->self) view.forget_data_plane();
+  }
+  return welcome;
 }
 
 void DirectoryState::learn(const policy::NodeView& view, bool first_hand) {
@@ -180,6 +187,7 @@ void DirectoryState::publish() {
   picture->peers.push_back({config_.describe(), local_});
   for (const auto& [id, known] : known_) picture->peers.push_back({known.view, known.handles});
   std::sort(picture->peers.begin(), picture->peers.end(), [](const Peer& a, const Peer& b) { return a.view.id < b.view.id; });
+  if (context_->links) context_->links->follow(views_of(*picture));
   context_->cluster.store(std::move(picture));
 }
 

@@ -63,6 +63,8 @@ TROUPE_INSPECTED(troupe::schemas, EngineEmissions)
 TROUPE_INSPECTED(troupe::schemas, EngineFinished)
 TROUPE_INSPECTED(troupe::schemas, NodeDrain)
 TROUPE_INSPECTED(troupe::schemas, NodeJoin)
+TROUPE_INSPECTED(troupe::schemas, ExpertLoad)
+TROUPE_INSPECTED(troupe::schemas, ExpertLoaded)
 TROUPE_INSPECTED(troupe::schemas, LeaseMove)
 TROUPE_INSPECTED(troupe::schemas, HomeTake)
 TROUPE_INSPECTED(troupe::schemas, HomeTaken)
@@ -99,6 +101,8 @@ CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineEmissions))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::EngineFinished))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::NodeDrain))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::NodeJoin))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ExpertLoad))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::ExpertLoaded))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::LeaseMove))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTake))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomeTaken))
@@ -107,10 +111,11 @@ CAF_END_TYPE_ID_BLOCK(troupe)
 
 namespace troupe::actors {
 
-/// A node's door: handshake, heartbeats, and what operators want of it.
+/// A node's door: handshake, heartbeats, what operators want of it, and what other nodes need it to load.
 using NodeActor = caf::typed_actor<on<schemas::Hello>::gives<schemas::Welcome>, takes<schemas::Announce>,  //
                                    on<schemas::NodeDrain>::gives<schemas::Announce>,                       //
-                                   on<schemas::NodeJoin>::gives<schemas::Announce>>;
+                                   on<schemas::NodeJoin>::gives<schemas::Announce>,                        //
+                                   on<schemas::ExpertLoad>::gives<schemas::ExpertLoaded>>;
 
 /// Decides who is home to a conversation.
 using LeaseActor = caf::typed_actor<on<schemas::LeaseKeep>::gives<schemas::LeaseKept>,      //

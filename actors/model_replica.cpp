@@ -1,25 +1,50 @@
 #include "actors/model_replica.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe::actors {
+
+namespace {
+/// Batches under way at once where experts answer late, so that one computes while the other waits.
+constexpr std::int32_t passes_with_dispatch = 2;
+}  // namespace
 
 Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::path& folder,
                                                          std::unique_ptr<kernels::Device> device,
                                                          const engine::EngineOptions& options, std::uint32_t index,
                                                          policy::Tier tier, std::string model_name,
-                                                         const model::Progress& progress) {
+                                                         const model::Progress& progress,
+                                                         const std::shared_ptr<NodeExperts>& experts) {
   std::unique_ptr<ModelReplica> replica(new ModelReplica);
   replica->clock_ = std::make_shared<SystemClock>();
-  replica->device_ = std::move(device);
-  TROUPE_TRY(auto model, model::Model::load(folder, *replica->device_, progress));
-  replica->model_.emplace(std::move(model));
-  TROUPE_TRY(replica->engine_, engine::Engine::create(*replica->model_, *replica->device_, *replica->clock_, options));
+  replica->loaded_ = std::make_shared<Loaded>();
+  Loaded& loaded = *replica->loaded_;
+  loaded.device = std::move(device);
+  engine::EngineOptions chosen = options;
+  if (const ExpertModel* const placed = experts ? experts->find(folder) : nullptr) {
+    TROUPE_TRY(auto model, model::Model::load(folder, experts->placed(*placed), *loaded.device, progress));
+    loaded.model.emplace(std::move(model));
+    replica->experts_ = experts;
+    TROUPE_TRY(replica->dispatch_, experts->dispatch(*loaded.model, *loaded.device, options.batch.tokens_max));
+    TROUPE_TRY_DO(experts->add_engine(std::shared_ptr<const model::Model>(replica->loaded_, &*loaded.model)));
+    chosen.passes = std::max(chosen.passes, passes_with_dispatch);
+  } else {
+    TROUPE_TRY(auto model, model::Model::load(folder, *loaded.device, progress));
+    loaded.model.emplace(std::move(model));
+  }
+  TROUPE_TRY(replica->engine_,
+             engine::Engine::create(*loaded.model, *loaded.device, *replica->clock_, chosen, replica->dispatch_.get()));
   replica->thread_ = std::make_unique<engine::EngineThread>(*replica->engine_, *replica->clock_);
   replica->replica_ = std::make_unique<EngineReplica>(
-      *replica->model_, replica->engine_->memory_plan(), replica->clock_, index, tier, std::move(model_name),
+      *loaded.model, replica->engine_->memory_plan(), replica->clock_, index, tier, std::move(model_name),
       [thread = replica->thread_.get()](std::function<void(engine::Engine&)> work) { thread->post(std::move(work)); });
   return replica;
+}
+
+ModelReplica::~ModelReplica() {
+  // Works that wait for experts elsewhere end now, or the engine's end would wait for them.
+  if (dispatch_) dispatch_->stop();
 }
 
 }  // namespace troupe::actors

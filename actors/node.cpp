@@ -11,6 +11,7 @@
 #include "actors/caf_network.hpp"
 #include "actors/node_actor.hpp"
 #include "actors/reader_actor.hpp"
+#include "cluster/ucx_fabric.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/group_commit.hpp"
 #include "storage/rocks_store.hpp"
@@ -84,6 +85,25 @@ Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, No
   return std::shared_ptr<const IndexedCorpus>(std::make_shared<IndexedCorpus>(*std::move(corpus)));
 }
 
+Result<std::shared_ptr<NodeExperts>> open_experts(const NodeContext& context, NodeOptions& options) {
+  if (!context.fabric) {
+    return Error{ErrorCode::invalid_argument,
+                 "experts of other nodes are reached over the fabric, and this node was told to have none "
+                 "(--fabric-transports none); let it have one, or start it without a placement"};
+  }
+  NodeExpertsOptions experts;
+  experts.self = context.self;
+  experts.fabric = context.fabric;
+  experts.links = context.links;
+  experts.clock = context.clock;
+  experts.first_number = context.incarnation << 32;
+  experts.models = std::move(options.expert_models);
+  experts.bytes_max = options.expert_bytes_max;
+  experts.open_device = options.open_device;
+  experts.log = context.log;
+  return NodeExperts::create(std::move(experts));
+}
+
 }  // namespace
 
 class Node::Parts {
@@ -140,6 +160,20 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   context.journal = parts->journal;
   context.routing = std::make_shared<const policy::RoutingPolicy>(options.routing);
   context.log = options.log;
+  if (options.fabric != "none") {
+    cluster::UcxOptions transports;
+    transports.transports = options.fabric;
+    TROUPE_TRY(context.fabric, cluster::open_ucx_fabric(context.self, {}, transports));
+    context.links = std::make_shared<cluster::FabricLinks>(
+        context.self, std::vector<cluster::FabricOffer>{{context.fabric, {}}}, context.clock, context.log);
+  }
+
+  if (!options.expert_models.empty()) {
+    TROUPE_TRY(context.experts, open_experts(context, options));
+  }
+  if (options.make_replicas) {
+    TROUPE_TRY(options.replicas, options.make_replicas(context.experts));
+  }
 
   NodeParts node;
   node.cluster = identity->cluster;

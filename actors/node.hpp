@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "actors/front.hpp"
+#include "actors/node_experts.hpp"
 #include "actors/replica.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
@@ -25,12 +26,21 @@ struct NodeOptions {
   std::string cluster_address = "127.0.0.1:7500";  ///< where other nodes connect; port 0: any
   std::vector<std::string> join;                   ///< addresses of other nodes; none: this is the cluster's first
   std::string client_address;                      ///< where clients connect, as other nodes should know it
-  std::string version;                             ///< of this program, for operators
+  /// What bulk bytes may travel by, as in UCX's setting UCX_TLS: "all", "tcp", "rc,tcp"; "none": no fabric, others do without.
+  std::string fabric = "all";
+  std::string version;  ///< of this program, for operators
   policy::RoutingPolicy routing;
   /// Replaces the corpus of the data folder; empty: there shall be none. Not given: what the folder has stays.
   std::optional<std::vector<storage::Section>> corpus;
-  std::vector<storage::Section> first_corpus;      ///< of a data folder that was never given one
-  std::vector<std::shared_ptr<Replica>> replicas;  ///< their index is their place
+  std::vector<storage::Section> first_corpus;  ///< of a data folder that was never given one
+  /// Of the models whose experts are placed on nodes; none: this node has nothing to do with experts of other nodes.
+  std::vector<ExpertModel> expert_models;
+  std::size_t expert_bytes_max = 0;                                       ///< of experts on this node
+  std::function<Result<std::unique_ptr<kernels::Device>>()> open_device;  ///< for experts; needed if there are such models
+  std::vector<std::shared_ptr<Replica>> replicas;                         ///< their index is their place
+  /// Makes the replicas if those need the node's experts. Called once, before the node takes part in its cluster; null experts
+  /// if there are no such models.
+  std::function<Result<std::vector<std::shared_ptr<Replica>>>(const std::shared_ptr<NodeExperts>& experts)> make_replicas;
   Log log;
   /// Told while the node waits for the cluster that it joins: what it waits for. May be empty.
   std::function<void(const std::string&)> waiting;

@@ -42,6 +42,7 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   start_services();
   start_reader();
   for (std::size_t index = 0; index < parts_->replicas.size(); ++index) start_engine(index);
+  if (context_->experts) start_experts();
   keep_session();
   return {
       [this](const schemas::Hello& hello) -> caf::result<schemas::Welcome> { return self_->delegate(directory_, hello); },
@@ -52,6 +53,10 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
       },
       [this](const schemas::NodeDrain& drain) { return on_drain(drain); },
       [this](const schemas::NodeJoin& join) { return on_join(join); },
+      [this](const schemas::ExpertLoad& load) -> caf::result<schemas::ExpertLoaded> {
+        if (experts_) return self_->delegate(experts_, load);
+        return to_caf({ErrorCode::unsupported, "node " + context_->self.value + " was started without a placement of experts"});
+      },
       [this](BeginDraining) {
         context_->draining = true;
         node_state_->store(policy::NodeState::draining);
@@ -99,6 +104,15 @@ void NodeActorState::start_directory() {
     }
     for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
     view.conversations_stored = context->stored.load();
+    if (context->links) {
+      view.transports = context->links->transports();
+      view.links = context->links->links();
+    }
+    if (context->experts) {
+      view.experts = context->experts->views();
+      view.expert_bytes_free = context->experts->bytes_free();
+      view.experts_alone = context->experts_alone.load();
+    }
     return view;
   };
   config.describe = describe_;
@@ -149,6 +163,11 @@ void NodeActorState::start_engine(std::size_t index) {
   handles_.engines[index] = caf::actor_cast<EngineActor>(self_->spawn(engine_actor, context_, parts_->replicas[index]));
   supervise(handles_.engines[index], [this, index] { start_engine(index); });
   publish();
+}
+
+void NodeActorState::start_experts() {
+  experts_ = caf::actor_cast<ExpertActor>(self_->spawn(expert_actor, context_, context_->experts));
+  supervise(experts_, [this] { start_experts(); });
 }
 
 void NodeActorState::publish() {

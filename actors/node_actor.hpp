@@ -13,6 +13,7 @@
 #include "actors/context.hpp"
 #include "actors/directory_actor.hpp"
 #include "actors/drain_actor.hpp"
+#include "actors/expert_actor.hpp"
 #include "actors/replica.hpp"
 #include "actors/retriever_actor.hpp"
 #include "actors/services.hpp"
@@ -53,6 +54,7 @@ class NodeActorState {
   void start_services();
   void start_reader();
   void start_engine(std::size_t index);
+  void start_experts();
   void publish();
   template <class Handle>
   void supervise(const Handle& actor, std::function<void()> start_again);
@@ -72,6 +74,7 @@ class NodeActorState {
   DirectoryActor directory_;
   Services services_;
   DrainActor drain_;
+  ExpertActor experts_;  ///< none if the node has no placement
   DescribeSelf describe_;
   struct Permitted {
     policy::NodeId node;

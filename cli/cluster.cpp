@@ -9,6 +9,7 @@
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
 #include "policy/drain.hpp"
+#include "policy/transport.hpp"
 
 namespace troupe::cli {
 
@@ -18,6 +19,11 @@ struct StatusOptions {
   ConnectChoice connect;
   bool json = false;
 };
+
+Json json_of(const policy::ExpertsView& experts) {
+  return {{"model", experts.model_name},    {"fingerprint", experts.model.fingerprint}, {"held", experts.experts.count()},
+          {"total", experts.experts_total}, {"experts", to_string(experts.experts)},    {"works", experts.load}};
+}
 
 Json json_of(const policy::ReplicaView& replica) {
   return {{"index", replica.index},
@@ -38,6 +44,7 @@ Json json_of(const policy::ReplicaView& replica) {
           {"reused_tokens", replica.reused_tokens}};
 }
 
+/// What belongs to each pair of nodes is added by whoever has both.
 Json json_of(const policy::NodeView& node) {
   Json object{{"node", node.id.value},
               {"incarnation", node.incarnation},
@@ -53,10 +60,26 @@ Json json_of(const policy::NodeView& node) {
               {"corpus_sections", node.corpus_sections}};
   object["replicas"] = Json::array();
   for (const policy::ReplicaView& replica : node.replicas) object["replicas"].push_back(json_of(replica));
+  object["experts"] = Json::array();
+  for (const policy::ExpertsView& experts : node.experts) object["experts"].push_back(json_of(experts));
+  object["experts_alone"] = node.experts_alone;
+  object["expert_bytes_free"] = node.expert_bytes_free;
   return object;
 }
 
-void print_node(const policy::NodeView& node, bool self) {
+/// By what bulk bytes go to each of the others that are there; "none" where two have not found each other.
+std::vector<std::pair<std::string, std::string>> joined(const policy::NodeView& node, const policy::ClusterView& cluster) {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const policy::NodeView& other : cluster.nodes) {
+    if (other.id == node.id || other.state == policy::NodeState::gone || node.state == policy::NodeState::gone) continue;
+    const std::string transport = policy::joined_by(node, other);
+    all.emplace_back(other.id.value, transport.empty() ? "none" : transport);
+  }
+  return all;
+}
+
+void print_node(const policy::NodeView& node, const policy::ClusterView& cluster) {
+  const bool self = node.id == cluster.self;
   std::printf("%s%s  %s, clients %s, nodes %s, version %s%s\n", node.id.value.c_str(), self ? " (answers)" : "",
               std::string(to_string(node.state)).c_str(), node.client_address.c_str(), node.cluster_address.c_str(),
               node.version.c_str(), node.leases ? ", grants the leases" : "");
@@ -64,6 +87,19 @@ void print_node(const policy::NodeView& node, bool self) {
   if (!node.corpus_version.empty())
     std::printf(", %d sections of corpus %.12s", node.corpus_sections, node.corpus_version.c_str());
   std::printf("\n");
+  if (const auto others = joined(node, cluster); !others.empty()) {
+    std::printf("  bulk bytes:");
+    for (const auto& [other, transport] : others) {
+      std::printf("%s %s to %s", other == others.front().first ? "" : ",", transport.c_str(), other.c_str());
+    }
+    std::printf("\n");
+  }
+  for (const policy::ExpertsView& experts : node.experts) {
+    std::printf("  experts of %s: %lld of %lld", experts.model_name.c_str(), static_cast<long long>(experts.experts.count()),
+                static_cast<long long>(experts.experts_total));
+    if (!experts.experts.empty()) std::printf(" (%s)", to_string(experts.experts).c_str());
+    std::printf("\n");
+  }
   if (node.state == policy::NodeState::draining)
     std::printf("  being drained; left: %s\n", to_string(policy::left_to_move(node)).c_str());
   for (const policy::ReplicaView& replica : node.replicas) {
@@ -87,12 +123,17 @@ Result<int> status(const StatusOptions& options) {
   if (options.json) {
     Json object{{"cluster", to_string(view.id)}, {"self", view.self.value}};
     object["nodes"] = Json::array();
-    for (const policy::NodeView& node : view.nodes) object["nodes"].push_back(json_of(node));
+    for (const policy::NodeView& node : view.nodes) {
+      Json each = json_of(node);
+      each["transports"] = Json::object();
+      for (const auto& [other, transport] : joined(node, view)) each["transports"][other] = transport;
+      object["nodes"].push_back(std::move(each));
+    }
     std::cout << dumped(object) << std::endl;
     return 0;
   }
   std::printf("cluster %s, %zu nodes\n", to_string(view.id).c_str(), view.nodes.size());
-  for (const policy::NodeView& node : view.nodes) print_node(node, node.id == view.self);
+  for (const policy::NodeView& node : view.nodes) print_node(node, view);
   return 0;
 }
 

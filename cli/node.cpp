@@ -9,6 +9,7 @@
 #include "actors/model_replica.hpp"
 #include "actors/node.hpp"
 #include "cli/command.hpp"
+#include "cli/placement.hpp"
 #include "gateway/rpc_server.hpp"
 #include "model/file.hpp"
 #include "schemas/routing_file.hpp"
@@ -36,6 +37,9 @@ struct NodeCommand {
   std::vector<std::string> tiers = {"mini", "medium", "heavy"};
   std::string corpus;
   std::string policy;
+  std::string fabric = "all";
+  std::string placement;
+  std::int64_t expert_mebibytes = 1024;
   std::string log = "info";
   bool json = false;
   DeviceChoice device;
@@ -105,12 +109,16 @@ LogLevel level_of(const std::string& name) {
   return name == "warning" ? LogLevel::warning : LogLevel::error;
 }
 
+using Replicas = std::vector<std::shared_ptr<actors::Replica>>;
+
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
-                 const std::vector<std::shared_ptr<actors::Replica>>& replicas) {
+                 const Replicas& replicas, const std::vector<actors::ExpertModel>& placed) {
+  const auto held = [&](const actors::ExpertModel& model) { return model.placement.of({command.name}).count(); };
   if (command.json) {
     Json object{
         {"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
     for (const auto& replica : replicas) object["tiers"].push_back(to_string(replica->view().tier));
+    for (const auto& model : placed) object["experts"][model.name] = {{"placed", held(model)}, {"total", model.shape.count()}};
     std::cout << object.dump() << std::endl;
     return;
   }
@@ -126,9 +134,27 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     std::cout << "  " << to_string(view.tier) << std::string(9 - to_string(view.tier).size(), ' ') << view.model_name << ", "
               << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks\n";
   }
+  for (const auto& model : placed) {
+    std::cout << "  experts  " << model.name << ": " << held(model) << " of " << model.shape.count() << " are placed here\n";
+  }
   if (node.corpus_sections() > 0) std::cout << "  corpus   " << node.corpus_sections() << " sections\n";
   std::cout << "Ask it:  troupe ask --connect " << gateway.addresses().front() << " \"...\"    or:  troupe chat --connect "
             << gateway.addresses().front() << std::endl;
+}
+
+Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<TierBinding>& bindings,
+                               const std::shared_ptr<actors::NodeExperts>& experts) {
+  Replicas replicas;
+  for (const TierBinding& binding : bindings) {
+    TROUPE_TRY(const auto folder, find_model(binding.model));
+    TROUPE_TRY(auto device, command.device.open());
+    TROUPE_TRY(auto replica,
+               actors::ModelReplica::load(folder, std::move(device), command.engine.options(),
+                                          static_cast<std::uint32_t>(replicas.size()), binding.tier, folder.filename().string(),
+                                          show_progress("loading " + folder.string()), experts));
+    replicas.push_back(std::move(replica));
+  }
+  return replicas;
 }
 
 Result<int> run_node(NodeCommand command) {
@@ -139,6 +165,7 @@ Result<int> run_node(NodeCommand command) {
   options.data = data_folder(command);
   options.cluster_address = command.cluster;
   options.join = command.join;
+  options.fabric = command.fabric;
   options.version = TROUPE_VERSION;
   options.routing = policy::default_policy();
   options.log = Log::to_stderr(level_of(command.log));
@@ -148,16 +175,20 @@ Result<int> run_node(NodeCommand command) {
     TROUPE_TRY(options.routing, schemas::parse_routing(text, command.policy));
   }
   TROUPE_TRY_DO(choose_corpus(command, options));
-  for (const TierBinding& binding : bindings) {
-    TROUPE_TRY(const auto folder, find_model(binding.model));
-    TROUPE_TRY(auto device, command.device.open());
-    TROUPE_TRY(auto replica,
-               actors::ModelReplica::load(folder, std::move(device), command.engine.options(),
-                                          static_cast<std::uint32_t>(options.replicas.size()), binding.tier,
-                                          folder.filename().string(), show_progress("loading " + folder.string())));
-    options.replicas.push_back(std::move(replica));
+  if (!command.placement.empty()) {
+    TROUPE_TRY(options.expert_models, read_expert_models(command.placement));
+    options.expert_bytes_max = static_cast<std::size_t>(command.expert_mebibytes) << 20;
+    options.open_device = [device = command.device]() -> Result<std::unique_ptr<kernels::Device>> {
+      TROUPE_TRY(auto opened, device.open());
+      return std::unique_ptr<kernels::Device>(std::move(opened));
+    };
   }
-  const auto replicas = options.replicas;
+  const std::vector<actors::ExpertModel> placed = options.expert_models;
+  Replicas replicas;
+  options.make_replicas = [&](const std::shared_ptr<actors::NodeExperts>& experts) -> Result<Replicas> {
+    TROUPE_TRY(replicas, load_replicas(command, bindings, experts));
+    return replicas;
+  };
 
   // The doors for clients first: their address is part of what other nodes are told.
   std::vector<gateway::Listener> listeners;
@@ -168,7 +199,7 @@ Result<int> run_node(NodeCommand command) {
   options.client_address = listeners.front().address();
   TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
   const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
-  print_start(command, *node, *gateway, replicas);
+  print_start(command, *node, *gateway, replicas, placed);
 
   std::signal(SIGINT, [](int) { signals = signals + 1; });
   std::signal(SIGTERM, [](int) { signals = signals + 1; });
@@ -197,6 +228,7 @@ void add_node(CLI::App& app, Action& action) {
       "  troupe node --tier mini                                the first of several nodes, with one model\n"
       "  troupe node --cluster 127.0.0.1:7501 --listen 127.0.0.1:7401 --join 127.0.0.1:7500 --tier medium --tier heavy\n"
       "  troupe node --corpus docs/ --policy policy.toml        answers from your own Markdown, routed by your own rules\n"
+      "  troupe node --tier none --placement placement.toml --join 127.0.0.1:7500   holds experts for other nodes' models\n"
       "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or "
       "killed,\n"
       "takes up its unfinished turns at its next start; their answers are the same to the last bit.\n"
@@ -218,6 +250,21 @@ void add_node(CLI::App& app, Action& action) {
       "(default: what is there; at the first start, the handbook)");
   command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
       ->check(CLI::ExistingFile);
+  command
+      .add_option("--placement", options->placement,
+                  "Which node holds which experts of which models, TOML (deploy/placement.toml is an example, explained); the "
+                  "same on all nodes that run or hold them")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--expert-memory", options->expert_mebibytes, "Room for experts, in MiB; also for those of nodes that fail")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--fabric-transports", options->fabric,
+          "What bulk bytes (KV blocks, rows for experts) travel by between nodes, as in UCX_TLS: all, tcp, rc,tcp, ...; "
+          "\"none\": they don't, and what needs them is computed again")
+      ->capture_default_str();
   command.add_option("--log", options->log, "What is logged: debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();

@@ -78,8 +78,9 @@ Payload payload_of(std::span<const std::byte> bytes);
 Result<std::uint64_t> check_pieces(std::span<const Piece> pieces, std::uint64_t local_bytes, std::uint64_t remote_bytes,
                                    const FabricLimits& limits);
 
-enum class Channel : std::uint8_t { expert_work, expert_results, test };
-inline constexpr std::size_t channels = 3;
+/// `greeting`: by which a node finds out that a peer is there (fabric_links.hpp).
+enum class Channel : std::uint8_t { expert_work, expert_results, test, greeting };
+inline constexpr std::size_t channels = 4;
 
 using TransferId = Id<struct TransferTag>;
 /// Called once for each transfer or message, when the fabric will touch none of its memory any more: however it ended.

@@ -12,4 +12,12 @@ std::string_view to_string(NodeState state) {
   return "unknown";
 }
 
+void NodeView::forget_data_plane() {
+  transports.clear();
+  links.clear();
+  experts.clear();
+  expert_bytes_free = 0;
+  experts_alone = 0;
+}
+
 }  // namespace troupe::policy

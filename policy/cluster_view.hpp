@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/id.hpp"
 #include "base/name.hpp"
+#include "policy/expert_selection.hpp"
 #include "policy/portfolio.hpp"
 
 namespace troupe::policy {
@@ -40,6 +41,32 @@ struct ReplicaView {
   friend bool operator==(const ReplicaView&, const ReplicaView&) = default;
 };
 
+/// A way to move bulk bytes to and from a node, for others that have a fabric of the same transport.
+struct TransportView {
+  std::string name;     ///< "nccl", "ucx", "local"
+  std::string address;  ///< opaque bytes, for the fabric at the other end
+  std::string scope;    ///< it reaches those with the same; empty: everybody
+  friend bool operator==(const TransportView&, const TransportView&) = default;
+};
+
+/// Another node that a node has found at the end of a transport: the best of those that reach it.
+struct LinkView {
+  NodeId node;
+  std::string transport;
+  friend bool operator==(const LinkView&, const LinkView&) = default;
+};
+
+/// What a node holds of one model's experts, and could hold: it has the model on its disk.
+struct ExpertsView {
+  std::string model_name;
+  ModelClass model;
+  ExpertSelection experts;         ///< it answers for these
+  std::int64_t experts_total = 0;  ///< of the model
+  std::uint64_t expert_bytes = 0;  ///< that one takes where it is loaded
+  std::int64_t load = 0;           ///< works that wait or are computed
+  friend bool operator==(const ExpertsView&, const ExpertsView&) = default;
+};
+
 struct NodeView {
   NodeId id;
   std::uint64_t incarnation = 0;  ///< grows each time that the node starts
@@ -54,6 +81,13 @@ struct NodeView {
   std::int32_t corpus_sections = 0;
   std::vector<ReplicaView> replicas;
   std::int32_t conversations_stored = 0;  ///< whose records are here, awake or asleep
+  std::vector<TransportView> transports;  ///< that it offers
+  std::vector<LinkView> links;            ///< ascending by node
+  std::vector<ExpertsView> experts;       ///< by model
+  std::uint64_t expert_bytes_free = 0;    ///< for more of them
+  std::int64_t experts_alone = 0;         ///< that only this node holds, as far as it knows
+  /// Leaves out what is about bulk bytes and experts: most of a view's bytes.
+  void forget_data_plane();
   friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "policy/expert_duty.hpp"
+
 namespace troupe::policy {
 
 namespace {
@@ -25,7 +27,8 @@ Error refused(const NodeId& node, const std::string& why) {
 std::vector<Holding> left_to_move(const NodeView& node) {
   std::int64_t sequences = 0;
   for (const ReplicaView& replica : node.replicas) sequences += replica.running + replica.waiting;
-  std::vector<Holding> left{{"conversations", node.conversations_stored}, {"running sequences", sequences}};
+  std::vector<Holding> left{
+      {"conversations", node.conversations_stored}, {"running sequences", sequences}, {"experts", node.experts_alone}};
   std::erase_if(left, [](const Holding& each) { return each.count == 0; });
   return left;
 }
@@ -68,6 +71,16 @@ Result<void> check_drain(std::span<const NodeView> nodes, const NodeId& node) {
     const bool elsewhere = std::any_of(others.begin(), others.end(), [&](const auto* each) { return has_tier(*each, tier); });
     if (!has_tier(*chosen, tier) || elsewhere) continue;
     return refused(node, "no other serving node has tier " + std::string(to_string(tier)) + "; start one that has");
+  }
+  for (const ExpertsView& held : chosen->experts) {
+    const ExpertSelection alone = only_here(nodes, node, held.model);
+    if (alone.empty()) continue;
+    auto rescuers = rescuers_of(nodes, held.model);
+    std::erase_if(rescuers, [&](const ExpertRescuer& each) { return each.node == node; });
+    const ExpertRescue moved = rescue(alone, held.expert_bytes, std::move(rescuers));
+    if (moved.left.empty()) continue;
+    return refused(node, "no other serving node has model " + held.model_name + " and room for its experts of " +
+                             to_string(moved.left) + "; start one that has");
   }
   return {};
 }

@@ -114,6 +114,43 @@ void ExpertSelection::trim() {
   while (!words_.empty() && words_.back().empty()) words_.pop_back();
 }
 
+ExpertWords words_of(const ExpertSelection& selection) {
+  ExpertWords all;
+  std::int32_t layers = 0;
+  for (std::int32_t layer = 0; layer < ExpertSelection::layers_max; ++layer) {
+    const auto words = selection.layer(layer);
+    if (words.empty()) continue;
+    layers = layer + 1;
+    all.words_per_layer = std::max(all.words_per_layer, static_cast<std::uint32_t>(words.size()));
+  }
+  all.words.resize(static_cast<std::size_t>(layers) * all.words_per_layer);
+  for (std::int32_t layer = 0; layer < layers; ++layer) {
+    const auto words = selection.layer(layer);
+    std::ranges::copy(words, all.words.begin() + static_cast<std::ptrdiff_t>(layer) * all.words_per_layer);
+  }
+  return all;
+}
+
+Result<ExpertSelection> selection_of(const ExpertWords& words) {
+  constexpr std::uint32_t words_max = ExpertSelection::experts_max / ExpertSelection::word_bits;
+  const std::size_t each = words.words_per_layer;
+  const std::size_t layers = each == 0 ? 0 : words.words.size() / each;
+  if (each > words_max || layers * each != words.words.size() || layers > ExpertSelection::layers_max) {
+    return Error{ErrorCode::corrupt, std::to_string(words.words.size()) + " words of experts in layers of " +
+                                         std::to_string(each) + ", expected whole layers, at most " +
+                                         std::to_string(ExpertSelection::layers_max) + " of at most " +
+                                         std::to_string(words_max)};
+  }
+  ExpertSelection selection;
+  for (std::size_t place = 0; place < words.words.size(); ++place) {
+    for (std::uint64_t bits = words.words[place]; bits != 0; bits &= bits - 1) {
+      const auto expert = (place % each) * ExpertSelection::word_bits + static_cast<std::size_t>(std::countr_zero(bits));
+      selection.add({static_cast<std::int32_t>(place / each), static_cast<std::int32_t>(expert)});
+    }
+  }
+  return selection;
+}
+
 Result<void> check(const ExpertSelection& selection, const ExpertShape& shape) {
   for (const ExpertId id : selection.ids()) {
     if (shape.has(id)) continue;

@@ -64,6 +64,15 @@ class ExpertSelection {
   std::vector<std::vector<std::uint64_t>> words_;  ///< by layer
 };
 
+/// A selection as numbers: equally many words for each layer, from layer 0 to the last that has any.
+struct ExpertWords {
+  std::uint32_t words_per_layer = 0;
+  std::vector<std::uint64_t> words;
+};
+ExpertWords words_of(const ExpertSelection& selection);
+/// `corrupt` for layers that are not whole, or beyond the limits of a selection.
+Result<ExpertSelection> selection_of(const ExpertWords& words);
+
 /// `out_of_range` names an expert that the shape does not have.
 Result<void> check(const ExpertSelection& selection, const ExpertShape& shape);
 

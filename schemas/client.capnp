@@ -373,6 +373,28 @@ struct ReplicaView {
   reusedTokens @14 :UInt64;
 }
 
+struct LinkView {
+  node @0 :Text;
+  transport @1 :Text;
+  # "nccl", "ucx", "local".
+  # The best of those by which that node was found.
+}
+
+struct ExpertsView {
+  modelName @0 :Text;
+  model @1 :ModelClass;
+  wordsPerLayer @2 :UInt32;
+  words @3 :List(UInt64);
+  # The experts that it answers for, as bits, expert 0 the lowest of a layer's first word: equally many words for each layer,
+  # from layer 0. At most 65536 words.
+  expertsTotal @4 :Int64;
+  # Of the model.
+  expertBytes @5 :UInt64;
+  # That one expert takes where it is loaded.
+  load @6 :Int64;
+  # Works that wait or are computed.
+}
+
 struct NodeView {
   id @0 :Text;
   incarnation @1 :UInt64;
@@ -394,6 +416,14 @@ struct NodeView {
   replicas @11 :List(ReplicaView);
   conversationsStored @12 :Int32;
   # Whose records are there, awake or asleep.
+  links @13 :List(LinkView);
+  # The nodes that it has found at the end of a transport, ascending.
+  experts @14 :List(ExpertsView);
+  # One for each model that it has on its disk to load experts from.
+  expertBytesFree @15 :UInt64;
+  # For more experts.
+  expertsAlone @16 :Int64;
+  # That only this node holds, as far as it knows.
 }
 
 struct ClusterView {

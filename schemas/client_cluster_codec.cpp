@@ -50,6 +50,61 @@ void write(client::ReplicaView::Builder to, const policy::ReplicaView& replica) 
   to.setReusedTokens(replica.reused_tokens);
 }
 
+Result<policy::ExpertsView> read(client::ExpertsView::Reader from) {
+  policy::ExpertsView experts;
+  experts.model_name = text(from.getModelName());
+  experts.model = parts::read(from.getModel());
+  policy::ExpertWords words;
+  words.words_per_layer = from.getWordsPerLayer();
+  TROUPE_TRY(words.words,
+             parts::read_numbers<std::uint64_t>(from.getWords(), ClientLimits::expert_words, "a selection of experts"));
+  TROUPE_TRY(experts.experts, policy::selection_of(words));
+  experts.experts_total = from.getExpertsTotal();
+  experts.expert_bytes = from.getExpertBytes();
+  experts.load = from.getLoad();
+  return experts;
+}
+
+void write(client::ExpertsView::Builder to, const policy::ExpertsView& experts) {
+  to.setModelName(text(experts.model_name));
+  parts::write(to.initModel(), experts.model);
+  const policy::ExpertWords words = policy::words_of(experts.experts);
+  to.setWordsPerLayer(words.words_per_layer);
+  parts::write_numbers(to.initWords(static_cast<unsigned>(words.words.size())), words.words);
+  to.setExpertsTotal(experts.experts_total);
+  to.setExpertBytes(experts.expert_bytes);
+  to.setLoad(experts.load);
+}
+
+/// What a node has to do with bulk bytes and experts.
+Result<void> read_data_plane(client::NodeView::Reader from, policy::NodeView& node) {
+  const auto links = from.getLinks();
+  if (links.size() > ClientLimits::nodes) return parts::too_many("the links of a node", links.size(), ClientLimits::nodes);
+  for (const auto each : links) node.links.push_back({{text(each.getNode())}, text(each.getTransport())});
+  const auto experts = from.getExperts();
+  if (experts.size() > ClientLimits::replicas)
+    return parts::too_many("the experts of a node", experts.size(), ClientLimits::replicas);
+  for (const auto each : experts) {
+    TROUPE_TRY(auto view, read(each));
+    node.experts.push_back(std::move(view));
+  }
+  node.expert_bytes_free = from.getExpertBytesFree();
+  node.experts_alone = from.getExpertsAlone();
+  return {};
+}
+
+void write_data_plane(client::NodeView::Builder to, const policy::NodeView& node) {
+  auto links = to.initLinks(static_cast<unsigned>(node.links.size()));
+  for (unsigned i = 0; i < links.size(); ++i) {
+    links[i].setNode(text(node.links[i].node.value));
+    links[i].setTransport(text(node.links[i].transport));
+  }
+  auto experts = to.initExperts(static_cast<unsigned>(node.experts.size()));
+  for (unsigned i = 0; i < experts.size(); ++i) write(experts[i], node.experts[i]);
+  to.setExpertBytesFree(node.expert_bytes_free);
+  to.setExpertsAlone(node.experts_alone);
+}
+
 }  // namespace
 
 Result<policy::NodeView> read(client::NodeView::Reader from) {
@@ -73,6 +128,7 @@ Result<policy::NodeView> read(client::NodeView::Reader from) {
     node.replicas.push_back(std::move(replica));
   }
   node.conversations_stored = from.getConversationsStored();
+  TROUPE_TRY_DO(read_data_plane(from, node));
   return node;
 }
 
@@ -91,6 +147,7 @@ void write(client::NodeView::Builder to, const policy::NodeView& node) {
   auto replicas = to.initReplicas(static_cast<unsigned>(node.replicas.size()));
   for (unsigned i = 0; i < replicas.size(); ++i) write(replicas[i], node.replicas[i]);
   to.setConversationsStored(node.conversations_stored);
+  write_data_plane(to, node);
 }
 
 std::vector<ServedModel> served_models(const policy::ClusterView& view) {

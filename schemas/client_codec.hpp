@@ -37,6 +37,7 @@ struct ClientLimits {
   static constexpr std::size_t summaries = 4096;
   static constexpr std::size_t nodes = 4096;
   static constexpr std::size_t replicas = 256;
+  static constexpr std::size_t expert_words = 65536;  ///< of one model of a node
 };
 
 /// How much of a turn crosses.

@@ -53,6 +53,36 @@ struct ReplicaView {
   # Those of the prompts that came from the cache.
 }
 
+struct TransportView {
+  name @0 :Text;
+  # "nccl", "ucx", "local". A node uses those that it knows.
+  address @1 :Data;
+  # At most 4096 bytes, opaque: for the fabric at the other end.
+  scope @2 :Text;
+  # It reaches those with the same; empty: everybody.
+}
+
+struct LinkView {
+  node @0 :Text;
+  transport @1 :Text;
+  # The best of those by which that node was found.
+}
+
+struct ExpertsView {
+  modelName @0 :Text;
+  model @1 :Records.ModelClass;
+  wordsPerLayer @2 :UInt32;
+  words @3 :List(UInt64);
+  # The experts that it answers for, as bits, expert 0 the lowest of a layer's first word: equally many words for each layer,
+  # from layer 0. At most 65536 words.
+  expertsTotal @4 :Int64;
+  # Of the model.
+  expertBytes @5 :UInt64;
+  # That one expert takes where it is loaded.
+  load @6 :Int64;
+  # Works that wait or are computed.
+}
+
 struct NodeView {
   id @0 :Text;
   incarnation @1 :UInt64;
@@ -77,6 +107,16 @@ struct NodeView {
   # At most 64.
   conversationsStored @12 :Int32;
   # Whose records are there, awake or asleep.
+  transports @13 :List(TransportView);
+  # That it offers, at most 8.
+  links @14 :List(LinkView);
+  # The nodes that it has found at the end of a transport, ascending, at most 1024.
+  experts @15 :List(ExpertsView);
+  # One for each model that it has on its disk to load experts from, at most 64.
+  expertBytesFree @16 :UInt64;
+  # For more experts.
+  expertsAlone @17 :Int64;
+  # That only this node holds, as far as it knows.
 }
 
 struct Hello {
@@ -104,6 +144,20 @@ struct Announce {
 struct NodeDrain {
   # To the node that grants the leases, which refuses it or passes it on to the node that is meant.
   node @0 :Text;
+}
+
+struct ExpertLoad {
+  # To any node: it is to load these experts of a model, from its disk, and to answer for them.
+  model @0 :Records.ModelClass;
+  wordsPerLayer @1 :UInt32;
+  words @2 :List(UInt64);
+  # As in ExpertsView.
+}
+
+struct ExpertLoaded {
+  model @0 :Records.ModelClass;
+  wordsPerLayer @1 :UInt32;
+  words @2 :List(UInt64);
 }
 
 struct NodeJoin {

@@ -25,8 +25,12 @@ namespace troupe::schemas {
 /// Bounds of what is read, beside those of records. What people and models wrote is bounded by its message alone.
 struct ClusterLimits {
   static constexpr std::size_t nodes_max = 1024;
-  static constexpr std::size_t replicas_max = 64;   ///< of one node
-  static constexpr std::size_t events_max = 65536;  ///< of one message, as are those below
+  static constexpr std::size_t replicas_max = 64;         ///< of one node
+  static constexpr std::size_t transports_max = 8;        ///< of one node
+  static constexpr std::size_t address_bytes_max = 4096;  ///< of one transport
+  static constexpr std::size_t expert_models_max = 64;    ///< of one node
+  static constexpr std::size_t expert_words_max = 65536;  ///< of one model
+  static constexpr std::size_t events_max = 65536;        ///< of one message, as are those below
   static constexpr std::size_t emissions_max = 65536;
   static constexpr std::size_t turns_max = 1024;
   static constexpr std::size_t summaries_max = 65536;
@@ -82,6 +86,12 @@ void write(const policy::NodeView& node, cluster::NodeView::Builder out);
 Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node);
 void write(const policy::ReplicaView& replica, cluster::ReplicaView::Builder out);
 Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica);
+void write(const policy::TransportView& transport, cluster::TransportView::Builder out);
+Result<void> read(cluster::TransportView::Reader in, policy::TransportView& transport);
+void write(const policy::LinkView& link, cluster::LinkView::Builder out);
+Result<void> read(cluster::LinkView::Reader in, policy::LinkView& link);
+void write(const policy::ExpertsView& experts, cluster::ExpertsView::Builder out);
+Result<void> read(cluster::ExpertsView::Reader in, policy::ExpertsView& experts);
 void write(const policy::TurnEvent& event, cluster::TurnEvent::Builder out);
 Result<void> read(cluster::TurnEvent::Reader in, policy::TurnEvent& event);
 void write(const policy::Exchange& exchange, cluster::Exchange::Builder out);

@@ -18,6 +18,15 @@ Result<void> read_cluster(records::Name128::Reader in, policy::ClusterId& cluste
   return read(in, cluster);
 }
 
+Result<void> read_address(capnp::Data::Reader in, std::string& address) {
+  if (in.size() > ClusterLimits::address_bytes_max) {
+    return Error{ErrorCode::too_large,
+                 std::to_string(in.size()) + " bytes, expected at most " + std::to_string(ClusterLimits::address_bytes_max)};
+  }
+  address.assign(reinterpret_cast<const char*>(in.begin()), in.size());
+  return {};
+}
+
 }  // namespace
 
 void write(const policy::ReplicaView& replica, cluster::ReplicaView::Builder out) {
@@ -56,6 +65,26 @@ Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica)
   return {};
 }
 
+void write(const policy::TransportView& transport, cluster::TransportView::Builder out) {
+  out.setName(text_of(transport.name));
+  out.setAddress({reinterpret_cast<const kj::byte*>(transport.address.data()), transport.address.size()});
+  out.setScope(text_of(transport.scope));
+}
+Result<void> read(cluster::TransportView::Reader in, policy::TransportView& transport) {
+  TROUPE_TRY_DO(read_field("name", [&] { return read_name(in.getName(), transport.name); }));
+  TROUPE_TRY_DO(read_field("address", [&] { return read_address(in.getAddress(), transport.address); }));
+  return read_field("scope", [&] { return read_name(in.getScope(), transport.scope); });
+}
+
+void write(const policy::LinkView& link, cluster::LinkView::Builder out) {
+  out.setNode(text_of(link.node.value));
+  out.setTransport(text_of(link.transport));
+}
+Result<void> read(cluster::LinkView::Reader in, policy::LinkView& link) {
+  TROUPE_TRY_DO(read_field("node", [&] { return read_name(in.getNode(), link.node.value); }));
+  return read_field("transport", [&] { return read_name(in.getTransport(), link.transport); });
+}
+
 void write(const policy::NodeView& node, cluster::NodeView::Builder out) {
   out.setId(text_of(node.id.value));
   out.setIncarnation(node.incarnation);
@@ -70,6 +99,11 @@ void write(const policy::NodeView& node, cluster::NodeView::Builder out) {
   out.setCorpusSections(node.corpus_sections);
   write_list(node.replicas, out.initReplicas(count_of(node.replicas)));
   out.setConversationsStored(node.conversations_stored);
+  write_list(node.transports, out.initTransports(count_of(node.transports)));
+  write_list(node.links, out.initLinks(count_of(node.links)));
+  write_list(node.experts, out.initExperts(count_of(node.experts)));
+  out.setExpertBytesFree(node.expert_bytes_free);
+  out.setExpertsAlone(node.experts_alone);
 }
 Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   TROUPE_TRY_DO(read_field("id", [&] { return read_name(in.getId(), node.id.value); }));
@@ -86,6 +120,13 @@ Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   TROUPE_TRY_DO(
       read_field("replicas", [&] { return read_list(in.getReplicas(), ClusterLimits::replicas_max, node.replicas); }));
   node.conversations_stored = in.getConversationsStored();
+  TROUPE_TRY_DO(
+      read_field("transports", [&] { return read_list(in.getTransports(), ClusterLimits::transports_max, node.transports); }));
+  TROUPE_TRY_DO(read_field("links", [&] { return read_list(in.getLinks(), ClusterLimits::nodes_max, node.links); }));
+  TROUPE_TRY_DO(
+      read_field("experts", [&] { return read_list(in.getExperts(), ClusterLimits::expert_models_max, node.experts); }));
+  node.expert_bytes_free = in.getExpertBytesFree();
+  node.experts_alone = in.getExpertsAlone();
   return {};
 }
 

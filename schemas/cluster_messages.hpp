@@ -19,7 +19,7 @@
 namespace troupe::schemas {
 
 /// Nodes of other protocol versions are refused at the handshake.
-inline constexpr std::uint32_t cluster_protocol = 1;
+inline constexpr std::uint32_t cluster_protocol = 2;
 /// Of one encoded message; more is refused before it is parsed.
 inline constexpr std::size_t cluster_message_bytes_max = std::size_t{16} << 20;
 
@@ -49,6 +49,19 @@ struct NodeDrain {
 /// To the node itself.
 struct NodeJoin {
   policy::NodeId node;
+};
+
+// Experts.
+
+/// To any node: it is to load these experts, of a model that it has on its disk, and to answer for them.
+struct ExpertLoad {
+  policy::ModelClass model;
+  policy::ExpertSelection experts;
+};
+/// It answers for them now.
+struct ExpertLoaded {
+  policy::ModelClass model;
+  policy::ExpertSelection experts;
 };
 
 // Leases. A node holds a session; the homes of conversations hang on it.
@@ -282,6 +295,8 @@ TROUPE_CLUSTER_MESSAGE(EngineEmissions);
 TROUPE_CLUSTER_MESSAGE(EngineFinished);
 TROUPE_CLUSTER_MESSAGE(NodeDrain);
 TROUPE_CLUSTER_MESSAGE(NodeJoin);
+TROUPE_CLUSTER_MESSAGE(ExpertLoad);
+TROUPE_CLUSTER_MESSAGE(ExpertLoaded);
 TROUPE_CLUSTER_MESSAGE(LeaseMove);
 TROUPE_CLUSTER_MESSAGE(HomeTake);
 TROUPE_CLUSTER_MESSAGE(HomeTaken);

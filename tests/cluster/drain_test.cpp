@@ -1,7 +1,5 @@
 // Real processes: a node is drained while it answers, and joins again; nobody who reads or asks notices.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -39,23 +37,6 @@ policy::Ask sampled(Tier tier, std::uint64_t seed) {
   ask.seed = seed;
   ask.tokens_max = 96;
   return ask;
-}
-
-/// What a program says on its standard output until it ends, and its exit status.
-struct Said {
-  std::string output;
-  int status = -1;
-};
-Said run(std::vector<std::string> command, const std::filesystem::path& log) {
-  const Child child = spawn(command, log);
-  Said said;
-  std::array<char, 4096> bytes{};
-  for (ssize_t count = 0; (count = ::read(child.output, bytes.data(), bytes.size())) > 0;)
-    said.output.append(bytes.data(), static_cast<std::size_t>(count));
-  ::close(child.output);
-  ::waitpid(child.process, &said.status, 0);
-  said.status = WIFEXITED(said.status) ? WEXITSTATUS(said.status) : -1;
-  return said;
 }
 
 class Drains : public testing::Test {

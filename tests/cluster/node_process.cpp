@@ -66,6 +66,18 @@ Child spawn(const std::vector<std::string>& command, const std::filesystem::path
   return {process, ends[0]};
 }
 
+Said run(const std::vector<std::string>& command, const std::filesystem::path& log) {
+  const Child child = spawn(command, log);
+  Said said;
+  std::array<char, 4096> bytes{};
+  for (ssize_t count = 0; (count = ::read(child.output, bytes.data(), bytes.size())) > 0;)
+    said.output.append(bytes.data(), static_cast<std::size_t>(count));
+  ::close(child.output);
+  ::waitpid(child.process, &said.status, 0);
+  said.status = WIFEXITED(said.status) ? WEXITSTATUS(said.status) : -1;
+  return said;
+}
+
 NodeProcess::NodeProcess(std::string troupe, std::filesystem::path folder, NodeSetup setup)
     : troupe_(std::move(troupe)), folder_(std::move(folder)), setup_(std::move(setup)) {}
 

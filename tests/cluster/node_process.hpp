@@ -27,6 +27,13 @@ struct Child {
 /// thread that called this ends, so that nothing outlives a test, however that ends: call it in the main thread.
 Child spawn(const std::vector<std::string>& command, const std::filesystem::path& log);
 
+/// What a program says on its standard output until it ends, and its exit status.
+struct Said {
+  std::string output;
+  int status = -1;
+};
+Said run(const std::vector<std::string>& command, const std::filesystem::path& log);
+
 class NodeProcess {
  public:
   /// Data and logs live in `folder`. Nothing runs before `start`.

@@ -35,18 +35,8 @@ TEST(LeftToMove, CountsWhatANodeHoldsAndIsEmptyWhenThatIsNothing) {
   view.conversations_stored = 12;
   EXPECT_EQ(left_to_move(view), (std::vector<Holding>{{"conversations", 12}, {"running sequences", 3}}));
   EXPECT_EQ(to_string(left_to_move(view)), "12 conversations, 3 running sequences");
-}
-
-TEST(CheckDrain, LetsANodeGoThatOthersCanReplace) {
-  EXPECT_TRUE(check_drain(three(), {"b"}));
-  EXPECT_TRUE(check_drain(three(), {"c"}));
-}
-
-TEST(CheckDrain, JoinsADrainThatRuns) {
-  auto nodes = three();
-  nodes[1].state = NodeState::draining;
-  nodes[1].conversations_stored = 5;
-  EXPECT_TRUE(check_drain(nodes, {"b"}));
+  view.experts_alone = 5;
+  EXPECT_EQ(to_string(left_to_move(view)), "12 conversations, 3 running sequences, 5 experts");
 }
 
 void expect_refused(const std::vector<NodeView>& nodes, const std::string& name, ErrorCode code, const std::string& words) {
@@ -54,6 +44,34 @@ void expect_refused(const std::vector<NodeView>& nodes, const std::string& name,
   ASSERT_FALSE(checked) << name;
   EXPECT_EQ(checked.error().code, code) << checked.error().message;
   EXPECT_NE(checked.error().message.find(words), std::string::npos) << checked.error().message;
+}
+
+TEST(CheckDrain, LetsANodeGoThatOthersCanReplace) {
+  EXPECT_TRUE(check_drain(three(), {"b"}));
+  EXPECT_TRUE(check_drain(three(), {"c"}));
+}
+
+TEST(CheckDrain, RefusesANodeWhoseExpertsNobodyElseHasRoomFor) {
+  auto nodes = three();
+  ExpertsView experts{"heavy", {"fingerprint", "class"}, {}, 8, 100, 0};
+  nodes[0].experts = nodes[2].experts = {experts};
+  experts.experts.add({3, 1});
+  experts.experts.add({3, 2});
+  nodes[1].experts = {experts};
+  nodes[2].expert_bytes_free = 100;
+  expect_refused(nodes, "b", ErrorCode::invalid_argument, "model heavy and room for its experts of layer 3: 2");
+  nodes[0].expert_bytes_free = 100;
+  EXPECT_TRUE(check_drain(nodes, {"b"}));
+  nodes[0].expert_bytes_free = nodes[2].expert_bytes_free = 0;
+  nodes[0].experts = {experts};  // they are there already
+  EXPECT_TRUE(check_drain(nodes, {"b"}));
+}
+
+TEST(CheckDrain, JoinsADrainThatRuns) {
+  auto nodes = three();
+  nodes[1].state = NodeState::draining;
+  nodes[1].conversations_stored = 5;
+  EXPECT_TRUE(check_drain(nodes, {"b"}));
 }
 
 TEST(CheckDrain, RefusesANodeThatIsNotThere) {

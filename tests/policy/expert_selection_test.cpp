@@ -82,5 +82,30 @@ TEST(ExpertSelection, IsASetLikeAnyOther) {
   }
 }
 
+TEST(ExpertSelection, AsWordsIsTheSameSelection) {
+  ExpertSelection selection;
+  EXPECT_EQ(words_of(selection).words.size(), 0U);
+  ASSERT_TRUE(policy::selection_of(words_of(selection)));
+  selection.add({2, 0});
+  selection.add({5, 64});
+  selection.add({5, 127});
+  const ExpertWords words = words_of(selection);
+  EXPECT_EQ(words.words_per_layer, 2U);
+  EXPECT_EQ(words.words.size(), 12U);
+  const auto back = policy::selection_of(words);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, selection);
+}
+
+TEST(ExpertSelection, OfWordsThatAreNoWholeLayersIsRefused) {
+  EXPECT_FALSE(policy::selection_of(ExpertWords{0, {1}}));
+  EXPECT_FALSE(policy::selection_of(ExpertWords{2, {1, 2, 3}}));
+  EXPECT_FALSE(policy::selection_of(ExpertWords{65, std::vector<std::uint64_t>(65, 1)}));
+  EXPECT_FALSE(policy::selection_of(ExpertWords{1, std::vector<std::uint64_t>(4097, 1)}));
+  const auto zeros = policy::selection_of(ExpertWords{64, std::vector<std::uint64_t>(64, 0)});
+  ASSERT_TRUE(zeros);
+  EXPECT_TRUE(zeros->empty());
+}
+
 }  // namespace
 }  // namespace troupe::policy

@@ -197,7 +197,14 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                         .corpus_version = "v",
                         .corpus_sections = 5,
                         .replicas = {replica, replica, small},
-                        .conversations_stored = 6};
+                        .conversations_stored = 6,
+                        .transports = {},
+                        .links = {{{"b"}, "ucx"}, {{"c"}, "nccl"}},
+                        .experts = {{"large", replica.model, {}, 128, 4096, 2}, {"huge", small.model, {}, 4, 5, 6}},
+                        .expert_bytes_free = 7,
+                        .experts_alone = 8};
+  node.experts[0].experts.add({0, 63});
+  node.experts[0].experts.add({5, 64});
   policy::ClusterView view;
   view.id.bytes = {9};
   view.self.value = "a";

@@ -29,7 +29,7 @@ using AllMessages =
     testing::Types<Hello, Welcome, Announce, LeaseKeep, LeaseKept, LeaseAcquire, LeaseGrant, LeaseLocate, HomeOpen, HomeOpened,
                    HomeAsk, HomeAccepted, HomeMore, HomeLeave, HomeCancel, HomeHistory, HomeHistoryPage, HomeTurn, policy::Turn,
                    ReaderEvents, ReaderFailed, EnginePrepare, EnginePrepared, EngineGenerate, EngineRelease, EngineEmissions,
-                   EngineFinished, NodeDrain, NodeJoin, LeaseMove, HomeTake, HomeTaken, HomeHandOver>;
+                   EngineFinished, NodeDrain, NodeJoin, ExpertLoad, ExpertLoaded, LeaseMove, HomeTake, HomeTaken, HomeHandOver>;
 TYPED_TEST_SUITE(ClusterMessages, AllMessages);
 
 template <class Message>
@@ -194,6 +194,27 @@ TEST(ClusterValues, HaveEnumerationsInTheOrderOfTheirSchema) {
   expect_same_names<cluster::NodeState, policy::NodeState>(policy::NodeState::gone,
                                                            [](auto state) { return to_string(state); });
   expect_same_names<cluster::Task, policy::Task>(policy::Task::chat, [](auto task) { return to_string(task); });
+}
+
+TEST(ClusterValues, OfTheDataPlaneAreBounded) {
+  expect_refused<Announce>(foreign<cluster::Announce>([](auto out) { out.initNode().initTransports(9); }), ErrorCode::too_large,
+                           {"Announce: node: transports", "9", "8"});
+  expect_refused<Announce>(foreign<cluster::Announce>([](auto out) { out.initNode().initTransports(1)[0].initAddress(4097); }),
+                           ErrorCode::too_large, {"Announce: node: transports: 0: address", "4097", "4096"});
+  expect_refused<Announce>(foreign<cluster::Announce>([](auto out) { out.initNode().initLinks(1025); }), ErrorCode::too_large,
+                           {"Announce: node: links", "1025", "1024"});
+  expect_refused<Announce>(foreign<cluster::Announce>([](auto out) {
+                             auto experts = out.initNode().initExperts(1)[0];
+                             experts.setWordsPerLayer(2);
+                             experts.initWords(3);
+                           }),
+                           ErrorCode::corrupt, {"Announce: node: experts: 0: words", "3 words", "whole layers"});
+  expect_refused<Announce>(foreign<cluster::Announce>([](auto out) {
+                             auto experts = out.initNode().initExperts(1)[0];
+                             experts.setWordsPerLayer(64);
+                             experts.initWords(65537);
+                           }),
+                           ErrorCode::too_large, {"Announce: node: experts: 0: words", "65537"});
 }
 
 TEST(ClusterValues, AreRefusedBeyondTheirEnumeration) {

@@ -76,11 +76,31 @@ class Draw {
             int32(),  int32(), int32(), int32(), bits(), bits(), bits()};
   }
   policy::NodeView node() {
-    return {node_id(), bits(),  upto(policy::NodeState::gone),
-            text(),    text(),  coin(),
-            text(),    int32(), int32(),
-            text(),    int32(), list<policy::ReplicaView>(3, [&] { return replica(); }),
-            int32()};
+    return {node_id(),
+            bits(),
+            upto(policy::NodeState::gone),
+            text(),
+            text(),
+            coin(),
+            text(),
+            int32(),
+            int32(),
+            text(),
+            int32(),
+            list<policy::ReplicaView>(3, [&] { return replica(); }),
+            int32(),
+            list<policy::TransportView>(3, [&] { return policy::TransportView{text(), text(), text()}; }),
+            list<policy::LinkView>(3, [&] { return policy::LinkView{node_id(), text()}; }),
+            list<policy::ExpertsView>(3, [&] { return experts(); }),
+            bits(),
+            int64()};
+  }
+  policy::ExpertsView experts() {
+    policy::ExpertsView view{text(), model(), {}, int64(), bits(), int64()};
+    const std::uint64_t count = coin() ? 0 : random_.below(40);
+    for (std::uint64_t i = 0; i < count; ++i)
+      view.experts.add({static_cast<std::int32_t>(random_.below(60)), static_cast<std::int32_t>(random_.below(200))});
+    return view;
   }
   policy::Passage passage() { return {text(), text()}; }
   std::vector<policy::Passage> passages() {
@@ -190,6 +210,8 @@ class Draw {
   void fill(LeaseMove& to) { to = {conversation(), node_id(), bits(), bits(), node_id()}; }
   void fill(NodeDrain& to) { to = {node_id()}; }
   void fill(NodeJoin& to) { to = {node_id()}; }
+  void fill(ExpertLoad& to) { to = {model(), experts().experts}; }
+  void fill(ExpertLoaded& to) { to = {model(), experts().experts}; }
   void fill(HomeTake& to) {
     const auto record = [&] { return std::pair(text(), text()); };
     to = {conversation(), node_id(), bits(), text(), text(), list<std::pair<std::string, std::string>>(5, record)};
@@ -243,6 +265,8 @@ inline auto fields(const LeaseAcquire& of) { return std::tie(of.conversation, of
 inline auto fields(const LeaseMove& of) { return std::tie(of.conversation, of.from, of.incarnation, of.epoch, of.to); }
 inline auto fields(const NodeDrain& of) { return std::tie(of.node); }
 inline auto fields(const NodeJoin& of) { return std::tie(of.node); }
+inline auto fields(const ExpertLoad& of) { return std::tie(of.model, of.experts); }
+inline auto fields(const ExpertLoaded& of) { return std::tie(of.model, of.experts); }
 inline auto fields(const HomeTake& of) { return std::tie(of.conversation, of.from, of.epoch, of.begin, of.end, of.records); }
 inline auto fields(const HomeTaken& of) { return std::tie(of.conversation); }
 inline auto fields(const HomeHandOver& of) { return std::tie(of.conversation, of.epoch, of.turn, of.node, of.replica); }

@@ -60,6 +60,9 @@ std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version) 
 SimCluster::SimCluster(World& world)
     : world_(world),
       network_(world, [this](const std::string& name) { return find(name); }),
+      hub_({[&world](Duration after, std::function<void()> work) { world.schedule(after, std::move(work)); },
+            world.clock().get(),
+            {}}),
       homes_(world),
       routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy())) {
   const auto add = [&](std::string name, bool first, std::vector<Tier> tiers) {
@@ -122,6 +125,12 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   context.routing = routing_;
   context.log = Log([this, name = node.name](LogLevel, const std::string& line) { world_.note(name, line); });
 
+  auto fabric = hub_.join(context.self);
+  TROUPE_CHECK(fabric.has_value(), "a node's former fabric has ended");
+  context.fabric = *std::move(fabric);
+  context.links = std::make_shared<cluster::FabricLinks>(
+      context.self, std::vector<cluster::FabricOffer>{{context.fabric, "sim"}}, context.clock, context.log);
+
   actors::NodeParts parts;
   parts.cluster = *id_;
   parts.grants_leases = node.first;
@@ -152,6 +161,9 @@ void SimCluster::kill(Node& node, bool zombie, std::uint64_t tear) {
               "life " + std::to_string(life->incarnation) + " is killed" + (zombie ? ", its writes will land late" : ""));
   life->alive = false;
   life->journal->die();
+  // Its actors have yet to hear that they are dead.
+  life->context->links.reset();
+  life->context->fabric.reset();
   former_.push_back(life->context);
   actors::stop(life->actor);
   life->actor = nullptr;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/local_fabric.hpp"
 #include "policy/routing.hpp"
 #include "storage/data_folder.hpp"
 #include "tests/sim/disk.hpp"
@@ -66,6 +67,7 @@ class SimCluster {
 
   World& world_;
   SimNetwork network_;
+  cluster::LocalHub hub_;
   Homes homes_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::optional<policy::ClusterId> id_;
