@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "policy/drain.hpp"
+#include "schemas/placement_file.hpp"
 
 namespace troupe::tests {
 
@@ -66,13 +67,20 @@ Chaos::~Chaos() = default;
 ChaosCluster Chaos::usual_cluster(std::uint64_t number) {
   const std::size_t fixed = options_.only_drains ? 3 : options_.nodes;
   const std::size_t nodes = fixed != 0 ? fixed : 1 + (static_cast<std::size_t>(number) + 1) % 3;
-  return {"seed " + std::to_string(options_.seed) + ", " + std::to_string(nodes) + " nodes", 0, usual_setups(nodes)};
+  return {"seed " + std::to_string(options_.seed) + ", " + std::to_string(nodes) + " nodes", {}, 0, usual_setups(nodes)};
 }
 
 Result<void> Chaos::start_cluster(std::uint64_t number) {
   asked_ = options_.clusters ? options_.clusters(number) : usual_cluster(number);
   if (options_.clusters) random_.seed(asked_.seed);
-  asked_.setups = named(std::move(asked_.setups), "cluster" + std::to_string(number) + "-");
+  const std::string prefix = "cluster" + std::to_string(number) + "-";
+  asked_.setups = named(std::move(asked_.setups), prefix);
+  if (!asked_.placement.empty()) {
+    for (policy::ExpertEntry& entry : asked_.placement) entry.node.value.insert(0, prefix);
+    const std::filesystem::path file = folder_ / (prefix + "placement.toml");
+    std::ofstream(file) << schemas::to_toml(asked_.placement);
+    for (NodeSetup& setup : asked_.setups) setup.options.insert(setup.options.end(), {"--placement", file.string()});
+  }
   cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, asked_.setups);
   return cluster_->start();
 }
@@ -276,7 +284,8 @@ void Chaos::judge(std::uint64_t number, const Script& script, const Told& told) 
     complain(number, "the history has " + std::to_string(told.in_history) + " turns of " + std::to_string(script.asks.size()));
 }
 
-void Chaos::complain(std::uint64_t number, const std::string& what) const {
+void Chaos::complain(std::uint64_t number, const std::string& what) {
+  std::cerr << std::exchange(asked_.layout, {});
   std::cerr << "chaos: " << asked_.name << ", event " << number << ": " << what << std::endl;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/expert_entries.hpp"
 #include "tests/cluster/converse.hpp"
 #include "tests/cluster/troupe_of.hpp"
 
@@ -37,8 +38,11 @@ struct ChaosSummary {
 /// One of the clusters that are asked.
 struct ChaosCluster {
   std::string name;               ///< for people: how to have it again
+  std::string layout = {};        ///< for people; told with the first complaint
   std::uint64_t seed = 0;         ///< of what it is asked and of what happens to it
-  std::vector<NodeSetup> setups;  ///< names and data are filled in
+  std::vector<NodeSetup> setups;  ///< names are filled in, and the placement
+  /// Of experts, where the first node is "1"; none: engines have all of their own.
+  std::vector<policy::ExpertEntry> placement = {};
 };
 
 struct ChaosOptions {
@@ -85,7 +89,7 @@ class Chaos {
   void note_gaps(const Told& told, std::chrono::steady_clock::time_point killed);
   void judge(std::uint64_t number, const Script& script, const Told& told);
   std::uint64_t draw(std::uint64_t below) { return random_() % below; }
-  void complain(std::uint64_t number, const std::string& what) const;
+  void complain(std::uint64_t number, const std::string& what);
 
   std::filesystem::path folder_;
   ChaosOptions options_;

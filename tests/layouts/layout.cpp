@@ -48,28 +48,6 @@ void draw_nodes(Random& random, bool has_experts, Layout& layout) {
   }
 }
 
-/// As policy computes it, or any: each expert somewhere.
-policy::ExpertPlacement draw_placement(Random& random, const policy::ExpertShape& shape, const Layout& layout) {
-  std::vector<policy::ExpertRoom> rooms;
-  const std::size_t all = static_cast<std::size_t>(shape.count()) * shape.expert_bytes;
-  for (const NodeLayout& node : layout.nodes) rooms.push_back({{node.name}, all});
-  policy::ExpertPlacement placement;
-  if (random.chance(0.5F)) {
-    const auto replicas = between(random, 1, std::min<std::int64_t>(2, static_cast<std::int64_t>(rooms.size())));
-    placement = policy::place_experts(shape, rooms, replicas).value();
-  } else {
-    const float share = one_of(random, {0.0F, 0.2F, 0.6F});
-    for (const auto id : policy::ExpertSelection::all(shape).ids()) {
-      const std::size_t first = random.below(rooms.size());
-      for (std::size_t i = 0; i < rooms.size(); ++i) {
-        if (i == first || random.chance(share)) placement.holders[id].push_back(rooms[i].node);
-      }
-    }
-  }
-  TROUPE_CHECK(policy::validate(placement, shape, rooms).has_value(), "a layout's placement is valid");
-  return placement;
-}
-
 void draw_questions(Random& random, const std::vector<std::vector<std::size_t>>& families, Layout& layout) {
   // Few, so that beginnings are shared, and most are asked again and again, here and there.
   std::vector<std::size_t> prompts;
@@ -165,6 +143,28 @@ std::string_view to_string(Happening::Kind kind) {
   return "unknown";
 }
 
+policy::ExpertPlacement draw_placement(Random& random, const policy::ExpertShape& shape,
+                                       const std::vector<policy::NodeId>& nodes) {
+  std::vector<policy::ExpertRoom> rooms;
+  const std::size_t all = static_cast<std::size_t>(shape.count()) * shape.expert_bytes;
+  for (const policy::NodeId& node : nodes) rooms.push_back({node, all});
+  policy::ExpertPlacement placement;
+  if (random.chance(0.5F)) {
+    const auto replicas = between(random, 1, std::min<std::int64_t>(2, static_cast<std::int64_t>(rooms.size())));
+    placement = policy::place_experts(shape, rooms, replicas).value();
+  } else {
+    const float share = one_of(random, {0.0F, 0.2F, 0.6F});
+    for (const auto id : policy::ExpertSelection::all(shape).ids()) {
+      const std::size_t first = random.below(rooms.size());
+      for (std::size_t i = 0; i < rooms.size(); ++i) {
+        if (i == first || random.chance(share)) placement.holders[id].push_back(rooms[i].node);
+      }
+    }
+  }
+  TROUPE_CHECK(policy::validate(placement, shape, rooms).has_value(), "a layout's placement is valid");
+  return placement;
+}
+
 std::uint64_t layout_seed(std::uint64_t seed, std::uint64_t number) { return Random(seed, number).next(); }
 
 Layout draw_layout(std::uint64_t seed, Prompts& prompts) {
@@ -178,7 +178,9 @@ Layout draw_layout(std::uint64_t seed, Prompts& prompts) {
   draw_nodes(random, has_experts, layout);
   if (has_experts) {
     const auto shape = model::expert_shape(prompts.universe(layout.model).model().config);
-    const auto placement = draw_placement(random, shape, layout);
+    std::vector<policy::NodeId> names;
+    for (const NodeLayout& node : layout.nodes) names.push_back({node.name});
+    const auto placement = draw_placement(random, shape, names);
     for (NodeLayout& node : layout.nodes) node.experts = placement.of({node.name});
   }
   draw_questions(random, prompts.families(layout.model), layout);

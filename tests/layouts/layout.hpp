@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.hpp"
 #include "engine/options.hpp"
 #include "kernels/targets.hpp"
 #include "policy/expert_placement.hpp"
@@ -78,6 +79,9 @@ struct Layout {
 std::uint64_t layout_seed(std::uint64_t seed, std::uint64_t number);
 /// A pure function of the seed.
 Layout draw_layout(std::uint64_t seed, Prompts& prompts);
+/// Each expert on one of the nodes or several: as policy computes it, or at random.
+policy::ExpertPlacement draw_placement(Random& random, const policy::ExpertShape& shape,
+                                       const std::vector<policy::NodeId>& nodes);
 /// For a person who looks into one.
 std::string describe(const Layout& layout, Prompts& prompts);
 

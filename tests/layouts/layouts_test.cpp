@@ -55,11 +55,11 @@ TEST(Layouts, OfProcessesHaveEveryTier) {
   std::set<std::size_t> sizes;
   for (std::uint64_t i = 0; i < 30; ++i) {
     const ChaosCluster cluster = draw_processes(layout_seed(seed, i));
-    EXPECT_EQ(cluster.name, draw_processes(layout_seed(seed, i)).name);
+    EXPECT_EQ(cluster.layout, draw_processes(layout_seed(seed, i)).layout);
     std::set<std::string> tiers;
     for (const NodeSetup& setup : cluster.setups) tiers.insert(setup.tiers.begin(), setup.tiers.end());
     tiers.erase("none");
-    EXPECT_EQ(tiers, (std::set<std::string>{"mini", "medium", "heavy"})) << cluster.name;
+    EXPECT_EQ(tiers, (std::set<std::string>{"mini", "medium", "heavy"})) << cluster.layout;
     sizes.insert(cluster.setups.size());
   }
   EXPECT_EQ(sizes, (std::set<std::size_t>{1, 2, 3, 4}));

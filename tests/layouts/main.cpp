@@ -132,6 +132,7 @@ class Runner {
   }
 
   void run_as_processes(const std::vector<std::uint64_t>& seeds) {
+    if (options_.only) std::cerr << draw_processes(seeds.front()).layout;
     const auto chaos = run_processes(seeds);
     if (!chaos) {
       std::cerr << "layouts: " << chaos.error().message << "\n";
@@ -143,6 +144,11 @@ class Runner {
     summary_.differing += chaos->differing;
     summary_.complaints += chaos->differing + chaos->lost + chaos->doubled;
     summary_.happened["layouts of processes"] = seeds.size();
+    summary_.happened["layouts of processes with experts apart"] =
+        static_cast<std::uint64_t>(std::ranges::count_if(seeds, [](std::uint64_t seed) {
+          const auto cluster = draw_processes(seed);
+          return cluster.setups.size() > 1 && !cluster.placement.empty();
+        }));
     summary_.happened["answers of processes"] = chaos->turns;
     summary_.happened["kills of processes"] = chaos->kills;
     summary_.happened["drains of processes"] = chaos->drains;

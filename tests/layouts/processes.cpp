@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <sstream>
 #include <string>
 
 #include "base/random.hpp"
 #include "kernels/targets.hpp"
+#include "model/config.hpp"
+#include "tests/layouts/layout.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace troupe::tests::layouts {
@@ -39,6 +42,22 @@ std::vector<std::string> draw_options(Random& random) {
   return options;
 }
 
+std::string describe(const ChaosCluster& cluster) {
+  std::ostringstream text;
+  text << "layout " << cluster.seed << " of " << cluster.setups.size() << " processes\n";
+  for (std::size_t i = 0; i < cluster.setups.size(); ++i) {
+    text << "  " << i + 1 << ":";
+    for (const std::string& tier : cluster.setups[i].tiers) text << " " << tier;
+    for (const std::string& option : cluster.setups[i].options) text << " " << option;
+    text << "\n";
+  }
+  for (const policy::ExpertEntry& entry : cluster.placement) {
+    text << "  " << entry.node.value << " has experts " << (entry.experts.empty() ? "all" : to_string(entry.experts))
+         << " of layers " << (entry.layers.empty() ? "all" : to_string(entry.layers)) << "\n";
+  }
+  return text.str();
+}
+
 }  // namespace
 
 ChaosCluster draw_processes(std::uint64_t seed) {
@@ -52,15 +71,18 @@ ChaosCluster draw_processes(std::uint64_t seed) {
       if (i == home || random.chance(0.4F)) cluster.setups[i].tiers.emplace_back(tier);
     }
   }
-  cluster.name = "dev/layouts --layout-seed " + std::to_string(seed) + " --processes 1 (";
+  if (random.chance(0.7F)) {
+    std::vector<policy::NodeId> nodes;
+    for (std::size_t i = 1; i <= cluster.setups.size(); ++i) nodes.push_back({std::to_string(i)});
+    const auto config = model::load_config(TROUPE_SOURCE_DIR "/portfolio/heavy/config.json").value();
+    cluster.placement = policy::entries_of(draw_placement(random, model::expert_shape(config), nodes), "heavy");
+  }
   for (NodeSetup& setup : cluster.setups) {
     if (setup.tiers.empty()) setup.tiers = {"none"};
     setup.options = draw_options(random);
-    cluster.name += &setup == &cluster.setups.front() ? "" : "; ";
-    for (const std::string& tier : setup.tiers) cluster.name += tier + " ";
-    for (const std::string& option : setup.options) cluster.name += option + (&option == &setup.options.back() ? "" : " ");
   }
-  cluster.name += ")";
+  cluster.name = "dev/layouts --layout-seed " + std::to_string(seed) + " --processes 1";
+  cluster.layout = describe(cluster);
   return cluster;
 }
 

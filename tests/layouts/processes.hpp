@@ -1,5 +1,5 @@
-// Layouts of real `troupe node` processes: which tiers each runs, with how much memory, in which batches and on which
-// instruction set. They are asked, killed and drained as dev/chaos does it.
+// Layouts of real `troupe node` processes: which tiers each runs, which of heavy's experts it holds, with how much memory, in
+// which batches and on which instruction set. They are asked, killed and drained as dev/chaos does it.
 #pragma once
 
 #include <cstdint>
