@@ -326,10 +326,12 @@ void ConversationState::tick() {
   for (const auto& turn : live_) {
     numbers.push_back(turn->turn.id.number);
     turn->log.leave_silent(now - reader_silence_max);
+    const bool troubled = turn->generation && turn->generation->trouble();
+    const std::string waits_for = troubled ? turn->generation->trouble()->message : turn->waits_for;
     if (!turn->doom && now_ms - turn->turn.accepted_ms >= turn->turn.ask.deadline_ms) {
-      turn->doom = Error{ErrorCode::deadline_exceeded, "no answer within the " + std::to_string(turn->turn.ask.deadline_ms) +
-                                                           " ms that were asked for" +
-                                                           (turn->waits_for.empty() ? "" : ": " + turn->waits_for)};
+      turn->doom =
+          Error{ErrorCode::deadline_exceeded, "no answer within the " + std::to_string(turn->turn.ask.deadline_ms) +
+                                                  " ms that were asked for" + (waits_for.empty() ? "" : ": " + waits_for)};
     }
   }
   // Advancing one may end it, and change the queue.

@@ -103,6 +103,7 @@ std::optional<Generation::End> Generation::take(const schemas::EngineFinished& f
       case ErrorCode::unavailable:
       case ErrorCode::unsupported:  // the node has come back with another model
       case ErrorCode::cancelled:    // not by us: whoever waits here has not given up
+        trouble_ = Error{*finished.error, finished.message};
         leave();
         not_before_ = heard_ + again_after;
         return std::nullopt;
@@ -110,7 +111,7 @@ std::optional<Generation::End> Generation::take(const schemas::EngineFinished& f
     }
     ended_ = true;
     if (finished.result.finish_reason.empty() || *finished.error == ErrorCode::deadline_exceeded) {
-      return Error{*finished.error, finished.message};
+      return Error{*finished.error, finished.message + (trouble_ ? "; before, " + trouble_->message : "")};
     }
   } else if (finished.emissions != static_cast<std::int32_t>(emissions_.size())) {
     const auto cluster = context_->cluster.load();

@@ -74,6 +74,8 @@ class Generation {
   const schemas::AttemptKey& key() const { return job_.key; }
   const std::vector<policy::Emission>& emissions() const { return emissions_; }
   const std::optional<policy::ReplicaPlace>& place() const { return place_; }
+  /// Why the last engine could not go on, if the attempt was to be repeated.
+  const std::optional<Error>& trouble() const { return trouble_; }
 
  private:
   /// Whether the attempt had better run elsewhere, and can.
@@ -88,6 +90,7 @@ class Generation {
   std::optional<policy::ReplicaPlace> place_;   ///< where it runs
   std::optional<policy::ReplicaPlace> before_;  ///< where to go if there is a choice
   std::vector<policy::Emission> emissions_;
+  std::optional<Error> trouble_;
   std::int32_t next_index_ = 0;
   TimePoint sent_{};   ///< when the engine was last asked
   TimePoint heard_{};  ///< when it was last heard of

@@ -10,6 +10,9 @@ namespace troupe::actors {
 
 namespace {
 
+/// How long an engine waits for experts before its sequences fail as `unavailable`, and are tried again by whoever asked.
+constexpr Duration trouble_max = std::chrono::seconds(10);
+
 /// Slices with the device that they lie on.
 struct SlicesOnDevice {
   std::unique_ptr<kernels::Device> device;
@@ -101,6 +104,12 @@ Result<std::shared_ptr<cluster::ExpertDispatch>> NodeExperts::dispatch(const mod
   options.on_missing = [known](const policy::ExpertSelection& missing) {
     const std::scoped_lock lock(known->mutex);
     known->missing = known->missing | missing;
+  };
+  options.trouble_max = trouble_max;
+  options.homes = [placement = find(name)->placement](const policy::ExpertSelection& missing) {
+    std::string names;
+    for (const policy::NodeId& node : placement.homes_of(missing)) names += (names.empty() ? "" : ", ") + node.value;
+    return names;
   };
   TROUPE_TRY(std::shared_ptr<cluster::ExpertDispatch> made,
              cluster::ExpertDispatch::create(model, device, *port_, *options_.clock, schedule_on(waiting_), std::move(options),

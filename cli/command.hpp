@@ -21,6 +21,8 @@ using Action = std::function<Result<int>()>;
 // One function a subcommand: describes its options and sets `action` when it is chosen.
 void add_generate(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
+/// Adds to the subcommand `model`.
+void add_model_placement(CLI::App& model, Action& action);
 void add_bench(CLI::App& app, Action& action);
 // These add to the subcommand `bench`.
 void add_bench_experts(CLI::App& bench, Action& action);

@@ -129,6 +129,7 @@ void add_model(CLI::App& app, Action& action) {
   command.add_flag("--json", options->json, "One JSON object");
   options->engine.add_to(command);
   command.callback([options, &action] { action = [options] { return inspect(*options); }; });
+  add_model_placement(model, action);
 }
 
 }  // namespace troupe::cli

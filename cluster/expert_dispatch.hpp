@@ -31,6 +31,8 @@ struct ExpertDispatchOptions {
   Duration trouble_max = std::chrono::seconds(20);  ///< from the first trouble of a work until it fails as `unavailable`
   /// The latest holders. Called on every thread that this class uses, so it should hand out what is there already.
   std::function<std::shared_ptr<const ExpertHolders>()> holders;
+  /// Which nodes should hold them, for people who read why a work failed. May be empty.
+  std::function<std::string(const policy::ExpertSelection& missing)> homes;
   /// Told which experts cannot be asked for now, since nobody holds them or those who do have just failed; again and again
   /// while a work waits. On any thread; must be quick.
   std::function<void(const policy::ExpertSelection& missing)> on_missing;

@@ -91,6 +91,7 @@ Error ExpertDispatch::Core::nobody_left(const DispatchedWork& work) const {
   text += missing.empty() ? "experts of layer " + std::to_string(work.work.layer) : "experts of " + to_string(missing);
   text += " for " + std::to_string(seconds) + " s; ";
   text += work.last_trouble ? "the last trouble was: " + work.last_trouble->message : "no node holds them";
+  if (options_.homes && !missing.empty()) text += "; they are placed on " + options_.homes(missing);
   return {ErrorCode::unavailable, text};
 }
 

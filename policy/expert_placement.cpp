@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <set>
 #include <utility>
 
 namespace troupe::policy {
@@ -81,6 +82,14 @@ ExpertSelection ExpertPlacement::of(const NodeId& node) const {
     if (std::ranges::find(nodes, node) != nodes.end()) selection.add(id);
   }
   return selection;
+}
+
+std::vector<NodeId> ExpertPlacement::homes_of(const ExpertSelection& experts) const {
+  std::set<NodeId> homes;
+  for (const auto& [id, nodes] : holders) {
+    if (experts.has(id)) homes.insert(nodes.begin(), nodes.end());
+  }
+  return {homes.begin(), homes.end()};
 }
 
 Result<void> validate(const ExpertPlacement& placement, const ExpertShape& shape, std::span<const ExpertRoom> nodes) {

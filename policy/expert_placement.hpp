@@ -20,6 +20,8 @@ struct ExpertPlacement {
   std::map<ExpertId, std::vector<NodeId>> holders;
   /// What one node holds.
   ExpertSelection of(const NodeId& node) const;
+  /// The nodes that hold at least one of these, ascending.
+  std::vector<NodeId> homes_of(const ExpertSelection& experts) const;
   friend bool operator==(const ExpertPlacement&, const ExpertPlacement&) = default;
 };
 

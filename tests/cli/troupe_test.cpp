@@ -97,6 +97,18 @@ TEST(Troupe, InspectsAModel) {
   }
 }
 
+TEST(Troupe, PlacesExpertsOnNodes) {
+  const Outcome run = troupe("model placement heavy --node a --node b=512 --replicas 2");
+  EXPECT_EQ(run.status, 0) << run.output;
+  for (const char* part : {"[[experts]]", "model = \"heavy\"", "node = \"a\"", "node = \"b\""}) {
+    EXPECT_NE(run.output.find(part), std::string::npos) << part << "\n" << run.output;
+  }
+  expect_refusal("model placement mini --node a", 1, "model mini has no experts");
+  expect_refusal("model placement heavy --node a --replicas 2", 1, "expected 1 to 1, the number of nodes");
+  expect_refusal("model placement heavy --node a=1", 1, "places are needed");
+  expect_refusal("model placement heavy --node a=b", 1, "--node is \"a=b\"");
+}
+
 TEST(Troupe, SaysThatAFullDiskLostItsOutput) {
   expect_refusal("generate --quiet --raw -n 4 Hi > /dev/full", 1, "cannot write to the standard output");
   expect_refusal("model inspect mini > /dev/full", 1, "cannot write to the standard output");

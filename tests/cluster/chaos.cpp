@@ -44,6 +44,13 @@ std::vector<NodeSetup> usual_setups(std::size_t nodes) {
   return {{"", {"mini"}}, {"", {"medium", "heavy"}}, {"", {"medium", "heavy"}}};
 }
 
+/// Of three nodes, each of the last two runs heavy with half of its experts; the first holds some of either half, too, so that
+/// of those of a node that is killed some answer elsewhere, and others have to be loaded there.
+std::vector<policy::ExpertEntry> usual_placement(std::size_t nodes) {
+  if (nodes < 3) return {};
+  return {{"heavy", {"2"}, {}, {{0, 3}}, {}}, {"heavy", {"3"}, {}, {{4, 7}}, {}}, {"heavy", {"1"}, {}, {{2, 5}}, {}}};
+}
+
 std::vector<NodeSetup> named(std::vector<NodeSetup> setups, const std::string& prefix) {
   for (std::size_t i = 0; i < setups.size(); ++i) setups[i].name = prefix + std::to_string(i + 1);
   return setups;
@@ -67,7 +74,11 @@ Chaos::~Chaos() = default;
 ChaosCluster Chaos::usual_cluster(std::uint64_t number) {
   const std::size_t fixed = options_.only_drains ? 3 : options_.nodes;
   const std::size_t nodes = fixed != 0 ? fixed : 1 + (static_cast<std::size_t>(number) + 1) % 3;
-  return {"seed " + std::to_string(options_.seed) + ", " + std::to_string(nodes) + " nodes", {}, 0, usual_setups(nodes)};
+  return {"seed " + std::to_string(options_.seed) + ", " + std::to_string(nodes) + " nodes",
+          {},
+          0,
+          usual_setups(nodes),
+          usual_placement(nodes)};
 }
 
 Result<void> Chaos::start_cluster(std::uint64_t number) {

@@ -309,6 +309,7 @@ TEST(ExpertDispatch, IsRescuedByItsOwnNode) {
 TEST(ExpertDispatch, FailsInTheEndAndSaysWhatIsMissing) {
   auto made = options();
   made.dispatch.trouble_max = seconds(5);
+  made.dispatch.homes = [](const ExpertSelection& missing) { return missing.empty() ? "nobody" : "nodes x, y"; };
   ExpertCluster cluster(made);
   const TimePoint begin = cluster.loop.clock().now();
   const Answers answers({9});
@@ -317,7 +318,8 @@ TEST(ExpertDispatch, FailsInTheEndAndSaysWhatIsMissing) {
   ASSERT_TRUE(finished && finished->error);
   EXPECT_EQ(finished->error->code, ErrorCode::unavailable);
   EXPECT_NE(finished->error->message.find("experts of layer 0: "), std::string::npos) << finished->error->message;
-  EXPECT_NE(finished->error->message.find("for 5 s; no node holds them"), std::string::npos) << finished->error->message;
+  EXPECT_NE(finished->error->message.find("for 5 s; no node holds them; they are placed on nodes x, y"), std::string::npos)
+      << finished->error->message;
   EXPECT_GE(cluster.loop.clock().now() - begin, seconds(5));
   EXPECT_LT(cluster.loop.clock().now() - begin, milliseconds(5500));
   EXPECT_GT(cluster.missing.size(), 10U) << "it is told again and again";

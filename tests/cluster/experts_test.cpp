@@ -166,6 +166,20 @@ TEST_F(Experts, AreWaitedForWhereNobodyHasRoomForThem) {
   EXPECT_EQ(bits, undisturbed());
 }
 
+TEST_F(Experts, ThatNobodyHoldsAreNamedWhereTheyAreMissed) {
+  begin(entry("absent", "all"), {}, {"--expert-memory", "0"});
+  const auto conversation = client().open();
+  ASSERT_TRUE(conversation) << conversation.error().message;
+  policy::Ask ask = questions.front();
+  ask.deadline_ms = 13000;  // nobody waits for experts for more than ten seconds at a time
+  const auto answer = conversation->ask(ask);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_FALSE(answer->end.outcome.committed);
+  const std::string& why = answer->end.outcome.message;
+  EXPECT_NE(why.find("no node holds them; they are placed on absent"), std::string::npos) << why;
+  EXPECT_NE(why.find("experts of layer"), std::string::npos) << why;
+}
+
 TEST_F(Experts, OfANodeThatIsDrainedMoveToOthers) {
   begin(entry("engine", "0-3") + entry("other", "4-7"), {"other"});
   ASSERT_TRUE(soon([&] { return held_by("other") == 32 && view_of("other").experts_alone == 32; }));

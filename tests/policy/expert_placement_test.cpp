@@ -213,5 +213,18 @@ TEST(Rescue, NamesWhatNobodyHasRoomFor) {
   EXPECT_TRUE(rescue({}, expert_bytes, {{node(1), 0, true}}).loads.empty());
 }
 
+TEST(ExpertPlacement, NamesTheHomesOfASelection) {
+  ExpertPlacement placement;
+  placement.holders[{0, 0}] = {{"b"}, {"a"}};
+  placement.holders[{0, 1}] = {{"a"}};
+  placement.holders[{1, 0}] = {{"c"}};
+  ExpertSelection selection;
+  EXPECT_TRUE(placement.homes_of(selection).empty());
+  selection.add({0, 0});
+  selection.add({0, 1});
+  selection.add({7, 7});
+  EXPECT_EQ(placement.homes_of(selection), (std::vector<NodeId>{{"a"}, {"b"}}));
+}
+
 }  // namespace
 }  // namespace troupe::policy
