@@ -64,14 +64,14 @@ ChaosCluster draw_processes(std::uint64_t seed) {
   Random random(seed, 4);
   ChaosCluster cluster;
   cluster.seed = seed;
-  cluster.setups.resize(static_cast<std::size_t>(random.between(1, 4)));
+  cluster.setups.resize(one_of<std::size_t>(random, {1, 2, 2, 3, 3, 4, 4}));
   for (const char* const tier : {"mini", "medium", "heavy"}) {
     const std::size_t home = random.below(cluster.setups.size());
     for (std::size_t i = 0; i < cluster.setups.size(); ++i) {
       if (i == home || random.chance(0.4F)) cluster.setups[i].tiers.emplace_back(tier);
     }
   }
-  if (random.chance(0.7F)) {
+  if (random.chance(0.8F)) {
     std::vector<policy::NodeId> nodes;
     for (std::size_t i = 1; i <= cluster.setups.size(); ++i) nodes.push_back({std::to_string(i)});
     const auto config = model::load_config(TROUPE_SOURCE_DIR "/portfolio/heavy/config.json").value();
