@@ -104,25 +104,29 @@ void ExpertState::hold_what_is_placed(const ExpertModel& model, const ExpertSele
   });
 }
 
-ExpertSelection ExpertState::under_way(const ExpertModel& model) {
+ExpertSelection ExpertState::under_way(const ExpertModel& model, const std::vector<policy::NodeView>& nodes) {
   const TimePoint now = context_->clock->now();
+  const auto gone = [&](const policy::NodeId& id) {
+    const auto node = std::find_if(nodes.begin(), nodes.end(), [&](const auto& each) { return each.id == id; });
+    return node != nodes.end() && node->state == policy::NodeState::gone;
+  };
   Loads& loads = asked_for_[&model];
-  std::erase_if(loads, [&](const Load& load) { return load.until <= now; });
+  std::erase_if(loads, [&](const Load& load) { return load.until <= now || gone(load.node); });
   ExpertSelection all;
   for (const Load& load : loads) all = all | load.experts;
   return all;
 }
 
 void ExpertState::have_loaded(const ExpertModel& model, ExpertSelection missing, const std::vector<policy::NodeView>& nodes) {
-  missing = missing - under_way(model);
+  missing = missing - under_way(model, nodes);
   if (missing.empty()) return;
-  auto rescuers = policy::rescuers_of(nodes, model.model);
+  auto rescuers = policy::rescuers_of(nodes, context_->self, model.model);
   if (context_->leaving) std::erase_if(rescuers, [&](const auto& each) { return each.node == context_->self; });
   const policy::ExpertRescue rescue = policy::rescue(missing, model.shape.expert_bytes, std::move(rescuers));
   for (const auto& [node, experts] : rescue.loads) ask(model, node, experts);
   if (rescue.left.empty()) return;
   context_->log(LogLevel::warning, "nobody has room for experts", {{"model", model.name}, {"experts", to_string(rescue.left)}});
-  asked_for_[&model].push_back({rescue.left, context_->clock->now() + again_after});
+  asked_for_[&model].push_back({{}, rescue.left, context_->clock->now() + again_after});
 }
 
 void ExpertState::rescue(const ExpertModel& model, const ExpertSelection& missing, const std::vector<policy::NodeView>& nodes) {
@@ -143,10 +147,11 @@ void ExpertState::ask(const ExpertModel& model, const policy::NodeId& node, cons
                 {{"model", model.name}, {"on", node.value}, {"experts", to_string(experts)}});
   // What has been loaded is seen in the next views, and until then not asked for again.
   const TimePoint now = context_->clock->now();
-  asked_for_[&model].push_back({experts, now + load_timeout});
-  const auto ended = [this, model = &model, experts](const Result<void>& loaded) {
+  asked_for_[&model].push_back({node, experts, now + load_timeout});
+  const auto ended = [this, model = &model, node, experts](const Result<void>& loaded) {
     Loads& loads = asked_for_[model];
-    const auto mine = std::find_if(loads.begin(), loads.end(), [&](const Load& load) { return load.experts == experts; });
+    const auto mine = std::find_if(loads.begin(), loads.end(),
+                                   [&](const Load& load) { return load.node == node && load.experts == experts; });
     if (mine != loads.end()) mine->until = context_->clock->now() + again_after;
     if (!loaded)
       context_->log(LogLevel::warning, "experts were not loaded", {{"model", model->name}, {"why", loaded.error().message}});

@@ -35,6 +35,7 @@ class ExpertState {
 
  private:
   struct Load {
+    policy::NodeId node;  ///< empty: nobody has room
     policy::ExpertSelection experts;
     TimePoint until{};  ///< not asked for again before
   };
@@ -55,8 +56,8 @@ class ExpertState {
   void ask(const ExpertModel& model, const policy::NodeId& node, const policy::ExpertSelection& experts);
   void load_here(const ExpertModel& model, const policy::ExpertSelection& experts,
                  std::function<void(const Result<void>&)> then);
-  /// What was asked for and is still on its way.
-  policy::ExpertSelection under_way(const ExpertModel& model);
+  /// What was asked for and is still on its way: not what was asked of a node that is gone since.
+  policy::ExpertSelection under_way(const ExpertModel& model, const std::vector<policy::NodeView>& nodes);
   void give_up_extra(const std::vector<policy::NodeView>& nodes);
 
   ExpertActor::pointer self_;

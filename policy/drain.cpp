@@ -75,7 +75,7 @@ Result<void> check_drain(std::span<const NodeView> nodes, const NodeId& node) {
   for (const ExpertsView& held : chosen->experts) {
     const ExpertSelection alone = only_here(nodes, node, held.model);
     if (alone.empty()) continue;
-    auto rescuers = rescuers_of(nodes, held.model);
+    auto rescuers = rescuers_of(nodes, node, held.model);
     std::erase_if(rescuers, [&](const ExpertRescuer& each) { return each.node == node; });
     const ExpertRescue moved = rescue(alone, held.expert_bytes, std::move(rescuers));
     if (moved.left.empty()) continue;

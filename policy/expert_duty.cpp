@@ -18,19 +18,21 @@ const ExpertsView* experts_of(const NodeView& node, const ModelClass& model) {
   return view == node.experts.end() ? nullptr : &*view;
 }
 
+/// Whether bytes go from `from` (null: nobody) to a node, which may be itself.
+bool reaches(const NodeView* from, const NodeView& to) {
+  if (from == nullptr || to.id == from->id) return from != nullptr;
+  if (to.state == NodeState::gone) return false;
+  return std::any_of(from->links.begin(), from->links.end(), [&](const LinkView& link) { return link.node == to.id; });
+}
+
 }  // namespace
 
 std::vector<ExpertHolder> holders_of(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model) {
   const NodeView* const own = find(nodes, self);
-  const auto reached = [&](const NodeView& node) {
-    if (node.id == self) return true;
-    if (own == nullptr || node.state == NodeState::gone) return false;
-    return std::any_of(own->links.begin(), own->links.end(), [&](const LinkView& link) { return link.node == node.id; });
-  };
   std::vector<ExpertHolder> holders;
   for (const NodeView& node : nodes) {
     const ExpertsView* const view = experts_of(node, model);
-    if (view == nullptr || view->experts.empty() || !reached(node)) continue;
+    if (view == nullptr || view->experts.empty() || !reaches(own, node)) continue;
     holders.push_back({node.id, view->experts, view->load});
   }
   std::ranges::sort(holders, {}, &ExpertHolder::node);
@@ -49,10 +51,11 @@ ExpertSelection only_here(std::span<const NodeView> nodes, const NodeId& self, c
   return alone;
 }
 
-std::vector<ExpertRescuer> rescuers_of(std::span<const NodeView> nodes, const ModelClass& model) {
+std::vector<ExpertRescuer> rescuers_of(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model) {
+  const NodeView* const own = find(nodes, self);
   std::vector<ExpertRescuer> rescuers;
   for (const NodeView& node : nodes) {
-    if (node.state != NodeState::serving || experts_of(node, model) == nullptr) continue;
+    if (node.state != NodeState::serving || experts_of(node, model) == nullptr || !reaches(own, node)) continue;
     rescuers.push_back({node.id, node.expert_bytes_free, true});
   }
   return rescuers;

@@ -16,8 +16,9 @@ std::vector<ExpertHolder> holders_of(std::span<const NodeView> nodes, const Node
 /// Of what `self` holds, the experts that no other node holds that is to stay: none that is gone or being drained.
 ExpertSelection only_here(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model);
 
-/// Who could load experts of a model: the serving nodes that have it on their disk, `self` included if it serves.
-std::vector<ExpertRescuer> rescuers_of(std::span<const NodeView> nodes, const ModelClass& model);
+/// Who could load experts of a model: the serving nodes that have it on their disk and that bytes reach from `self`, itself
+/// included if it serves.
+std::vector<ExpertRescuer> rescuers_of(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model);
 
 /// Whether all of these are held where the placement wants them, by other serving nodes: then a node that loaded them in an
 /// emergency may give them up. Since the placement is the same everywhere, two such nodes never rely on each other.

@@ -37,7 +37,7 @@ void check_message(std::string_view bytes) {
 /// The first byte chooses which message it is taken for.
 inline void check_cluster_message(std::string_view bytes) {
   if (bytes.empty()) return;
-  const auto kind = static_cast<unsigned char>(bytes.front()) % 13U;
+  const auto kind = static_cast<unsigned char>(bytes.front()) % 14U;
   bytes.remove_prefix(1);
   switch (kind) {
     case 0: return check_message<schemas::Hello>(bytes);
@@ -52,6 +52,7 @@ inline void check_cluster_message(std::string_view bytes) {
     case 9: return check_message<schemas::EnginePrepare>(bytes);
     case 10: return check_message<schemas::EngineGenerate>(bytes);
     case 12: return check_message<schemas::HomeTake>(bytes);
+    case 13: return check_message<schemas::ExpertLoad>(bytes);
     default: return check_message<schemas::EngineFinished>(bytes);
   }
 }

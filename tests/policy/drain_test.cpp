@@ -58,6 +58,7 @@ TEST(CheckDrain, RefusesANodeWhoseExpertsNobodyElseHasRoomFor) {
   experts.experts.add({3, 1});
   experts.experts.add({3, 2});
   nodes[1].experts = {experts};
+  nodes[1].links = {{{"a"}, "ucx"}, {{"c"}, "ucx"}};
   nodes[2].expert_bytes_free = 100;
   expect_refused(nodes, "b", ErrorCode::invalid_argument, "model heavy and room for its experts of layer 3: 2");
   nodes[0].expert_bytes_free = 100;

@@ -58,15 +58,18 @@ TEST(ExpertDuty, AnExpertIsOnlyHereIfNobodyElseHasItWhoStays) {
   EXPECT_TRUE(only_here(nodes, {"nobody"}, heavy).empty());
 }
 
-TEST(ExpertDuty, RescuersServeAndHaveTheModel) {
-  std::vector<NodeView> nodes{node("a", {}), node("b", {}, NodeState::draining), node("c", {}),
-                              node("d", {}, NodeState::joining)};
+TEST(ExpertDuty, RescuersServeAndHaveTheModelAndAreReached) {
+  std::vector<NodeView> nodes{node("a", {}), node("b", {}, NodeState::draining),
+                              node("c", {}), node("d", {}, NodeState::joining),
+                              node("e", {}), node("f", {})};
   nodes[2].experts.clear();
-  const auto rescuers = rescuers_of(nodes, heavy);
-  ASSERT_EQ(rescuers.size(), 1U);
+  nodes[0].links = {{{"b"}, "ucx"}, {{"c"}, "ucx"}, {{"d"}, "ucx"}, {{"e"}, "ucx"}};
+  const auto rescuers = rescuers_of(nodes, {"a"}, heavy);
+  ASSERT_EQ(rescuers.size(), 2U);
   EXPECT_EQ(rescuers[0].node, (NodeId{"a"}));
   EXPECT_EQ(rescuers[0].bytes_free, 500U);
   EXPECT_TRUE(rescuers[0].has_model);
+  EXPECT_EQ(rescuers[1].node, (NodeId{"e"}));
 }
 
 TEST(ExpertDuty, WhatWasLoadedInAnEmergencyIsKeptUntilItsHomesHaveItAgain) {
