@@ -28,20 +28,20 @@ std::vector<std::size_t> long_enough(Prompts& prompts, std::size_t model) {
 
 }  // namespace
 
-BlockPlace::BlockPlace(const std::string& name, const TinyModel& tiny, std::int32_t blocks, EventLoop& loop,
-                       cluster::LocalHub& hub)
-    : id_{name}, clock_(loop.clock()), device_(kernels::CpuDevice::create({.threads = 1}).value()) {
+BlockPlace::BlockPlace(const std::string& name, const TinyModel& tiny, std::int32_t blocks, const Clock& clock,
+                       const OpenFabric& open)
+    : id_{name}, device_(kernels::CpuDevice::create({.threads = 1}).value()) {
   model_ = std::make_unique<model::Model>(make(tiny, *device_));
-  fabric_ = hub.join(id_).value();
+  fabric_ = open(id_).value();
   engine::EngineOptions options;
   options.kv_blocks = blocks;
   options.batch = {.tokens_max = 512, .sequences_max = 4, .chunk_tokens_max = 512};
-  engine_ = engine::Engine::create(*model_, *device_, clock_, options).value();
+  engine_ = engine::Engine::create(*model_, *device_, clock, options).value();
   const std::span memory(cache().data(), cache().bytes() / sizeof(float));
   region_ = fabric_->expose(std::as_writable_bytes(memory), nullptr).value();
 }
 
-BlockPlace::~BlockPlace() = default;
+BlockPlace::~BlockPlace() { fabric_.reset(); }  // before the pool that it may still read
 
 void BlockPlace::meet(BlockPlace& other) {
   TROUPE_CHECK(fabric_->connect(other.id_, other.fabric_->address()), "a fabric connects");
@@ -63,13 +63,13 @@ std::vector<policy::BlockId> BlockPlace::have_blocks_of(const bits::Spec& spec, 
   return chain;
 }
 
-BlockPlaces::BlockPlaces(Prompts& prompts, std::size_t model, EventLoop& loop, cluster::LocalHub& hub)
+BlockPlaces::BlockPlaces(Prompts& prompts, std::size_t model, const Clock& clock, const OpenFabric& open)
     : universe(prompts.universe(model)),
       specs(long_enough(prompts, model)),
-      asker("asker" + std::to_string(model), prompts.tiny(model), small_pool, loop, hub),
-      owner("owner" + std::to_string(model), prompts.tiny(model), large_pool, loop, hub),
-      forgetful("forgetful" + std::to_string(model), prompts.tiny(model), small_pool, loop, hub),
-      foreign("foreign" + std::to_string(model), foreign_to(prompts.tiny(model)), large_pool, loop, hub) {
+      asker("asker" + std::to_string(model), prompts.tiny(model), small_pool, clock, open),
+      owner("owner" + std::to_string(model), prompts.tiny(model), large_pool, clock, open),
+      forgetful("forgetful" + std::to_string(model), prompts.tiny(model), small_pool, clock, open),
+      foreign("foreign" + std::to_string(model), foreign_to(prompts.tiny(model)), large_pool, clock, open) {
   for (BlockPlace* const place : {&owner, &forgetful, &foreign}) asker.meet(*place);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,10 +13,13 @@
 
 namespace troupe::tests::layouts {
 
+/// Opens a place's fabric, under a name that no other has.
+using OpenFabric = std::function<Result<std::unique_ptr<cluster::Fabric>>(const policy::NodeId& name)>;
+
 /// An engine on a fabric of its own.
 class BlockPlace {
  public:
-  BlockPlace(const std::string& name, const TinyModel& tiny, std::int32_t blocks, EventLoop& loop, cluster::LocalHub& hub);
+  BlockPlace(const std::string& name, const TinyModel& tiny, std::int32_t blocks, const Clock& clock, const OpenFabric& open);
   ~BlockPlace();
   BlockPlace(const BlockPlace&) = delete;
   BlockPlace& operator=(const BlockPlace&) = delete;
@@ -33,7 +37,6 @@ class BlockPlace {
 
  private:
   policy::NodeId id_;
-  const Clock& clock_;
   std::unique_ptr<kernels::CpuDevice> device_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<cluster::Fabric> fabric_;
@@ -52,7 +55,7 @@ struct BlockChain {
 };
 
 struct BlockPlaces {
-  BlockPlaces(Prompts& prompts, std::size_t model, EventLoop& loop, cluster::LocalHub& hub);
+  BlockPlaces(Prompts& prompts, std::size_t model, const Clock& clock, const OpenFabric& open);
   /// Of one of the prompts.
   BlockChain draw_chain(Random& random, const std::string& salt);
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <optional>
 #include <span>
 #include <utility>
 
 #include "base/check.hpp"
+#include "cluster/ucx_fabric.hpp"
 #include "storage/block_store.hpp"
 #include "storage/rocks_block_disk.hpp"
 #include "tests/layouts/block_damage.hpp"
@@ -20,7 +22,7 @@ using policy::BlockId;
 
 constexpr std::size_t complaints_max = 20;
 constexpr std::size_t disk_bytes = std::size_t{32} << 20;
-constexpr auto transfer_max = std::chrono::seconds(1);
+constexpr auto transfer_max = std::chrono::seconds(20);
 const std::string tenant = "a tenant";
 const std::string other_tenant = "another tenant";
 
@@ -42,15 +44,18 @@ class WrongBlocks::Asker {
                 return fault;
               }}) {
     for (std::size_t model = 0; model < prompts.models(); ++model)
-      models_.push_back(std::make_unique<BlockPlaces>(prompts, model, loop_, hub_));
+      models_.push_back(std::make_unique<BlockPlaces>(prompts, model, loop_.clock(),
+                                                      [this](const policy::NodeId& name) { return hub_.join(name); }));
+    over_ucx_ = std::make_unique<BlockPlaces>(prompts, prompts.models() - 1, loop_.clock(),
+                                              [](const policy::NodeId& name) { return cluster::open_ucx_fabric(name); });
   }
 
   void ask() {
     ++summary_.asks;
-    at_ = models_[random_.below(models_.size())].get();
+    at_ = random_.chance(ucx_share) ? over_ucx_.get() : models_[random_.below(models_.size())].get();
     at_->asker.cache().clear();
     // Names that nothing has had before where they are kept, so that each is kept anew.
-    const bool kept = random_.chance(0.5F);
+    const bool kept = at_ != over_ucx_.get() && random_.chance(0.5F);
     chain_ = at_->draw_chain(random_, kept ? tenant + " " + std::to_string(summary_.asks) : tenant);
     if (kept) {
       ask_what_is_kept();
@@ -119,14 +124,17 @@ class WrongBlocks::Asker {
     torn_after_.reset();
     BlockPlace* peer = &at_->owner;
     std::string theirs = tenant;  // whose blocks the peer takes for those that were asked for
-    const std::string kind = kinds_on_the_way[random_.below(std::size(kinds_on_the_way))];
+    // The first of them only the in-process fabric can be told to do.
+    const bool over_ucx = at_ == over_ucx_.get();
+    const std::size_t first = over_ucx ? 1 : 0;
+    const std::string kind = kinds_on_the_way[first + random_.below(std::size(kinds_on_the_way) - first)];
     if (kind == "foreign") peer = &at_->foreign;
     if (kind == "stale") peer = &at_->forgetful;
     if (kind == "of another tenant") theirs = other_tenant;
     auto pinned = peer->cache().pin(peer->have_blocks_of(spec(), theirs));
     std::vector<engine::BlockIndex> held;
     for (const auto& block : pinned) held.push_back(block.index);
-    kinds_.assign(pinned.size(), kind + " on its way");
+    kinds_.assign(pinned.size(), kind + (over_ucx ? " over UCX" : " on its way"));
 
     const auto import = at_->asker.cache().begin_import(std::span(chain_.ids).first(pinned.size()));
     const std::size_t bytes = at_->asker.cache().layout().block_bytes();
@@ -138,28 +146,40 @@ class WrongBlocks::Asker {
                         static_cast<std::uint64_t>(import.incoming[i].index) * bytes, bytes});
       checksums.push_back(pinned[i].checksum);
     }
-    std::optional<Result<void>> result;
-    if (kind == "torn") torn_after_ = random_.below(bytes * pinned.size());
-    at_->asker.fabric().get(peer->id(), peer->region()->remote(), at_->asker.region(), pieces,
-                            loop_.clock().now() + transfer_max, [&](const Result<void>& ended) { result = ended; });
     std::vector<std::pair<std::span<float>, Floats>> before;
-    for (std::size_t i = 0; i < held.size() && kind == "flipped"; ++i) {
-      if (random_.chance(0.3F)) continue;
-      // While the transfer is under way, in the memory that it reads.
-      const std::span memory(peer->cache().block(held[i]), bytes / sizeof(float));
-      before.emplace_back(memory, Floats(memory.begin(), memory.end()));
-      flip_some_bits(random_, memory);
-    }
-    if (kind == "stale") {  // its owner lets go of it, and uses it for something else
+    const auto spoil = [&] {
+      for (std::size_t i = 0; i < held.size() && kind == "flipped"; ++i) {
+        if (random_.chance(0.3F)) continue;
+        const std::span memory(peer->cache().block(held[i]), bytes / sizeof(float));
+        before.emplace_back(memory, Floats(memory.begin(), memory.end()));
+        flip_some_bits(random_, memory);
+      }
+      if (kind != "stale") return;
+      // Its owner lets go of it, and uses it for something else.
       peer->cache().unpin(held);
       peer->cache().clear();
       peer->answer(another_spec(), tenant);
-    }
-    while (!result) TROUPE_CHECK(loop_.run_next(), "a transfer ends");
+    };
+    // Over UCX nobody knows when bytes move: some are right then.
+    const bool at_once = over_ucx && random_.chance(0.5F);
+    if (at_once) spoil();
+    if (kind == "torn") torn_after_ = random_.below(bytes * pinned.size());
+    const auto ended = std::make_shared<std::promise<Result<void>>>();
+    at_->asker.fabric().get(peer->id(), peer->region()->remote(), at_->asker.region(), pieces, deadline(over_ucx),
+                            [ended](const Result<void>& result) { ended->set_value(result); });
+    if (!at_once) spoil();
+    const Result<void> result = wait(ended->get_future(), over_ucx);
     for (const auto& [memory, contents] : before) std::ranges::copy(contents, memory.begin());
     if (kind != "stale") peer->cache().unpin(held);
-    TROUPE_CHECK(result->has_value(), "what comes wrong comes without an error");
+    TROUPE_CHECK(result.has_value(), "what comes wrong comes without an error");
     take(import, checksums);
+  }
+
+  TimePoint deadline(bool over_ucx) const { return (over_ucx ? SystemClock().now() : loop_.clock().now()) + transfer_max; }
+  Result<void> wait(std::future<Result<void>> end, bool over_ucx) {
+    while (!over_ucx && end.wait_for(Duration::zero()) != std::future_status::ready)
+      TROUPE_CHECK(loop_.run_next(), "a transfer ends");
+    return end.get();
   }
 
   /// Has the cache judge what has come, and judges the cache. Returns what it refused.
@@ -217,7 +237,8 @@ class WrongBlocks::Asker {
   }
 
   static constexpr std::uint64_t rocks_share = 8;
-  static constexpr const char* kinds_on_the_way[] = {"flipped", "torn", "stale", "foreign", "of another tenant", "misplaced"};
+  static constexpr float ucx_share = 0.1F;
+  static constexpr const char* kinds_on_the_way[] = {"torn", "flipped", "stale", "foreign", "of another tenant", "misplaced"};
 
   Random random_;
   std::filesystem::path folder_;
@@ -226,6 +247,7 @@ class WrongBlocks::Asker {
   std::optional<std::uint64_t> torn_after_;
   cluster::LocalHub hub_;
   std::vector<std::unique_ptr<BlockPlaces>> models_;
+  std::unique_ptr<BlockPlaces> over_ucx_;
 
   // Of the chain that is asked for.
   BlockPlaces* at_ = nullptr;

@@ -12,7 +12,6 @@ namespace troupe::tests::layouts {
 
 namespace {
 
-constexpr std::int32_t ticks_of_publishing = 1;
 constexpr std::string_view counted[] = {"kills",
                                         "restarts",
                                         "drains",
@@ -71,7 +70,7 @@ class LayoutRun {
       for (const auto& stream : streams_) {
         if (stream->question().tick == tick) arrive(*stream, nodes_.at(stream->question().node));
       }
-      if (tick % ticks_of_publishing == 0) nodes_.publish();
+      nodes_.publish();
       bool progressed = nodes_.step();
       for (std::uint64_t events = progressed ? nodes_.random().below(12) : 1; events > 0; --events)
         progressed |= nodes_.run_next();
