@@ -87,8 +87,7 @@ void Shard::ask(const WantedPtr& wanted, const policy::NodeId& peer, std::size_t
   wanted->answered = false;
   const std::span asked = std::span(wanted->chain).subspan(wanted->here, blocks);
   const std::size_t from = wanted->here;
-  world_.tell(peer, [weak = weak_from_this(), wanted, peer, from, chain = Chain(asked.begin(), asked.end()),
-                     self = self_](Shard& owner) {
+  world_.tell(peer, [wanted, peer, from, chain = Chain(asked.begin(), asked.end()), self = self_](Shard& owner) {
     const Loan loan = owner.lend(self, chain);
     owner.world_.tell(self, [wanted, peer, from, loan](Shard& asker) { asker.get(wanted, peer, from, loan); });
   });
