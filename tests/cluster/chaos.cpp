@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "policy/drain.hpp"
+#include "schemas/placement_file.hpp"
 
 namespace troupe::tests {
 
@@ -18,9 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
-constexpr std::uint64_t events_per_cluster = 20;  // then another one, with empty folders
-constexpr std::uint64_t streams_max = 4;          // of a burst
-constexpr std::uint64_t turns_max = 3;            // of a conversation
+constexpr std::uint64_t streams_max = 4;  // of a burst
+constexpr std::uint64_t turns_max = 3;    // of a conversation
 constexpr auto drain_patience = 60s;
 
 const std::vector<std::string> small_talk{"Hello",
@@ -38,26 +38,22 @@ std::vector<std::string> handbook_questions() {
   return questions;
 }
 
-/// Of three nodes, each of the last two runs heavy with half of its experts; the first holds some of either half, too, so that
-/// of those of a node that is killed some answer elsewhere, and others have to be loaded there.
-std::string placement(const std::string& prefix) {
-  std::string text;
-  const auto place = [&](const char* node, const char* experts) {
-    text += "[[experts]]\nmodel = \"heavy\"\nnode = \"" + prefix + node + "\"\nexperts = \"" + experts + "\"\n";
-  };
-  place("2", "0-3");
-  place("3", "4-7");
-  place("1", "2-5");
-  return text;
+std::vector<NodeSetup> usual_setups(std::size_t nodes) {
+  if (nodes == 1) return {{"", {"mini", "medium", "heavy"}}};
+  if (nodes == 2) return {{"", {"mini"}}, {"", {"medium", "heavy"}}};
+  return {{"", {"mini"}}, {"", {"medium", "heavy"}}, {"", {"medium", "heavy"}}};
 }
 
-std::vector<NodeSetup> layout(std::size_t nodes, const std::string& prefix, const std::filesystem::path& placed) {
-  const std::vector<std::string> options{"--placement", placed.string()};
-  if (nodes == 1) return {{prefix + "1", {"mini", "medium", "heavy"}}};
-  if (nodes == 2) return {{prefix + "1", {"mini"}}, {prefix + "2", {"medium", "heavy"}}};
-  return {{prefix + "1", {"mini"}, {}, {}, options},
-          {prefix + "2", {"medium", "heavy"}, {}, {}, options},
-          {prefix + "3", {"medium", "heavy"}, {}, {}, options}};
+/// Of three nodes, each of the last two runs heavy with half of its experts; the first holds some of either half, too, so that
+/// of those of a node that is killed some answer elsewhere, and others have to be loaded there.
+std::vector<policy::ExpertEntry> usual_placement(std::size_t nodes) {
+  if (nodes < 3) return {};
+  return {{"heavy", {"2"}, {}, {{0, 3}}, {}}, {"heavy", {"3"}, {}, {{4, 7}}, {}}, {"heavy", {"1"}, {}, {{2, 5}}, {}}};
+}
+
+std::vector<NodeSetup> named(std::vector<NodeSetup> setups, const std::string& prefix) {
+  for (std::size_t i = 0; i < setups.size(); ++i) setups[i].name = prefix + std::to_string(i + 1);
+  return setups;
 }
 
 double milliseconds(Steady::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
@@ -71,21 +67,47 @@ double ChaosSummary::gap_ms(double quantile) const {
   return sorted[static_cast<std::size_t>(quantile * static_cast<double>(sorted.size() - 1))];
 }
 
-Chaos::Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes, bool only_drains)
-    : folder_(std::move(folder)),
-      seed_(seed),
-      nodes_(only_drains ? 3 : nodes),
-      only_drains_(only_drains),
-      random_(seed),
-      questions_(handbook_questions()) {}
+Chaos::Chaos(std::filesystem::path folder, ChaosOptions options)
+    : folder_(std::move(folder)), options_(std::move(options)), random_(options_.seed), questions_(handbook_questions()) {}
 Chaos::~Chaos() = default;
 
-Result<void> Chaos::start_cluster(std::size_t nodes) {
-  const std::string prefix = "cluster" + std::to_string(clusters_++) + "-";
-  const std::filesystem::path placed = folder_ / (prefix + "placement.toml");
-  std::ofstream(placed) << placement(prefix);
-  cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(nodes, prefix, placed));
+ChaosCluster Chaos::usual_cluster(std::uint64_t number) {
+  const std::size_t fixed = options_.only_drains ? 3 : options_.nodes;
+  const std::size_t nodes = fixed != 0 ? fixed : 1 + (static_cast<std::size_t>(number) + 1) % 3;
+  return {"seed " + std::to_string(options_.seed) + ", " + std::to_string(nodes) + " nodes",
+          {},
+          0,
+          usual_setups(nodes),
+          usual_placement(nodes)};
+}
+
+Result<void> Chaos::start_cluster(std::uint64_t number) {
+  asked_ = options_.clusters ? options_.clusters(number) : usual_cluster(number);
+  if (options_.clusters) random_.seed(asked_.seed);
+  const std::string prefix = "cluster" + std::to_string(number) + "-";
+  asked_.setups = named(std::move(asked_.setups), prefix);
+  if (!asked_.placement.empty()) {
+    for (policy::ExpertEntry& entry : asked_.placement) entry.node.value.insert(0, prefix);
+    const std::filesystem::path file = folder_ / (prefix + "placement.toml");
+    std::ofstream(file) << schemas::to_toml(asked_.placement);
+    for (NodeSetup& setup : asked_.setups) setup.options.insert(setup.options.end(), {"--placement", file.string()});
+  }
+  cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, asked_.setups);
   return cluster_->start();
+}
+
+std::vector<std::size_t> Chaos::drainable() const {
+  std::vector<std::size_t> nodes;
+  for (std::size_t i = 1; i < asked_.setups.size(); ++i) {
+    const auto others_have = [&](const std::string& tier) {
+      for (std::size_t other = 0; other < asked_.setups.size(); ++other) {
+        if (other != i && std::ranges::find(asked_.setups[other].tiers, tier) != asked_.setups[other].tiers.end()) return true;
+      }
+      return tier == "none";
+    };
+    if (std::ranges::all_of(asked_.setups[i].tiers, others_have)) nodes.push_back(i);
+  }
+  return nodes;
 }
 
 Script Chaos::draw_script() {
@@ -115,12 +137,12 @@ Script Chaos::draw_script() {
 
 Chaos::Disturbance Chaos::draw_disturbance() {
   Disturbance disturbance;
-  // The first node grants the leases, and of fewer than three each is the last of a tier.
-  if (cluster_->size() == 3 && (only_drains_ || draw(3) == 0)) {
-    disturbance.drained = 1 + draw(2);
+  const auto drainable_nodes = drainable();
+  if (!drainable_nodes.empty() && (options_.only_drains || draw(3) == 0)) {
+    disturbance.drained = drainable_nodes[draw(drainable_nodes.size())];
     disturbance.after_tokens = 1 + draw(60);
     disturbance.delay_ms = static_cast<int>(20 + draw(600));
-    if (only_drains_ || draw(2) == 0) return disturbance;
+    if (options_.only_drains || draw(2) == 0) return disturbance;
   }
   const std::uint64_t kind = draw(10);
   if (kind < 2) return disturbance;  // only a burst
@@ -273,19 +295,17 @@ void Chaos::judge(std::uint64_t number, const Script& script, const Told& told) 
     complain(number, "the history has " + std::to_string(told.in_history) + " turns of " + std::to_string(script.asks.size()));
 }
 
-void Chaos::complain(std::uint64_t number, const std::string& what) const {
-  std::cerr << "chaos: seed " << seed_ << ", event " << number << ", " << cluster_->size() << " nodes: " << what << std::endl;
+void Chaos::complain(std::uint64_t number, const std::string& what) {
+  std::cerr << std::exchange(asked_.layout, {});
+  std::cerr << "chaos: " << asked_.name << ", event " << number << ": " << what << std::endl;
 }
 
 Result<ChaosSummary> Chaos::run(std::uint64_t events) {
-  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, layout(1, "undisturbed", {}));
+  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, named(usual_setups(1), "undisturbed"));
   TROUPE_TRY_DO(undisturbed_->start());
   auto last_said = Steady::now();
   for (std::uint64_t number = 0; number < events; ++number) {
-    if (number % events_per_cluster == 0) {
-      const std::size_t turn = static_cast<std::size_t>(number / events_per_cluster);
-      TROUPE_TRY_DO(start_cluster(nodes_ != 0 ? nodes_ : 1 + (turn + 1) % 3));
-    }
+    if (number % options_.events_per_cluster == 0) TROUPE_TRY_DO(start_cluster(number / options_.events_per_cluster));
     const auto ran = run_one(number);
     if (!ran) {
       complain(number, ran.error().message);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/expert_entries.hpp"
 #include "tests/cluster/converse.hpp"
 #include "tests/cluster/troupe_of.hpp"
 
@@ -33,11 +35,29 @@ struct ChaosSummary {
   double gap_ms(double quantile) const;
 };
 
+/// One of the clusters that are asked.
+struct ChaosCluster {
+  std::string name;               ///< for people: how to have it again
+  std::string layout = {};        ///< for people; told with the first complaint
+  std::uint64_t seed = 0;         ///< of what it is asked and of what happens to it
+  std::vector<NodeSetup> setups;  ///< names are filled in, and the placement
+  /// Of experts, where the first node is "1"; none: engines have all of their own.
+  std::vector<policy::ExpertEntry> placement = {};
+};
+
+struct ChaosOptions {
+  std::uint64_t seed = 1;
+  std::size_t nodes = 0;     ///< of a cluster: 1, 2 or 3, or 0 for all of them in turn
+  bool only_drains = false;  ///< nodes are drained and not killed, in every burst; of three nodes
+  std::uint64_t events_per_cluster = 20;
+  /// Which clusters there are, by number; none: as `nodes` says.
+  std::function<ChaosCluster(std::uint64_t number)> clusters;
+};
+
 class Chaos {
  public:
-  /// `nodes` is 1, 2 or 3, or 0 for all of them in turn. `only_drains`: nodes are drained and not killed, in every burst; of
-  /// three nodes. Data and logs live in `folder`.
-  Chaos(std::filesystem::path folder, std::uint64_t seed, std::size_t nodes, bool only_drains = false);
+  /// Data and logs live in `folder`.
+  Chaos(std::filesystem::path folder, ChaosOptions options);
   ~Chaos();
 
   /// Says on the error stream how far it is and what is wrong. An Error means that nodes do not start.
@@ -53,7 +73,10 @@ class Chaos {
     std::optional<std::size_t> drained;  ///< this one is emptied meanwhile, and joins again
   };
 
-  Result<void> start_cluster(std::size_t nodes);
+  Result<void> start_cluster(std::uint64_t number);
+  ChaosCluster usual_cluster(std::uint64_t number);
+  /// Those that do not grant leases and are not the last of a tier.
+  std::vector<std::size_t> drainable() const;
   Script draw_script();
   Disturbance draw_disturbance();
   Result<void> expect(Script& script);
@@ -66,17 +89,15 @@ class Chaos {
   void note_gaps(const Told& told, std::chrono::steady_clock::time_point killed);
   void judge(std::uint64_t number, const Script& script, const Told& told);
   std::uint64_t draw(std::uint64_t below) { return random_() % below; }
-  void complain(std::uint64_t number, const std::string& what) const;
+  void complain(std::uint64_t number, const std::string& what);
 
   std::filesystem::path folder_;
-  std::uint64_t seed_;
-  std::size_t nodes_;
-  bool only_drains_;
+  ChaosOptions options_;
   std::mt19937_64 random_;
   std::vector<std::string> questions_;
   std::unique_ptr<TroupeOf> undisturbed_;
+  ChaosCluster asked_;
   std::unique_ptr<TroupeOf> cluster_;
-  std::size_t clusters_ = 0;
   ChaosSummary summary_;
 };
 

@@ -60,7 +60,9 @@ int main(int count, char** values) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const troupe::tests::TemporaryFolder folder;
-  Chaos chaos(folder.path(), options.seed, static_cast<std::size_t>(options.nodes), options.drains);
+  Chaos chaos(
+      folder.path(),
+      {.seed = options.seed, .nodes = static_cast<std::size_t>(options.nodes), .only_drains = options.drains, .clusters = {}});
   const auto summary = chaos.run(options.events);
   if (!summary) {
     std::cerr << "chaos: " << summary.error().message << '\n';

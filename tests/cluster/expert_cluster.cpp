@@ -93,8 +93,13 @@ void ArrivalOrder::look() {
   }
 }
 
+WatchedExperts::~WatchedExperts() {
+  for (float* const output : outputs_) arrivals->forget(output);
+}
+
 void WatchedExperts::compute(const model::ExpertWork& work, model::ExpertsDone done) {
   if (arrivals == nullptr) return inner_.compute(work, std::move(done));
+  outputs_.insert(work.output);
   arrivals->begin(work, hidden_);
   inner_.compute(work, [this, done = std::move(done)](Result<void> result) {
     arrivals->look();

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,8 @@ class ArrivalOrder {
   static const kernels::CpuOps* broken_operations();
   void begin(const model::ExpertWork& work, std::int32_t hidden);
   void look();
+  /// Its memory is about to go.
+  void forget(float* output) { layers_.erase(output); }
 
  private:
   friend void combine_by_arrival(const kernels::MoeCombine& arguments, kernels::Range rows);
@@ -65,12 +68,15 @@ class ArrivalOrder {
 class WatchedExperts final : public model::Experts {
  public:
   WatchedExperts(model::Experts& inner, std::int32_t hidden) : inner_(inner), hidden_(hidden) {}
+  /// After the engine whose works it has watched.
+  ~WatchedExperts() override;
   void compute(const model::ExpertWork& work, model::ExpertsDone done) override;
   ArrivalOrder* arrivals = nullptr;
 
  private:
   model::Experts& inner_;
   std::int32_t hidden_;
+  std::set<float*> outputs_;
 };
 
 struct ExpertClusterOptions {

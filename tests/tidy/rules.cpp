@@ -40,7 +40,7 @@ const std::vector<Door> doors = {
     {"histedit.h", {"cli/line_editor.cpp"}},
     {"oneapi/", {"bench/onednn_matmul.cpp"}},
     {"dnnl", {}},
-    {"CLI/", {"cli/", "tests/bits/main.cpp", "tests/cluster/chaos_main.cpp", "tests/sim/main.cpp"}},
+    {"CLI/", {"cli/", "tests/bits/main.cpp", "tests/cluster/chaos_main.cpp", "tests/layouts/main.cpp", "tests/sim/main.cpp"}},
     {"immintrin.h", {"kernels/", "bench/", "tests/kernels/"}},
     {"gtest/", {"tests/"}},
     {"tl/", {"base/result.hpp"}},
@@ -240,7 +240,7 @@ Findings check_commands(const File& file) {
 Findings check_tests_are_built(const File& file) {
   static const std::regex test(R"((^|\n)(TEST|TEST_F|TEST_P|TYPED_TEST)\()");
   static const std::regex place(
-      R"(tests/(tidy|(base|policy|kernels|model|engine|schemas|storage|cluster|actors|gateway|clients/cpp|bench|cli|sim|gpu)"
+      R"(tests/(tidy|(base|policy|kernels|model|engine|schemas|storage|cluster|actors|gateway|clients/cpp|bench|cli|layouts|sim|gpu)"
       R"(|regressions)/\w+)_test\.cpp)");
   if (file.extension() != ".cpp" || !std::regex_search(file.text, test) || std::regex_match(file.path, place)) return {};
   return {{file.path, 0, "has tests that tests/CMakeLists.txt does not build; call it tests/<folder>/<name>_test.cpp"}};
