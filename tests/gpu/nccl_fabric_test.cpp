@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -156,21 +157,23 @@ TEST_F(FabricOverNccl, BothMayMoveEverythingAtOnce) {
   auto target = *bench::CudaMemory::allocate(gpu_region_bytes);
   const RegionPtr into = *own_->expose(target->memory(), target);
   std::vector<End> ends(40);
+  const auto piece = [](std::size_t i) { return Piece{i / 2 * mebibyte, i * (mebibyte / 2 + 64), mebibyte / 2 + i}; };
   for (std::size_t i = 0; i < ends.size(); ++i) {
     const bool first = i % 2 == 0;
-    const std::uint64_t at = i / 2 * mebibyte;
-    own_->get(first ? first_name : second_name, (first ? peer : other).region, into, {{at, at, mebibyte / 2 + i}}, soon(),
-              ends[i].done());
+    own_->get(first ? first_name : second_name, (first ? peer : other).region, into, {piece(i)}, soon(), ends[i].done());
     if (i % 8 == 0) tell(first_name, get_from_us());
     if (i % 8 == 1) tell(second_name, get_from_us());
   }
   for (const End& end : ends) EXPECT_EQ(end.wait_code(), "ok");
   ASSERT_TRUE(answers_.wait(10));
   for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(text_of(answers_.at(i)), "right");
-  std::vector<std::byte> last(mebibyte / 2);
-  ASSERT_TRUE(target->read(19 * mebibyte, last));
-  const auto pattern = gpu_pattern(gpu_region_bytes, 4);
-  EXPECT_TRUE(std::equal(last.begin(), last.end(), pattern.begin() + 19 * mebibyte));
+  const std::array patterns{gpu_pattern(gpu_region_bytes, 2), gpu_pattern(gpu_region_bytes, 4)};
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    std::vector<std::byte> arrived(piece(i).bytes);
+    ASSERT_TRUE(target->read(piece(i).local_offset, arrived));
+    const auto right = patterns[i % 2].begin() + static_cast<std::ptrdiff_t>(piece(i).remote_offset);
+    EXPECT_TRUE(std::equal(arrived.begin(), arrived.end(), right)) << "transfer " << i;
+  }
 }
 
 TEST_F(FabricOverNccl, ManySmallTransfersAllArrive) {

@@ -29,7 +29,9 @@ std::vector<std::string> draw_options(Random& random) {
       "--kv-memory",       std::to_string(one_of<std::int64_t>(random, {kv_mebibytes_min, 32, 512})),
       "--batch-tokens",    std::to_string(one_of<std::int64_t>(random, {random.between(5, 20), 64, 300})),
       "--batch-sequences", std::to_string(one_of<std::int64_t>(random, {1, random.between(2, 6), 64})),
-      "--threads",         std::to_string(random.between(1, 2))};
+      "--threads",         std::to_string(random.between(1, 2)),
+      "--kv-host-memory",  std::to_string(one_of<std::int64_t>(random, {0, 8, 256})),
+      "--kv-disk",         std::to_string(one_of<std::int64_t>(random, {0, 64}))};
   std::vector<kernels::InstructionSet> sets;
   for (const auto set : kernels::instruction_sets) {
     // Plain C++ would take minutes, and has its own tests.
