@@ -73,6 +73,10 @@ KvShardActor KvShardState::shard_at(const policy::NodeId& node) const {
   return peer != nullptr && alive(*peer) ? peer->handles.kv : KvShardActor{};
 }
 
+bool KvShardState::reaches(const policy::NodeId& node) const {
+  return context_->links && context_->links->fabric_to(node) == context_->fabric;
+}
+
 // What is where.
 
 void KvShardState::tick() {

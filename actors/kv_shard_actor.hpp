@@ -115,6 +115,8 @@ class KvShardState {
   /// Answers all who wait.
   void end_fetch(std::uint64_t number, std::size_t blocks);
   KvShardActor shard_at(const policy::NodeId& node) const;
+  /// Whether the fabric that the pools are exposed on leads there.
+  bool reaches(const policy::NodeId& node) const;
 
   KvShardActorImpl::pointer self_;
   NodeContextPtr context_;

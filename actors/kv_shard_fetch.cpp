@@ -59,7 +59,7 @@ std::optional<KvShardState::Fetch> KvShardState::plan(std::size_t pool, std::vec
   if (into.region) {
     for (const cluster::BlockHolder& holder : context_->block_holders.holders(missing_chain)) {
       const auto neighbour = neighbours_.find(holder.node);
-      if (neighbour == neighbours_.end() || !shard_at(holder.node)) continue;
+      if (neighbour == neighbours_.end() || !shard_at(holder.node) || !reaches(holder.node)) continue;
       sources.push_back({holder.node, holder.blocks, neighbour->second.fetch.rate()});
     }
   }

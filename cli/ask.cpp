@@ -68,6 +68,7 @@ CLI::Validator name_of(const Parse& parse, const std::string& names) {
 void ConnectChoice::add_to(CLI::App& command) {
   command
       .add_option("--connect", addresses, "A node's address for clients, host:port; repeated: others to go to when it is lost")
+      ->allow_extra_args(false)  // the question may follow
       ->capture_default_str()
       ->group("Connection");
 }

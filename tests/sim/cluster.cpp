@@ -9,12 +9,14 @@
 #include "storage/conversations.hpp"
 #include "storage/copies.hpp"
 #include "storage/data_folder.hpp"
+#include "tests/support/memory_block_disk.hpp"
 
 namespace troupe::sim {
 
 namespace {
 
 using policy::Tier;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 std::string address_of(const std::string& name) { return name + ":1"; }
@@ -61,8 +63,7 @@ SimCluster::SimCluster(World& world)
     : world_(world),
       network_(world, [this](const std::string& name) { return find(name); }),
       hub_({[&world](Duration after, std::function<void()> work) { world.schedule(after, std::move(work)); },
-            world.clock().get(),
-            {}}),
+            world.clock().get(), [this](const cluster::LocalOperation& operation) { return trouble(operation); }}),
       homes_(world),
       routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy())) {
   const auto add = [&](std::string name, bool first, std::vector<Tier> tiers) {
@@ -84,6 +85,56 @@ SimCluster::~SimCluster() {
   world_.settle();
   // Links lead from one life's picture of the cluster to the actors of another, and back.
   for (const auto& context : former_) context->cluster.store(std::make_shared<const actors::Cluster>());
+}
+
+cluster::LocalFault SimCluster::trouble(const cluster::LocalOperation& operation) {
+  Random& random = world_.random();
+  const Weather& weather = network_.weather();
+  cluster::LocalFault fault;
+  fault.delay = world_.between(microseconds(50), milliseconds(5));
+  if (operation.kind == cluster::LocalOperation::Kind::message) return fault;
+  if (random.chance(weather.late)) fault.delay = world_.between(milliseconds(5), milliseconds(4000));
+  // What says that it came whole may have been torn; so may what says that it failed.
+  if (random.chance(weather.repeated)) fault.torn_after = random.below(operation.bytes + 1);
+  if (random.chance(weather.lost) || network_.are_parted(operation.from.value, operation.to.value)) {
+    fault.fails = Error{ErrorCode::unavailable, "the fabric is stormy"};
+  }
+  return fault;
+}
+
+std::shared_ptr<storage::BlockStore> SimCluster::make_block_store(const Weather& weather) {
+  constexpr std::size_t level_bytes = std::size_t{64} << 10;
+  auto disk = std::make_unique<tests::MemoryBlockDisk>();
+  disk->spoil([this, spoilt = weather.repeated](const policy::BlockId& /*id*/, std::vector<float>& payload) {
+    if (world_.random().chance(spoilt)) payload[world_.random().below(payload.size())] += 1;
+  });
+  // Whoever still waits for a disk when its store has ended waits for nothing.
+  const auto here = std::make_shared<std::weak_ptr<storage::BlockStore>>();
+  auto store =
+      std::make_shared<storage::BlockStore>(storage::BlockStoreLimits{.host_bytes = level_bytes, .disk_bytes = level_bytes},
+                                            std::move(disk), [this, here](std::function<void()> work) {
+                                              world_.schedule(milliseconds(2), [here, work = std::move(work)] {
+                                                if (const auto held = here->lock()) work();
+                                              });
+                                            });
+  *here = store;
+  return store;
+}
+
+policy::BlockTraffic SimCluster::block_traffic() const {
+  policy::BlockTraffic all;
+  const auto add = [&](const actors::NodeContext& context) {
+    const policy::BlockTraffic traffic = context.block_traffic.load();
+    all.fetched_blocks += traffic.fetched_blocks;
+    all.restored_blocks += traffic.restored_blocks;
+    all.wrong_blocks += traffic.wrong_blocks;
+    all.lent_blocks += traffic.lent_blocks;
+  };
+  for (const auto& context : former_) add(*context);
+  for (const auto& node : nodes_) {
+    if (node->life) add(*node->life->context);
+  }
+  return all;
 }
 
 LifePtr SimCluster::find(const std::string& name) const {
@@ -144,6 +195,8 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
     life->replicas.push_back(std::make_shared<SimReplica>(world_, node.name, index, node.tiers[index]));
     parts.replicas.push_back(life->replicas.back());
   }
+  parts.block_store = make_block_store(network_.weather());
+  parts.memory_in_use = std::make_shared<const std::vector<std::shared_ptr<SimReplica>>>(life->replicas);
   parts.corpus = make_corpus(node.corpus_version);
   parts.network = network_.seen_by(life);
   parts.announce_handles = [weak = std::weak_ptr(life)](const actors::PeerHandles& handles) {

@@ -60,9 +60,14 @@ class SimCluster {
   /// The store of a conversation's home, if that has its records. Whoever else has some must know them for a copy, and when all
   /// is `at_rest` nobody may.
   const storage::Store* store_of(const policy::ConversationId& conversation, bool at_rest = false);
+  /// Of all lives of all nodes.
+  policy::BlockTraffic block_traffic() const;
 
  private:
   LifePtr find(const std::string& name) const;
+  /// What goes wrong with bulk bytes.
+  cluster::LocalFault trouble(const cluster::LocalOperation& operation);
+  std::shared_ptr<storage::BlockStore> make_block_store(const Weather& weather);
   LifePtr begin_life(Node& node, const storage::Identity& identity);
 
   World& world_;

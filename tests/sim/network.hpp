@@ -36,6 +36,8 @@ class SimNetwork {
   SimNetwork(World& world, FindLife find) : world_(world), find_(std::move(find)) {}
 
   void set_weather(const Weather& weather) { weather_ = weather; }
+  const Weather& weather() const { return weather_; }
+  bool are_parted(const std::string& one, const std::string& other) const { return parted_.contains(pair_of(one, other)); }
   /// Nothing passes between the two until they are joined again; connections are lost if that lasts.
   void part(const std::string& one, const std::string& other);
   void join(const std::string& one, const std::string& other);

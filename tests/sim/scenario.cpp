@@ -250,6 +250,7 @@ Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& a
   outcome.violations = world.trace().violations();
   outcome.lines = world.trace().lines();
   outcome.trace_hash = world.trace().hash();
+  outcome.blocks = cluster.block_traffic();
   return outcome;
 }
 

@@ -26,8 +26,12 @@ TEST(Simulation, KeepsItsPromisesWhateverHappens) {
 /// A simulation in which nothing happens finds nothing.
 TEST(Simulation, MeetsWhatItIsFor) {
   std::string all;
+  policy::BlockTraffic blocks;
   for (std::uint64_t seed = 1; seed <= 15; ++seed) {
     const Outcome outcome = run(draw_scenario(seed), {.keep_trace = true, .defect = Defect::none});
+    blocks.fetched_blocks += outcome.blocks.fetched_blocks;
+    blocks.restored_blocks += outcome.blocks.restored_blocks;
+    blocks.wrong_blocks += outcome.blocks.wrong_blocks;
     for (const std::string& line : outcome.lines) all += line + "\n";
     for (const auto& conversation : outcome.answers) {
       for (const std::string& answer : conversation) all += answer + "\n";
@@ -57,6 +61,9 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "kind follow_up"}) {
     EXPECT_NE(all.find(what), std::string::npos) << what;
   }
+  EXPECT_GT(blocks.fetched_blocks, 0U);
+  EXPECT_GT(blocks.restored_blocks, 0U);
+  EXPECT_GT(blocks.wrong_blocks, 0U);
 }
 
 TEST(Simulation, AnswersEveryQuestionOnAGoodDay) {

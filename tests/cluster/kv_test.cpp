@@ -1,0 +1,130 @@
+// Real processes: the beginning of a prompt comes from a node that has computed it, or from below the pool, with the same bits.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/check.hpp"
+#include "tests/cluster/converse.hpp"
+#include "tests/cluster/troupe_of.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe::tests {
+namespace {
+
+using namespace std::chrono_literals;
+using Steady = std::chrono::steady_clock;
+
+policy::Ask of_mini(std::string question) {
+  policy::Ask ask;
+  ask.question = std::move(question);
+  ask.assurance = policy::Assurance::draft;
+  ask.tier = policy::Tier::mini;
+  // Other in every bit if one draw is.
+  ask.sampling.temperature = 10;
+  ask.seed = 11;
+  ask.tokens_max = 24;
+  return ask;
+}
+
+const policy::Ask question = of_mini("How long are access logs kept, and who may read them?");
+
+class KvBlocks : public testing::Test {
+ protected:
+  void start(std::vector<NodeSetup> setups) {
+    troupe_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_.path(), std::move(setups));
+    const auto started = troupe_->start();
+    ASSERT_TRUE(started) << started.error().message;
+  }
+  /// The answer's bits, asked of one node.
+  std::string bits(const policy::Ask& ask, std::size_t node = 0) {
+    const Told told = converse({troupe_->node(node).clients()}, {{ask}, {}}, [] {});
+    EXPECT_EQ(told.turns.front().problem, "");
+    return told.turns.front().bits;
+  }
+  policy::NodeView view_of(std::size_t node) const {
+    const auto client = clients::Client::connect({troupe_->node(node).clients()});
+    TROUPE_CHECK(client.has_value(), "a node that serves lets a client in");
+    const auto view = client->status();
+    TROUPE_CHECK(view.has_value(), "a node tells of its cluster");
+    for (const policy::NodeView& each : view->nodes) {
+      if (each.id == view->self) return each;
+    }
+    return {};
+  }
+  static bool soon(const std::function<bool()>& holds) {
+    for (const auto until = Steady::now() + 20s; Steady::now() < until; std::this_thread::sleep_for(20ms)) {
+      if (holds()) return true;
+    }
+    return false;
+  }
+  /// Until the nodes have found each other, and a little longer: nobody says when it has heard what others hold.
+  bool linked() const {
+    return soon([&] {
+      for (std::size_t i = 0; i < troupe_->size(); ++i) {
+        if (view_of(i).links.size() + 1 < troupe_->size()) return false;
+      }
+      return true;
+    });
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<TroupeOf> troupe_;
+};
+
+TEST_F(KvBlocks, ComeFromTheNodeThatHasComputedThem) {
+  start({{"one", {"mini"}}, {"two", {"mini"}}});
+  ASSERT_TRUE(linked());
+  const std::string computed = bits(question, 0);
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(bits(question, 1), computed);
+  ASSERT_TRUE(soon([&] { return view_of(1).blocks.fetched_blocks > 0; }));
+  const policy::NodeView two = view_of(1);
+  EXPECT_GE(view_of(0).blocks.lent_blocks, two.blocks.fetched_blocks);
+  EXPECT_EQ(two.blocks.wrong_blocks, 0U);
+  EXPECT_GE(two.replicas.front().reused_tokens, two.blocks.fetched_blocks * 16);
+}
+
+TEST_F(KvBlocks, AreComputedWhereNoFabricLeads) {
+  start({{"one", {"mini"}}, {"two", {"mini"}, {}, {}, {"--fabric-transports", "none"}}});
+  const std::string computed = bits(question, 0);
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(bits(question, 1), computed);
+  EXPECT_EQ(view_of(1).blocks.fetched_blocks, 0U);
+}
+
+TEST_F(KvBlocks, ThatAPoolHasNoRoomForComeBackFromBelowIt) {
+  for (const auto& [below, other] : {std::pair{"--kv-host-memory", "--kv-disk"}, std::pair{"--kv-disk", "--kv-host-memory"}}) {
+    start({{"one", {"mini"}, {}, below, {"--kv-memory", "5", below, "64", other, "0"}}});
+    const std::string computed = bits(question);
+    for (int i = 0; i < 30; ++i) {
+      bits(of_mini("Number " + std::to_string(i) + " asks: which rules are there about number " + std::to_string(i * 7) + "?"));
+    }
+    EXPECT_EQ(bits(question), computed);
+    EXPECT_TRUE(soon([&] { return view_of(0).blocks.restored_blocks > 0; })) << below;
+    EXPECT_EQ(view_of(0).blocks.wrong_blocks, 0U);
+    troupe_.reset();
+  }
+}
+
+TEST_F(KvBlocks, AreFetchedAfterTheOtherNodeWasKilledAndCameBack) {
+  start({{"one", {"mini"}}, {"two", {"mini"}}, {"three", {"mini"}}});
+  ASSERT_TRUE(linked());
+  const std::string computed = bits(question, 1);
+  troupe_->node(1).kill();
+  // What it held is gone, whatever others have heard.
+  EXPECT_EQ(bits(question, 2), computed);
+  ASSERT_TRUE(troupe_->node(1).start());
+  ASSERT_TRUE(troupe_->wait_until_serving());
+  ASSERT_TRUE(linked());
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(bits(question, 1), computed);
+  EXPECT_TRUE(soon([&] { return view_of(1).blocks.fetched_blocks > 0; }));
+}
+
+}  // namespace
+}  // namespace troupe::tests
