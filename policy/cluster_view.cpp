@@ -12,6 +12,17 @@ std::string_view to_string(NodeState state) {
   return "unknown";
 }
 
+BlockTraffic& BlockTraffic::operator+=(const BlockTraffic& other) {
+  fetched_blocks += other.fetched_blocks;
+  fetched_bytes += other.fetched_bytes;
+  restored_blocks += other.restored_blocks;
+  wrong_blocks += other.wrong_blocks;
+  lent_blocks += other.lent_blocks;
+  host_bytes += other.host_bytes;
+  disk_bytes += other.disk_bytes;
+  return *this;
+}
+
 void NodeView::forget_data_plane() {
   transports.clear();
   links.clear();

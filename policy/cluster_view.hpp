@@ -52,6 +52,7 @@ struct BlockTraffic {
   std::uint64_t lent_blocks = 0;      ///< to other nodes
   std::uint64_t host_bytes = 0;       ///< of evicted blocks, in host memory now
   std::uint64_t disk_bytes = 0;       ///< the same on the disk
+  BlockTraffic& operator+=(const BlockTraffic& other);
   friend bool operator==(const BlockTraffic&, const BlockTraffic&) = default;
 };
 

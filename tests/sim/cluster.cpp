@@ -123,16 +123,9 @@ std::shared_ptr<storage::BlockStore> SimCluster::make_block_store(const Weather&
 
 policy::BlockTraffic SimCluster::block_traffic() const {
   policy::BlockTraffic all;
-  const auto add = [&](const actors::NodeContext& context) {
-    const policy::BlockTraffic traffic = context.block_traffic.load();
-    all.fetched_blocks += traffic.fetched_blocks;
-    all.restored_blocks += traffic.restored_blocks;
-    all.wrong_blocks += traffic.wrong_blocks;
-    all.lent_blocks += traffic.lent_blocks;
-  };
-  for (const auto& context : former_) add(*context);
+  for (const auto& context : former_) all += context->block_traffic.load();
   for (const auto& node : nodes_) {
-    if (node->life) add(*node->life->context);
+    if (node->life) all += node->life->context->block_traffic.load();
   }
   return all;
 }

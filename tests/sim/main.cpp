@@ -42,13 +42,15 @@ void add_options(CLI::App& app, Options& options) {
   app.add_flag("--trace", options.trace,
                "Tells what happens; with more than one seed, only of those in which something is wrong");
   app.add_option("--defect", options.defect_name, defects)->check(CLI::IsMember(names));
-  app.add_flag("--json", options.json, "Ends with one JSON object: seeds, violations, first_bad_seed");
+  app.add_flag("--json", options.json,
+               "Ends with one JSON object: seeds, violations, first_bad_seed, blocks_fetched, blocks_restored, blocks_wrong");
 }
 
 struct Summary {
   std::uint64_t seeds = 0;
   std::uint64_t violations = 0;
   std::uint64_t bad = 0;
+  troupe::policy::BlockTraffic blocks;
   std::optional<std::uint64_t> first_bad;
 };
 
@@ -56,6 +58,7 @@ void run_one(const Options& options, std::uint64_t seed, Summary& summary) {
   const bool alone = options.seeds == 1;
   auto outcome = troupe::sim::run_seed(seed, {.keep_trace = options.trace && alone, .defect = options.defect});
   ++summary.seeds;
+  summary.blocks += outcome.blocks;
   summary.violations += outcome.violations.size();
   if (options.trace && !alone && !outcome.violations.empty()) {
     outcome = troupe::sim::run_seed(seed, {.keep_trace = true, .defect = options.defect});
@@ -98,12 +101,19 @@ int main(int count, char** values) {
   }
   if (summary.seeds < options.seeds) std::cerr << "sim: stopped after " << summary.seeds << " seeds, enough is wrong\n";
   if (options.json) {
-    nlohmann::json object{{"seeds", summary.seeds}, {"violations", summary.violations}, {"first_bad_seed", nullptr}};
+    nlohmann::json object{{"seeds", summary.seeds},
+                          {"violations", summary.violations},
+                          {"first_bad_seed", nullptr},
+                          {"blocks_fetched", summary.blocks.fetched_blocks},
+                          {"blocks_restored", summary.blocks.restored_blocks},
+                          {"blocks_wrong", summary.blocks.wrong_blocks}};
     if (summary.first_bad) object["first_bad_seed"] = *summary.first_bad;
     std::cout << object << "\n";
   } else {
     std::cout << std::fixed << std::setprecision(1) << summary.seeds << " seeds from " << options.seed << " in " << seconds()
-              << " s: " << summary.bad << " bad, " << summary.violations << " violations\n";
+              << " s: " << summary.bad << " bad, " << summary.violations << " violations; of KV blocks "
+              << summary.blocks.fetched_blocks << " fetched, " << summary.blocks.restored_blocks << " restored, "
+              << summary.blocks.wrong_blocks << " wrong\n";
   }
   return summary.bad == 0 ? 0 : 1;
 }

@@ -41,7 +41,7 @@ struct Outcome {
   std::vector<std::string> violations;
   std::vector<std::string> lines;  ///< if the trace is kept
   std::uint64_t trace_hash = 0;
-  policy::BlockTraffic blocks;  ///< of all nodes; no bytes
+  policy::BlockTraffic blocks;  ///< of all nodes
   /// By conversation, in the order of its questions; only what does not depend on when and where it was computed.
   std::vector<std::vector<std::string>> answers;
 };

@@ -29,9 +29,7 @@ TEST(Simulation, MeetsWhatItIsFor) {
   policy::BlockTraffic blocks;
   for (std::uint64_t seed = 1; seed <= 15; ++seed) {
     const Outcome outcome = run(draw_scenario(seed), {.keep_trace = true, .defect = Defect::none});
-    blocks.fetched_blocks += outcome.blocks.fetched_blocks;
-    blocks.restored_blocks += outcome.blocks.restored_blocks;
-    blocks.wrong_blocks += outcome.blocks.wrong_blocks;
+    blocks += outcome.blocks;
     for (const std::string& line : outcome.lines) all += line + "\n";
     for (const auto& conversation : outcome.answers) {
       for (const std::string& answer : conversation) all += answer + "\n";
