@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/block_id.hpp"
+
 namespace troupe::actors {
 
 namespace {
@@ -51,6 +53,23 @@ std::vector<policy::ReplicaPlace> Generation::places(const Cluster& cluster, con
   return places;
 }
 
+policy::ExpectedReuse Generation::expected_reuse(const std::vector<policy::NodeView>& views) const {
+  policy::ExpectedReuse reuse;
+  reuse.prompt_tokens = static_cast<std::int32_t>(job_.request.prompt.size());
+  for (const policy::NodeView& view : views) {
+    for (const policy::ReplicaView& replica : view.replicas) {
+      if (replica.model != job_.model || replica.block_root.empty()) continue;
+      // All that run the model give its blocks the same names.
+      const auto chain = engine::chain_of(replica.block_root, job_.request.prompt);
+      for (const cluster::BlockHolder& holder : context_->block_holders.holders(chain)) {
+        reuse.held_tokens[holder.node] = static_cast<std::int32_t>(holder.blocks) * engine::kv_block_positions;
+      }
+      return reuse;
+    }
+  }
+  return reuse;
+}
+
 bool Generation::should_move(const Cluster& cluster) const {
   const Peer* peer = cluster.find(place_->node);
   if (peer == nullptr || peer->view.state != policy::NodeState::draining) return false;
@@ -66,7 +85,7 @@ void Generation::drive() {
   if (place_ && should_move(*cluster)) leave();
   if (!place_) {
     const auto views = views_of(*cluster);
-    place_ = policy::choose_place(views, places(*cluster, views), before_, context_->self);
+    place_ = policy::choose_place(views, places(*cluster, views), before_, context_->self, expected_reuse(views));
     if (!place_) return;
     heard_ = now;
     return send(engine_at(*cluster, *place_), /*anew=*/true);

@@ -79,6 +79,8 @@ class Generation {
 
  private:
   /// Whether the attempt had better run elsewhere, and can.
+  /// What nodes hold of the prompt, as far as this one has heard.
+  policy::ExpectedReuse expected_reuse(const std::vector<policy::NodeView>& views) const;
   bool should_move(const Cluster& cluster) const;
   std::vector<policy::ReplicaPlace> places(const Cluster& cluster, const std::vector<policy::NodeView>& views) const;
   /// `anew`: the engine does not have the attempt yet.

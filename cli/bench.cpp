@@ -135,6 +135,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_bench_experts(bench, action);
   add_bench_stream(bench, action);
   add_bench_fabric(bench, action);
+  add_bench_prefix(bench, action);
 }
 
 }  // namespace troupe::cli

@@ -22,6 +22,17 @@ std::vector<ReplicaPlace> places_where(std::span<const NodeView> nodes, const Fi
   return {};
 }
 
+/// For how many steps a sequence that runs already shares the batch with a new one.
+constexpr std::int64_t answer_tokens_typical = 64;
+
+std::int64_t tokens_until_answered(const ReplicaView& replica, const NodeId& node, const ExpectedReuse& reuse) {
+  if (reuse.prompt_tokens == 0) return replica.waiting;
+  const auto held = reuse.held_tokens.find(node);
+  const std::int64_t reused = held == reuse.held_tokens.end() ? 0 : std::min(held->second, reuse.prompt_tokens);
+  return static_cast<std::int64_t>(replica.waiting) * reuse.prompt_tokens + reuse.prompt_tokens - reused +
+         replica.running * answer_tokens_typical;
+}
+
 const ReplicaView* find(std::span<const NodeView> nodes, const ReplicaPlace& place) {
   for (const NodeView& node : nodes) {
     if (node.id != place.node) continue;
@@ -43,13 +54,15 @@ std::vector<ReplicaPlace> places_of(std::span<const NodeView> nodes, const Model
 }
 
 std::optional<ReplicaPlace> choose_place(std::span<const NodeView> nodes, std::span<const ReplicaPlace> places,
-                                         const std::optional<ReplicaPlace>& before, const NodeId& self) {
+                                         const std::optional<ReplicaPlace>& before, const NodeId& self,
+                                         const ExpectedReuse& reuse) {
   std::optional<ReplicaPlace> best;
-  std::tuple<std::int32_t, bool, std::int32_t, bool> best_cost;
+  std::tuple<std::int64_t, bool, std::int32_t, bool> best_cost;
   for (const ReplicaPlace& place : places) {
     const ReplicaView* replica = find(nodes, place);
     if (replica == nullptr) continue;
-    const std::tuple cost{replica->waiting, !(before && place == *before), replica->running, place.node != self};
+    const std::tuple cost{tokens_until_answered(*replica, place.node, reuse), !(before && place == *before), replica->running,
+                          place.node != self};
     if (!best || cost < best_cost) {
       best = place;
       best_cost = cost;

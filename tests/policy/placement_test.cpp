@@ -67,5 +67,27 @@ TEST(Placement, PrefersTheShortestQueueThenTheCacheThenTheLeastBusyThenThisNode)
   EXPECT_FALSE(choose(nodes, Tier::heavy));
 }
 
+TEST(Placement, GoesWhereMostOfThePromptIsHeldUnlessThatNodeIsBusy) {
+  std::vector nodes{node("a", NodeState::serving, {replica(0, Tier::mini)}),
+                    node("b", NodeState::serving, {replica(0, Tier::mini)})};
+  const auto chosen = [&](const ExpectedReuse& reuse) {
+    return choose_place(nodes, places_of(nodes, Tier::mini), std::nullopt, NodeId{"a"}, reuse)->node.value;
+  };
+  const ExpectedReuse on_b{1000, {{NodeId{"a"}, 16}, {NodeId{"b"}, 960}}};
+  EXPECT_EQ(chosen({}), "a");
+  EXPECT_EQ(chosen({1000, {}}), "a");
+  EXPECT_EQ(chosen(on_b), "b");
+  nodes[1].replicas[0].running = 10;
+  EXPECT_EQ(chosen(on_b), "b") << "computing 944 tokens is more than a row for each of ten in each step of an answer";
+  nodes[1].replicas[0].running = 20;
+  EXPECT_EQ(chosen(on_b), "a");
+  nodes[1].replicas[0].running = 0;
+  nodes[1].replicas[0].waiting = 1;
+  EXPECT_EQ(chosen(on_b), "a") << "a prompt that waits before it is more than it saves";
+  nodes[0].replicas[0].waiting = 1;
+  EXPECT_EQ(chosen(on_b), "b");
+  EXPECT_EQ(chosen({100, {{NodeId{"b"}, 5000}}}), "b") << "no more is reused than the prompt has";
+}
+
 }  // namespace
 }  // namespace troupe::policy

@@ -17,7 +17,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::int32_t kv_blocks = 14;  ///< two sequences at their longest; others wait
+constexpr std::int32_t rules_tokens = 32;
+constexpr std::int32_t kv_blocks = 16;  ///< two sequences at their longest; others wait
 constexpr std::int32_t first_purpose_token = 8;
 constexpr std::int32_t first_text_token = 12;
 constexpr std::int32_t text_tokens = 190;  ///< all of them are in each tiny model's vocabulary
@@ -164,8 +165,9 @@ Result<schemas::EnginePrepared> SimReplica::prepare(const schemas::EnginePrepare
   }
   std::string text;
   for (const policy::Message& message : messages_for(request)) text += message.role + ": " + message.content + "\n";
-  const auto budget = static_cast<std::size_t>(std::min(request.tokens_max, prompt_tokens_max));
-  prepared.prompt.push_back(first_purpose_token + static_cast<std::int32_t>(request.purpose));
+  const auto budget = static_cast<std::size_t>(std::min(request.tokens_max, prompt_tokens_max) + rules_tokens);
+  // All prompts of a purpose begin with the same rules, whose KV blocks they share.
+  prepared.prompt.assign(rules_tokens + 1, first_purpose_token + static_cast<std::int32_t>(request.purpose));
   for (std::size_t at = 0; at < text.size() && prepared.prompt.size() + 2 < budget; at += bytes_per_token) {
     prepared.prompt.push_back(token_of(hash_of(std::string_view(text).substr(at, bytes_per_token))));
   }

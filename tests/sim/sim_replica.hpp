@@ -19,7 +19,7 @@ namespace troupe::sim {
 
 /// Sizes that are small enough for many seeds, and for a queue.
 inline constexpr std::int32_t prompt_tokens_max = 56;
-inline constexpr std::int32_t context_tokens_max = 88;
+inline constexpr std::int32_t context_tokens_max = 120;
 
 /// What a request gives on an engine that does nothing else. Whoever has many of the same keeps one of these.
 class AloneAnswers {

@@ -72,7 +72,8 @@ std::vector<File> read_repository(const fs::path& root) {
   for (const std::string& path : paths) {
     std::ifstream stream(root / path, std::ios::binary);
     File file{path, {std::istreambuf_iterator<char>(stream), {}}, 0, false};
-    file.bytes = file.text.size();
+    // A link takes no room beside what it leads to.
+    file.bytes = fs::is_symlink(root / path) ? 0 : file.text.size();
     if (!is_text(file.text)) file.text.clear();
     file.executable = (fs::status(root / path).permissions() & fs::perms::owner_exec) != fs::perms::none;
     files.push_back(std::move(file));
