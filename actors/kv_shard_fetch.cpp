@@ -19,9 +19,11 @@ double seconds(Duration duration) { return std::chrono::duration<double>(duratio
 }  // namespace
 
 caf::result<PrefixFetched> KvShardState::on_fetch(const FetchPrefix& asked) {
-  if (asked.replica >= pools_.size() || !pools_[asked.replica].blocks) return PrefixFetched{};
+  if (asked.replica >= pools_.size() || !pools_[asked.replica].blocks || asked.tokens.empty()) return PrefixFetched{};
   const policy::BlockId root = parts_.replicas[asked.replica]->view().block_root;
-  auto planned = plan(asked.replica, engine::chain_of(root, asked.tokens));
+  // The last token is computed in any case: only that gives the first logits.
+  const auto reusable = std::span(asked.tokens).first(asked.tokens.size() - 1);
+  auto planned = plan(asked.replica, engine::chain_of(root, reusable));
   if (!planned) return PrefixFetched{};
   const std::pair which{static_cast<std::size_t>(asked.replica), planned->chain[planned->first]};
   auto promise = self_->make_response_promise<PrefixFetched>();
