@@ -327,7 +327,9 @@ void ConversationState::tick() {
     numbers.push_back(turn->turn.id.number);
     turn->log.leave_silent(now - reader_silence_max);
     const bool troubled = turn->generation && turn->generation->trouble();
-    const std::string waits_for = troubled ? turn->generation->trouble()->message : turn->waits_for;
+    const std::string waits_for = troubled     ? turn->generation->trouble()->message
+                                  : turn->call ? turn->call->waits_for()
+                                               : turn->waits_for;
     if (!turn->doom && now_ms - turn->turn.accepted_ms >= turn->turn.ask.deadline_ms) {
       turn->doom =
           Error{ErrorCode::deadline_exceeded, "no answer within the " + std::to_string(turn->turn.ask.deadline_ms) +

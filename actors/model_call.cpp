@@ -20,6 +20,7 @@ void ModelCall::prepare() {
   const auto views = views_of(*cluster);
   const auto place = policy::choose_place(views, policy::places_of(views, job_.tier), std::nullopt, context_->self);
   const EngineActor engine = place ? engine_at(*cluster, *place) : EngineActor{};
+  waits_for_ = engine ? "" : "no node serves tier " + std::string(to_string(job_.tier));
   if (!engine) return;  // drive() tries again
   preparing_ = true;
   link_.prepare(engine, {job_.key.purpose, job_.parts, job_.prompt_tokens_max},
@@ -32,7 +33,10 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
   preparing_ = false;
   if (!prepared) {
     const ErrorCode code = prepared.error().code;
-    if (code == ErrorCode::unavailable || code == ErrorCode::overloaded) return;  // drive() tries again
+    if (code == ErrorCode::unavailable || code == ErrorCode::overloaded) {
+      waits_for_ = prepared.error().message;
+      return;  // drive() tries again
+    }
     return finish(prepared.error());
   }
   model_ = prepared->model;
@@ -48,6 +52,10 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
   if (job.request.tokens_max < 1) return finish(Error{ErrorCode::too_large, "the prompt leaves no room for a reply"});
   generation_ = std::make_unique<Generation>(context_, link_, std::move(job), std::nullopt);
   generation_->drive();
+}
+
+std::string ModelCall::waits_for() const {
+  return generation_ && generation_->trouble() ? generation_->trouble()->message : waits_for_;
 }
 
 void ModelCall::finish(Result<Reply> reply) {

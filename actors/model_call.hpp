@@ -37,6 +37,8 @@ class ModelCall {
   void take(const schemas::EngineEmissions& emissions);
   void take(const schemas::EngineFinished& finished);
   const schemas::AttemptKey& key() const { return job_.key; }
+  /// What could not be had when it was tried last; empty if nothing is missing.
+  std::string waits_for() const;
 
  private:
   void prepare();
@@ -48,6 +50,7 @@ class ModelCall {
   Job job_;
   Done done_;
   bool preparing_ = false;
+  std::string waits_for_;
   policy::ModelClass model_;
   std::unique_ptr<Generation> generation_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< for replies that come after this is gone

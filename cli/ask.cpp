@@ -5,10 +5,11 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "cli/answer_view.hpp"
 #include "cli/command.hpp"
+#include "cli/wait_notice.hpp"
 
 namespace troupe::cli {
 
@@ -40,6 +41,20 @@ Result<std::string> question_of(const std::string& given) {
   return text;
 }
 
+}  // namespace
+
+Result<clients::Answer> ask_and_show(const clients::Client& client, const clients::Conversation& conversation,
+                                     const policy::Ask& ask, AnswerView& view, bool quiet) {
+  std::optional<WaitNotice> notice;
+  if (!quiet) notice.emplace(client);
+  return conversation.ask(ask, [&](const policy::TurnEvent& event) {
+    if (notice) notice->take(event);
+    view.take(event);
+  });
+}
+
+namespace {
+
 Result<int> ask(const AskOptions& options) {
   TROUPE_TRY(const std::string question, question_of(options.question));
   catch_interrupts();
@@ -47,7 +62,7 @@ Result<int> ask(const AskOptions& options) {
   TROUPE_TRY(const auto conversation, conversation_of(client, options.conversation));
   const policy::Ask ask = options.choice.of(question);
   AnswerView view(!options.json && ask.assurance == policy::Assurance::draft);
-  TROUPE_TRY(const auto answer, conversation.ask(ask, [&](const policy::TurnEvent& event) { view.take(event); }));
+  TROUPE_TRY(const auto answer, ask_and_show(client, conversation, ask, view, options.quiet));
   if (options.json) {
     std::cout << dumped(view.json(answer)) << std::endl;
   } else {
@@ -105,8 +120,9 @@ void AskChoice::add_to(CLI::App& command) {
       ->capture_default_str()
       ->group("Question");
   command
-      .add_option("--latency-budget", ask.latency_budget_ms,
-                  "Milliseconds that you hope for; a routing policy may answer a draft in a hurry with a smaller model (0: no hurry)")
+      .add_option(
+          "--latency-budget", ask.latency_budget_ms,
+          "Milliseconds that you hope for; a routing policy may answer a draft in a hurry with a smaller model (0: no hurry)")
       ->check(CLI::Range(std::int64_t{0}, policy::Ask::deadline_limit_ms))
       ->group("Question");
   command.add_option("--deadline", deadline_seconds, "Seconds until the answer is of no use any more")

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "cli/answer_view.hpp"
 #include "clients/cpp/client.hpp"
 #include "policy/ask.hpp"
 
@@ -48,5 +49,9 @@ void forget_interrupt();
 
 /// The conversation that an option names, or a new one if it is empty.
 Result<clients::Conversation> conversation_of(const clients::Client& client, const std::string& id);
+
+/// Asks, with the answer in `view` as it comes. If that takes a while, says what it waits for, unless it shall be quiet.
+Result<clients::Answer> ask_and_show(const clients::Client& client, const clients::Conversation& conversation,
+                                     const policy::Ask& ask, AnswerView& view, bool quiet);
 
 }  // namespace troupe::cli

@@ -86,7 +86,7 @@ class Chat {
   void ask(const std::string& question) {
     const policy::Ask asked = options_.choice.of(question);
     AnswerView view(!options_.json && asked.assurance == policy::Assurance::draft);
-    const auto answer = conversation_.ask(asked, [&](const policy::TurnEvent& event) { view.take(event); });
+    const auto answer = ask_and_show(client_, conversation_, asked, view, options_.quiet);
     if (!answer) return complain(answer.error());
     last_turn_ = answer->turn.number;
     all_well_ &= answer->end.outcome.committed;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "tests/cli/run_troupe.hpp"
 #include "tests/cluster/troupe_of.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -101,6 +102,22 @@ TEST_F(Nodes, OneAnswersWithNumberedEventsAndTheSameBitsWarmAndCold) {
   EXPECT_GT(end->reused_tokens, 100) << "the second answer was not from a warm cache";
   ASSERT_TRUE(troupe_->node(0).start());  // kills the one that runs
   EXPECT_EQ(bits(ask), cold);
+}
+
+TEST_F(Nodes, SayForWhichTierAQuestionHasWaited) {
+  start({{"one", {"heavy"}}});
+  policy::Ask ask;
+  ask.question = long_question;
+  ask.deadline_ms = 500;
+  const auto answer = opened(client()).ask(ask);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_FALSE(answer->end.outcome.committed);
+  EXPECT_EQ(answer->end.outcome.code, "deadline_exceeded");
+  EXPECT_NE(answer->end.outcome.message.find("no node serves tier mini"), std::string::npos) << answer->end.outcome.message;
+
+  const Outcome asked = troupe("ask --deadline 3 --connect " + troupe_->node(0).clients() + " 'Which is it?'");
+  EXPECT_EQ(asked.status, 1);
+  EXPECT_NE(asked.output.find("waiting: no node serves mini or medium now"), std::string::npos) << asked.output;
 }
 
 TEST_F(Nodes, TwoGiveTheBitsOfOneWhereverTheClientConnects) {

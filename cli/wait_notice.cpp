@@ -1,0 +1,71 @@
+#include "cli/wait_notice.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <utility>
+
+#include "policy/placement.hpp"
+
+namespace troupe::cli {
+
+namespace {
+TimePoint now() { return std::chrono::steady_clock::now(); }
+}  // namespace
+
+std::string why_it_waits(const policy::ClusterView& cluster) {
+  const auto served = policy::served_tiers(cluster.nodes);
+  std::string names;
+  std::string options;
+  for (const policy::Tier tier : policy::tiers) {
+    if (std::find(served.begin(), served.end(), tier) != served.end()) continue;
+    const std::string name(to_string(tier));
+    names += (names.empty() ? "" : " or ") + name;
+    options += " --tier " + name;
+  }
+  if (!names.empty()) {
+    std::string text = "no node serves " + names + " now; if the routing policy wants it, the question waits";
+    for (const policy::NodeView& node : cluster.nodes) {
+      if (node.id == cluster.self) text += " (\"troupe node" + options + " --join " + node.cluster_address + "\" starts one)";
+    }
+    return text;
+  }
+  std::int32_t running = 0;
+  std::int32_t waiting = 0;
+  for (const policy::NodeView& node : cluster.nodes) {
+    if (node.state == policy::NodeState::gone) continue;
+    for (const policy::ReplicaView& replica : node.replicas) {
+      running += replica.running;
+      waiting += replica.waiting;
+    }
+  }
+  return "the models have " + std::to_string(running) + " answers under way and " + std::to_string(waiting) + " waiting";
+}
+
+WaitNotice::WaitNotice(clients::Client client) : client_(std::move(client)), heard_(now()), thread_([this] { watch(); }) {}
+
+WaitNotice::~WaitNotice() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void WaitNotice::take(const policy::TurnEvent& event) {
+  const std::scoped_lock lock(mutex_);
+  heard_ = now();
+  ended_ = ended_ || std::holds_alternative<policy::TokensEvent>(event.what);
+}
+
+void WaitNotice::watch() {
+  std::unique_lock lock(mutex_);
+  while (!ended_ && now() - heard_ < patience) changed_.wait_until(lock, heard_ + patience);
+  if (ended_) return;
+  lock.unlock();
+  const auto cluster = client_.status();
+  lock.lock();
+  if (cluster && !ended_) std::cerr << "waiting: " << why_it_waits(*cluster) << "\n";
+}
+
+}  // namespace troupe::cli
