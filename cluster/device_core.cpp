@@ -3,22 +3,15 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "cluster/region_transfer.hpp"
 
 namespace troupe::cluster {
 
 namespace {
 
-class DeviceRegion final : public Region {
- public:
-  DeviceRegion(const RegionId& id, std::span<std::byte> memory, std::shared_ptr<const void> owner)
-      : id_(id), memory_(memory), owner_(std::move(owner)) {}
-  std::span<std::byte> memory() const override { return memory_; }
-  RemoteRegion remote() const override { return {encode_device_key(id_), memory_.size()}; }
-
- private:
-  RegionId id_;
-  std::span<std::byte> memory_;
-  std::shared_ptr<const void> owner_;
+/// Tells memory of the device from that of the control fabric.
+class DeviceRegion final : public ExposedRegion {
+  using ExposedRegion::ExposedRegion;
 };
 
 }  // namespace
@@ -175,7 +168,7 @@ RegionPtr DeviceCore::expose(std::span<std::byte> memory, std::shared_ptr<const 
   const std::scoped_lock lock(shared_);
   std::erase_if(regions_, [](const auto& region) { return region.second.expired(); });
   const auto id = entropy_.draw_name<RegionId>();
-  auto region = std::make_shared<DeviceRegion>(id, memory, std::move(owner));
+  auto region = std::make_shared<DeviceRegion>(encode_device_key(id), memory, std::move(owner));
   regions_[id] = region;
   return region;
 }

@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "cluster/device_core.hpp"
+#include "cluster/region_transfer.hpp"
 
 namespace troupe::cluster {
 
@@ -109,16 +110,7 @@ class DeviceFabric final : public Fabric {
     transfer->to = peer;
     transfer->deadline = deadline;
     transfer->done = std::move(done);
-    const auto id = decode_device_key(remote.key);
-    const auto bytes = check_pieces(pieces, local->memory().size(), remote.bytes, core_.limits());
-    if (!id || !bytes) {
-      transfer->outcome = bytes ? id.error() : bytes.error();
-    } else {
-      transfer->remote = *id;
-      transfer->bytes = *bytes;
-    }
-    transfer->local = std::move(local);
-    transfer->pieces = std::move(pieces);
+    describe(*transfer, std::move(local), remote, decode_device_key(remote.key), std::move(pieces), core_.limits());
     return core_.submit(std::move(transfer));
   }
   bool knows_otherwise(const NodeId& peer, const std::string& address) {

@@ -4,25 +4,9 @@
 
 #include "base/check.hpp"
 #include "cluster/framed_fabric.hpp"
+#include "cluster/region_transfer.hpp"
 
 namespace troupe::cluster {
-
-namespace {
-
-class ExposedRegion final : public Region {
- public:
-  ExposedRegion(const RegionId& id, std::span<std::byte> memory, std::shared_ptr<const void> owner)
-      : id_(id), memory_(memory), owner_(std::move(owner)) {}
-  std::span<std::byte> memory() const override { return memory_; }
-  RemoteRegion remote() const override { return {encode_key(id_), memory_.size()}; }
-
- private:
-  RegionId id_;
-  std::span<std::byte> memory_;
-  std::shared_ptr<const void> owner_;
-};
-
-}  // namespace
 
 FramedCore::FramedCore(NodeId name, const FabricLimits& limits, std::unique_ptr<Wire> wire)
     : name_(std::move(name)),
@@ -279,7 +263,7 @@ RegionPtr FramedCore::expose(std::span<std::byte> memory, std::shared_ptr<const 
   const std::scoped_lock lock(shared_);
   std::erase_if(regions_, [](const auto& region) { return region.second.expired(); });
   const auto id = entropy_.draw_name<RegionId>();
-  auto region = std::make_shared<ExposedRegion>(id, memory, std::move(owner));
+  auto region = std::make_shared<ExposedRegion>(encode_key(id), memory, std::move(owner));
   regions_[id] = region;
   return region;
 }
@@ -342,16 +326,7 @@ class FramedFabric final : public Fabric {
     transfer->to = peer;
     transfer->deadline = deadline;
     transfer->done = std::move(done);
-    const auto id = decode_key(remote.key);
-    const auto bytes = check_pieces(pieces, local->memory().size(), remote.bytes, core_.limits());
-    if (!id || !bytes) {
-      transfer->outcome = bytes ? id.error() : bytes.error();
-    } else {
-      transfer->remote = *id;
-      transfer->bytes = *bytes;
-    }
-    transfer->local = std::move(local);
-    transfer->pieces = std::move(pieces);
+    describe(*transfer, std::move(local), remote, decode_key(remote.key), std::move(pieces), core_.limits());
     return core_.submit(std::move(transfer));
   }
 

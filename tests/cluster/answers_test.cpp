@@ -49,11 +49,7 @@ class Nodes : public testing::Test {
   /// Heavy on the second alone.
   void start_two() { start({{"one", {"mini"}}, {"two", {"heavy"}}}); }
 
-  clients::Client client(std::size_t first = 0) const {
-    auto made = clients::Client::connect(troupe_->addresses(first));
-    TROUPE_CHECK(made.has_value(), "a node that serves lets a client in");
-    return std::move(*made);
-  }
+  clients::Client client(std::size_t first = 0) const { return troupe_->client(first); }
   static clients::Conversation opened(const clients::Client& client) {
     auto conversation = client.open();
     TROUPE_CHECK(conversation.has_value(), "a node that serves opens a conversation");

@@ -48,19 +48,8 @@ class Drains : public testing::Test {
     const auto started = troupe_->start();
     ASSERT_TRUE(started) << started.error().message;
   }
-  clients::Client client(std::size_t first = 0) const {
-    auto made = clients::Client::connect(troupe_->addresses(first));
-    TROUPE_CHECK(made.has_value(), "a node that serves lets a client in");
-    return std::move(*made);
-  }
-  policy::NodeView view_of(const std::string& name) const {
-    const auto view = client().status();
-    TROUPE_CHECK(view.has_value(), "a node tells of its cluster");
-    for (const policy::NodeView& node : view->nodes) {
-      if (node.id.value == name) return node;
-    }
-    return {};
-  }
+  clients::Client client(std::size_t first = 0) const { return troupe_->client(first); }
+  policy::NodeView view_of(const std::string& name) const { return troupe_->view_of(name); }
   /// `troupe cluster drain NAME --json` by the first node.
   Said drain(const std::string& name) const {
     return run({TROUPE_BINARY, "cluster", "drain", name, "--json", "--connect", troupe_->node(0).clients()},

@@ -19,7 +19,6 @@ namespace troupe::tests {
 namespace {
 
 using namespace std::chrono_literals;
-using Steady = std::chrono::steady_clock;
 
 policy::Ask of_heavy(std::string question, float temperature) {
   policy::Ask ask;
@@ -58,28 +57,11 @@ class Experts : public testing::Test {
     options.insert(options.end(), {"--placement", file()});
     return options;
   }
-  clients::Client client() const {
-    auto made = clients::Client::connect({troupe_->node(0).clients()});
-    TROUPE_CHECK(made.has_value(), "a node that serves lets a client in");
-    return std::move(*made);
-  }
-  policy::NodeView view_of(const std::string& name) const {
-    const auto view = client().status();
-    TROUPE_CHECK(view.has_value(), "a node tells of its cluster");
-    for (const policy::NodeView& node : view->nodes) {
-      if (node.id.value == name) return node;
-    }
-    return {};
-  }
+  clients::Client client() const { return troupe_->client(); }
+  policy::NodeView view_of(const std::string& name) const { return troupe_->view_of(name); }
   std::int64_t held_by(const std::string& name) const {
     const policy::NodeView view = view_of(name);
     return view.experts.empty() ? 0 : view.experts.front().experts.count();
-  }
-  static bool soon(const std::function<bool()>& holds) {
-    for (const auto until = Steady::now() + 30s; Steady::now() < until; std::this_thread::sleep_for(20ms)) {
-      if (holds()) return true;
-    }
-    return false;
   }
   /// The bits of all answers. `on_tokens` is told how many events with tokens there were.
   std::vector<std::string> answers(const std::function<void(int)>& on_tokens = {}) const {

@@ -1,14 +1,13 @@
 // What the fabric's tests and their other process (fabric_peer_main.cpp) agree on, and how the tests start and kill it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cluster/fabric.hpp"
+#include "tests/cluster/peer_process.hpp"
 
 namespace troupe::cluster {
 
@@ -38,28 +37,15 @@ inline std::string from_hex(std::string_view text) {
   return bytes;
 }
 
-/// The other process. Killed at the latest when this ends.
-class FabricPeer {
+/// The other process.
+class FabricPeer : public PeerProcess {
  public:
   /// Starts it and tells it our address; it says its own, and its region's key.
   FabricPeer(const std::string& transports, const std::string& own_address);
-  ~FabricPeer();
-  FabricPeer(const FabricPeer&) = delete;
-  FabricPeer& operator=(const FabricPeer&) = delete;
 
   bool started() const { return !address.empty(); }
-  void signal(int number) const;
-  void kill();
-  /// Closes its input, and waits; what it exited with.
-  int end();
-
   std::string address;
   RemoteRegion region;
-
- private:
-  pid_t process_ = -1;
-  int input_ = -1;
-  int output_ = -1;
 };
 
 }  // namespace troupe::cluster

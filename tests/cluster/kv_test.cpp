@@ -18,7 +18,6 @@ namespace troupe::tests {
 namespace {
 
 using namespace std::chrono_literals;
-using Steady = std::chrono::steady_clock;
 
 policy::Ask of(policy::Tier tier, std::string question) {
   policy::Ask ask;
@@ -50,35 +49,14 @@ class KvBlocks : public testing::Test {
     EXPECT_EQ(told.turns.front().problem, "");
     return told.turns.front().bits;
   }
-  policy::NodeView view_of(std::size_t node) const {
-    const auto client = clients::Client::connect({troupe_->node(node).clients()});
-    TROUPE_CHECK(client.has_value(), "a node that serves lets a client in");
-    const auto view = client->status();
-    TROUPE_CHECK(view.has_value(), "a node tells of its cluster");
-    for (const policy::NodeView& each : view->nodes) {
-      if (each.id == view->self) return each;
-    }
-    return {};
-  }
+  /// As it sees itself.
+  policy::NodeView view_of(std::size_t node) const { return troupe_->view_of(troupe_->node(node).name(), node); }
   /// Until `seen_by` sends it nothing new.
   void drain(std::size_t node, std::size_t seen_by) const {
-    const auto client = clients::Client::connect({troupe_->node(seen_by).clients()});
-    TROUPE_CHECK(client.has_value(), "a node that serves lets a client in");
     const std::string& name = troupe_->node(node).name();
-    const auto drained = client->drain(name);
+    const auto drained = troupe_->client(seen_by).drain(name);
     ASSERT_TRUE(drained) << drained.error().message;
-    ASSERT_TRUE(soon([&] {
-      const auto view = client->status();
-      return view && std::ranges::any_of(view->nodes, [&](const policy::NodeView& each) {
-               return each.id.value == name && each.state == policy::NodeState::draining;
-             });
-    }));
-  }
-  static bool soon(const std::function<bool()>& holds) {
-    for (const auto until = Steady::now() + 20s; Steady::now() < until; std::this_thread::sleep_for(20ms)) {
-      if (holds()) return true;
-    }
-    return false;
+    ASSERT_TRUE(soon([&] { return troupe_->view_of(name, seen_by).state == policy::NodeState::draining; }));
   }
   /// Until the nodes have found each other, and a little longer: nobody says when it has heard what others hold.
   bool linked() const {

@@ -8,6 +8,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/check.hpp"
+
 namespace troupe::tests {
 
 namespace {
@@ -57,6 +59,29 @@ std::vector<std::string> TroupeOf::addresses(std::size_t first) const {
   std::vector<std::string> all;
   for (std::size_t i = 0; i < nodes_.size(); ++i) all.push_back(nodes_[(first + i) % nodes_.size()]->clients());
   return all;
+}
+
+clients::Client TroupeOf::client(std::size_t first) const {
+  auto made = clients::Client::connect(addresses(first));
+  TROUPE_CHECK(made.has_value(), "a node that serves lets a client in");
+  return std::move(*made);
+}
+
+policy::NodeView TroupeOf::view_of(const std::string& name, std::size_t seen_by) const {
+  const auto view = client(seen_by).status();
+  TROUPE_CHECK(view.has_value(), "a node tells of its cluster");
+  for (const policy::NodeView& node : view->nodes) {
+    if (node.id.value == name) return node;
+  }
+  return {};
+}
+
+bool soon(const std::function<bool()>& holds) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  for (; std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
+    if (holds()) return true;
+  }
+  return false;
 }
 
 policy::TokenIds Heard::ids() const {

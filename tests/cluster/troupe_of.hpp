@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,10 @@ class TroupeOf {
   std::size_t size() const { return nodes_.size(); }
   /// Of all nodes, beginning with one of them.
   std::vector<std::string> addresses(std::size_t first = 0) const;
+  /// Of that node first; it serves.
+  clients::Client client(std::size_t first = 0) const;
+  /// A node of this name, as another one sees it; an empty view if that does not know it.
+  policy::NodeView view_of(const std::string& name, std::size_t seen_by = 0) const;
 
  private:
   std::string troupe_;
@@ -32,6 +37,9 @@ class TroupeOf {
   std::vector<NodeSetup> setups_;
   std::vector<std::unique_ptr<NodeProcess>> nodes_;
 };
+
+/// Whether it holds within half a minute.
+bool soon(const std::function<bool()>& holds);
 
 /// What one reader saw of a turn.
 struct Heard {

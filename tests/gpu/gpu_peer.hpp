@@ -2,12 +2,11 @@
 // kill those. All of them share one GPU; each calls itself another host, since NCCL joins no two ranks of one device otherwise.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <vector>
 
 #include "cluster/fabric.hpp"
+#include "tests/cluster/peer_process.hpp"
 
 namespace troupe::cluster {
 
@@ -33,27 +32,14 @@ struct GpuCommand {
   std::byte key[RemoteRegion::key_bytes_max] = {};
 };
 
-/// Another process with device memory. Killed at the latest when this ends.
-class GpuPeer {
+/// Another process with device memory.
+class GpuPeer : public PeerProcess {
  public:
   GpuPeer(const NodeId& name, std::uint64_t seed);
-  ~GpuPeer();
-  GpuPeer(const GpuPeer&) = delete;
-  GpuPeer& operator=(const GpuPeer&) = delete;
 
   bool started() const { return !address.empty(); }
-  void signal(int number) const;
-  void kill();
-  /// Closes its input, and waits; what it exited with.
-  int end();
-
   std::string address;
   RemoteRegion region;  ///< gpu_region_bytes of device memory that hold gpu_pattern(seed)
-
- private:
-  pid_t process_ = -1;
-  int input_ = -1;
-  int output_ = -1;
 };
 
 }  // namespace troupe::cluster
