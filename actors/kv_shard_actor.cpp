@@ -118,7 +118,12 @@ void KvShardState::on_changes(std::size_t pool, const engine::BlockChanges& chan
   auto& here = pools_[pool].here;
   if (changes.all) here.clear();
   here.insert(changes.come.begin(), changes.come.end());
-  for (const policy::BlockId& id : changes.gone) here.erase(id);
+  std::vector<policy::BlockId> gone;
+  for (const policy::BlockId& id : changes.gone) {
+    here.erase(id);
+    const bool elsewhere = std::ranges::any_of(pools_, [&](const Pool& each) { return each.here.contains(id); });
+    if (!elsewhere) gone.push_back(id);
+  }
   if (changes.all) {
     context_->block_holders.forget(context_->self);
     for (const Pool& each : pools_) {
@@ -127,10 +132,10 @@ void KvShardState::on_changes(std::size_t pool, const engine::BlockChanges& chan
     tell_all_at_ = {};
     return;
   }
-  if (changes.come.empty() && changes.gone.empty()) return;
+  if (changes.come.empty() && gone.empty()) return;
   context_->block_holders.add(context_->self, changes.come);
-  context_->block_holders.remove(context_->self, changes.gone);
-  for (const auto& [node, neighbour] : neighbours_) tell(neighbour.told, false, changes.come, changes.gone);
+  context_->block_holders.remove(context_->self, gone);
+  for (const auto& [node, neighbour] : neighbours_) tell(neighbour.told, false, changes.come, gone);
 }
 
 void KvShardState::tell_neighbours() {
@@ -184,14 +189,28 @@ void KvShardState::on_holdings(const schemas::KvHoldings& holdings) {
 
 // Lending.
 
+std::optional<std::size_t> KvShardState::lender_of(const schemas::KvLease& asked) const {
+  std::optional<std::size_t> lender;
+  std::size_t most = 0;
+  for (std::size_t place = 0; place < pools_.size(); ++place) {
+    if (!pools_[place].region || parts_.replicas[place]->view().model != asked.model) continue;
+    const auto& here = pools_[place].here;
+    const auto missing = std::ranges::find_if_not(asked.chain, [&](const policy::BlockId& id) { return here.contains(id); });
+    const auto held = static_cast<std::size_t>(missing - asked.chain.begin());
+    if (lender && held <= most) continue;
+    lender = place;
+    most = held;
+  }
+  return lender;
+}
+
 caf::result<schemas::KvLeased> KvShardState::on_lease(const schemas::KvLease& asked) {
-  const auto fits = [&](const std::shared_ptr<Replica>& replica) { return replica->view().model == asked.model; };
-  const auto replica = std::ranges::find_if(parts_.replicas, fits);
-  const auto place = static_cast<std::size_t>(replica - parts_.replicas.begin());
-  if (replica == parts_.replicas.end() || !pools_[place].region) {
+  const std::optional<std::size_t> lender = lender_of(asked);
+  if (!lender) {
     return to_caf({ErrorCode::not_found, "node " + context_->self.value + " lends no KV blocks of model " +
                                              asked.model.fingerprint + " (" + asked.model.numeric_class + ")"});
   }
+  const std::size_t place = *lender;
   Pool& pool = pools_[place];
   const std::size_t lendable = pool.blocks->memory().size() / pool.blocks->block_bytes() / lent_share;
   const std::size_t most = std::min(asked.chain.size(), lendable - std::min(lendable, pool.lent));

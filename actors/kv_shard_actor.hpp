@@ -98,6 +98,8 @@ class KvShardState {
   void on_holdings(const schemas::KvHoldings& holdings);
 
   // Lending.
+  /// The pool of the model that holds the longest beginning of what is asked for.
+  std::optional<std::size_t> lender_of(const schemas::KvLease& asked) const;
   caf::result<schemas::KvLeased> on_lease(const schemas::KvLease& asked);
   void end_lease(std::map<std::uint64_t, Lease>::iterator lease);
 

@@ -26,16 +26,15 @@ caf::result<PrefixFetched> KvShardState::on_fetch(const FetchPrefix& asked) {
   auto planned = plan(asked.replica, engine::chain_of(root, reusable));
   if (!planned) return PrefixFetched{};
   const std::pair which{static_cast<std::size_t>(asked.replica), planned->chain[planned->first]};
-  auto promise = self_->make_response_promise<PrefixFetched>();
+  // A promise takes the answer over: it is made only for those who wait.
   if (const auto same = fetching_.find(which); same != fetching_.end()) {
     auto& waiting = fetches_.at(same->second).waiting;
     if (waiting.size() >= waiting_max) return PrefixFetched{};
-    waiting.push_back(promise);
-    return promise;
+    return waiting.emplace_back(self_->make_response_promise<PrefixFetched>());
   }
   if (fetches_.size() >= fetches_max) return PrefixFetched{};
   const std::uint64_t number = ++last_number_;
-  planned->waiting.push_back(promise);
+  auto promise = planned->waiting.emplace_back(self_->make_response_promise<PrefixFetched>());
   planned->begun = context_->clock->now();
   fetching_[which] = number;
   const bool from_store = planned->source.value.empty();
