@@ -63,6 +63,18 @@ void end_operation(Operation* operation, ucs_status_t status) {
   held->ended(check_status(status, held->doing));
 }
 
+/// Has UCX end the operation when it is done with it.
+ucp_request_param_t ending(Operation* operation) {
+  ucp_request_param_t how{};
+  how.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
+  how.cb.send = [](void* request, ucs_status_t status, void* data) {
+    ucp_request_free(request);
+    end_operation(static_cast<Operation*>(data), status);
+  };
+  how.user_data = operation;
+  return how;
+}
+
 /// What a nonblocking call of UCX returned: nothing to wait for, an error, or a request whose callback comes later.
 void follow(ucs_status_ptr_t started, Operation* operation) {
   if (started == nullptr) return end_operation(operation, UCS_OK);
@@ -102,6 +114,7 @@ class UcxWire final : public Wire {
   Result<void> start(const UcxOptions& options);
   Result<void> make_address();
   void watch(Link& link);
+  void flush_all();
   void close_now(LinkId id);
   static ucs_status_t on_frame(void* self, const void* head, std::size_t head_bytes, void* data, std::size_t bytes,
                                const ucp_am_recv_param_t* how);
@@ -246,10 +259,19 @@ UcxWire::~UcxWire() {
   if (worker_ != nullptr) {
     events_ = {};
     while (!links_.empty()) close(links_.begin()->first);
-    // What does not end by itself ends with the worker.
     const TimePoint until = SystemClock().now() + fabric_grace;
-    while (under_way_ > 0 && SystemClock().now() < until) progress();
-    ucp_worker_destroy(worker_);
+    const auto settle = [&] {
+      while (under_way_ > 0 && SystemClock().now() < until) progress();
+    };
+    settle();
+    // Whoever is just connecting to us has endpoints of UCX's own, whose replies have to be out as well.
+    flush_all();
+    settle();
+    if (under_way_ == 0) {
+      ucp_worker_destroy(worker_);
+    } else {
+      context_ = nullptr;  // UCX would abort over what still waits in it: its memory is given up instead
+    }
   }
   if (context_ != nullptr) ucp_cleanup(context_);
   if (wake_ >= 0) ::close(wake_);
@@ -298,14 +320,15 @@ void UcxWire::watch(Link& link) {
                                         },
                                         "connecting a link"};
   ++under_way_;
-  ucp_request_param_t how{};
-  how.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-  how.cb.send = [](void* request, ucs_status_t status, void* data) {
-    ucp_request_free(request);
-    end_operation(static_cast<Operation*>(data), status);
-  };
-  how.user_data = operation;
+  const ucp_request_param_t how = ending(operation);
   follow(ucp_ep_flush_nbx(link.endpoint, &how), operation);
+}
+
+void UcxWire::flush_all() {
+  auto* const operation = new Operation{&under_way_, {}, [](const Result<void>& /*end*/) {}, "flushing all links"};
+  ++under_way_;
+  const ucp_request_param_t how = ending(operation);
+  follow(ucp_worker_flush_nbx(worker_, &how), operation);
 }
 
 bool UcxWire::progress() {
@@ -319,14 +342,9 @@ void UcxWire::close_now(LinkId link) {
   auto* const operation =
       new Operation{&under_way_, {}, [this, link](const Result<void>& /*end*/) { closing_.erase(link); }, "closing a link"};
   ++under_way_;
-  ucp_request_param_t how{};
-  how.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
+  ucp_request_param_t how = ending(operation);
+  how.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
   how.flags = UCP_EP_CLOSE_FLAG_FORCE;
-  how.cb.send = [](void* request, ucs_status_t status, void* data) {
-    ucp_request_free(request);
-    end_operation(static_cast<Operation*>(data), status);
-  };
-  how.user_data = operation;
   follow(ucp_ep_close_nbx(closing_.at(link)->endpoint, &how), operation);
 }
 
@@ -334,13 +352,7 @@ void UcxWire::send(LinkId link, std::string head, std::span<const std::byte> bod
   TROUPE_CHECK(head.size() <= head_bytes_max, "a head is short");
   auto* const operation = new Operation{&under_way_, std::move(head), std::move(sent), "sending a frame"};
   ++under_way_;
-  ucp_request_param_t how{};
-  how.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-  how.cb.send = [](void* request, ucs_status_t status, void* data) {
-    ucp_request_free(request);
-    end_operation(static_cast<Operation*>(data), status);
-  };
-  how.user_data = operation;
+  const ucp_request_param_t how = ending(operation);
   follow(ucp_am_send_nbx(links_.at(link)->endpoint, frame_message, operation->head.data(), operation->head.size(), body.data(),
                          body.size(), &how),
          operation);
