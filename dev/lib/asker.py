@@ -1,0 +1,131 @@
+"""Questions to a cluster: asked and waited for, or read while the answer is made; and when two answers are the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import time
+from dataclasses import dataclass
+
+from cluster import Cluster, ClusterError, Node
+
+ASK_PATIENCE = 60.0
+LOOK_EVERY = 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader saw, and what the cluster keeps of it."""
+
+    output: bytes
+    first_seconds: float  # from the start of `troupe ask` until its first word
+    turn: dict  # as `troupe explain --tokens --json` has it
+
+    @property
+    def text(self) -> str:
+        """The answer without the list of what it cites."""
+        return self.turn["outcome"]["answer"]
+
+    @property
+    def result(self) -> dict:
+        """Of the attempt that answered: node, prompt_tokens, reused_tokens, generated_tokens."""
+        return self.turn["attempts"][-1]["result"]
+
+    def bits(self) -> list[tuple[list[int], list[float]]]:
+        """Token ids and log-probabilities of each attempt."""
+        emissions = [attempt.get("result", {}).get("emissions", []) for attempt in self.turn["attempts"]]
+        return [
+            ([i for e in attempt for i in e["ids"]], [p for e in attempt for p in e["log_probabilities"]]) for attempt in emissions
+        ]
+
+    def same_as(self, other: "Answer") -> bool:
+        """Every token, every probability, and every byte that was shown."""
+        return self.output == other.output and self.bits() == other.bits()
+
+
+class Stream:
+    """`troupe ask` while its answer comes: a draft by heavy, over one node first. Killed when the block ends."""
+
+    def __init__(self, cluster: Cluster, question: str, first: Node, options: list[str]) -> None:
+        self.cluster, self.question = cluster, question
+        command = [str(cluster.troupe), "ask", "--assurance", "draft", "--tier", "heavy", *options, *cluster.connect(first), "-"]
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.first_seconds = 0.0
+        self.shown = b""
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def first_words(self) -> str:
+        """Waits for them."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(self.question.encode())
+        self.process.stdin.close()
+        self.process.stdin = None
+        if not select.select([self.process.stdout], [], [], ASK_PATIENCE)[0]:
+            raise self.problem(f"has no first word after {ASK_PATIENCE:.0f} s")
+        self.shown = os.read(self.process.stdout.fileno(), 1 << 16)
+        self.first_seconds = time.monotonic() - self.began
+        return self.shown.decode(errors="ignore")
+
+    def take(self) -> str:
+        """All that has been shown by now."""
+        assert self.process.stdout is not None
+        while select.select([self.process.stdout], [], [], 0)[0]:
+            more = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not more:
+                break
+            self.shown += more
+        return self.shown.decode(errors="ignore")
+
+    def whole(self) -> Answer:
+        """Waits for the end, as long as all nodes run."""
+        until = time.monotonic() + ASK_PATIENCE
+        while True:
+            try:
+                rest, said = self.process.communicate(timeout=LOOK_EVERY)
+                break
+            except subprocess.TimeoutExpired as error:
+                self.cluster.check_alive("while it was asked")
+                if time.monotonic() > until:
+                    raise self.problem(f"is not finished after {ASK_PATIENCE:.0f} s") from error
+        turn = re.search(r"^turn (\S+)$", said.decode(errors="replace"), re.MULTILINE)
+        if self.process.returncode != 0 or turn is None:
+            raise self.problem(f"failed: {said.decode(errors='replace').strip()}")
+        return Answer(self.shown + rest, self.first_seconds, self.cluster.run("explain", "--tokens", turn[1]))
+
+    def problem(self, what: str) -> ClusterError:
+        """To be raised."""
+        question = self.question if len(self.question) <= 80 else f"...{self.question[-80:]}"
+        return self.cluster.error(f'the answer to "{question}" {what}')
+
+
+class Asker:
+    """Asks one cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def ask(self, question: str, *options: str, first: Node | None = None) -> dict:
+        """One answer, as `troupe ask --json` has it; ClusterError if there is none."""
+        answer = self.cluster.run("ask", *options, "-", given=question, first=first)
+        if "error" in answer:
+            raise self.cluster.error(f"\"{question}\" was not answered: {answer['error']['message']} ({answer['error']['code']})")
+        return answer
+
+    def stream(self, question: str, first: Node, options: list[str] | None = None) -> Stream:
+        """An answer to be read while it is made."""
+        return Stream(self.cluster, question, first, options or [])
+
+    def read(self, question: str, first: Node, options: list[str] | None = None) -> Answer:
+        """The same, undisturbed."""
+        with self.stream(question, first, options) as stream:
+            stream.first_words()
+            return stream.whole()
