@@ -9,10 +9,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from cluster import Cluster, ClusterError, Node
+from cluster import Cluster, Node
 
 ASK_PATIENCE = 60.0
-LOOK_EVERY = 0.1
+QUOTED_MAX = 80  # characters of a question
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Stream:
 
     def __init__(self, cluster: Cluster, question: str, first: Node, options: list[str]) -> None:
         self.cluster, self.question = cluster, question
-        command = [str(cluster.troupe), "ask", "--assurance", "draft", "--tier", "heavy", *options, *cluster.connect(first), "-"]
+        self.what = f'the answer to "{question[-QUOTED_MAX:]}"'
+        command = [str(cluster.program), "ask", "--assurance", "draft", "--tier", "heavy", *options, *cluster.connect(first), "-"]
         self.began = time.monotonic()
         self.process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.first_seconds = 0.0
@@ -70,7 +71,7 @@ class Stream:
         self.process.stdin.close()
         self.process.stdin = None
         if not select.select([self.process.stdout], [], [], ASK_PATIENCE)[0]:
-            raise self.problem(f"has no first word after {ASK_PATIENCE:.0f} s")
+            raise self.cluster.error(f"{self.what} has no first word after {ASK_PATIENCE:.0f} s")
         self.shown = os.read(self.process.stdout.fileno(), 1 << 16)
         self.first_seconds = time.monotonic() - self.began
         return self.shown.decode(errors="ignore")
@@ -87,24 +88,11 @@ class Stream:
 
     def whole(self) -> Answer:
         """Waits for the end, as long as all nodes run."""
-        until = time.monotonic() + ASK_PATIENCE
-        while True:
-            try:
-                rest, said = self.process.communicate(timeout=LOOK_EVERY)
-                break
-            except subprocess.TimeoutExpired as error:
-                self.cluster.check_alive("while it was asked")
-                if time.monotonic() > until:
-                    raise self.problem(f"is not finished after {ASK_PATIENCE:.0f} s") from error
+        rest, said = self.cluster.wait_for(self.process, self.what, ASK_PATIENCE)
         turn = re.search(r"^turn (\S+)$", said.decode(errors="replace"), re.MULTILINE)
         if self.process.returncode != 0 or turn is None:
-            raise self.problem(f"failed: {said.decode(errors='replace').strip()}")
+            raise self.cluster.error(f"{self.what} failed: {said.decode(errors='replace').strip()}")
         return Answer(self.shown + rest, self.first_seconds, self.cluster.run("explain", "--tokens", turn[1]))
-
-    def problem(self, what: str) -> ClusterError:
-        """To be raised."""
-        question = self.question if len(self.question) <= 80 else f"...{self.question[-80:]}"
-        return self.cluster.error(f'the answer to "{question}" {what}')
 
 
 class Asker:

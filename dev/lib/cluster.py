@@ -6,8 +6,10 @@ import ctypes
 import json
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 START_PATIENCE = 60.0  # seconds, for a machine that is busy with something else
@@ -72,12 +74,21 @@ class Node:
             self.process.wait()
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What became of a command."""
+
+    status: int
+    output: str
+    errors: str
+
+
 class Cluster:
     """Nodes that are killed when the block ends."""
 
     def __init__(self, nodes: list[Node]) -> None:
         self.nodes = nodes
-        self.troupe = nodes[0].troupe
+        self.program = nodes[0].troupe
 
     def __enter__(self) -> "Cluster":
         try:
@@ -106,29 +117,50 @@ class Cluster:
         """To be raised: what went wrong, and which nodes have ended that nobody meant to."""
         return ClusterError("\n".join([what, *(ended for node in self.nodes if (ended := node.ended()))]))
 
-    def check_alive(self, when: str = "") -> None:
+    def check_alive(self, when: str) -> None:
         """ClusterError if a node has ended."""
         if any(node.ended() for node in self.nodes):
-            raise self.error(f"a node has ended{when and ' '}{when}")
+            raise self.error(f"a node has ended {when}")
 
     def run(self, *arguments: str, given: str = "", first: Node | None = None) -> dict:
         """What a command with --json says when its standard input is `given`. Its status may be 1: then "error" says why."""
-        command = [str(self.troupe), *arguments, "--json", *self.connect(first)]
-        said = f"troupe {' '.join(arguments)}"
+        ran = self.troupe(*arguments, given=given, first=first)
+        if not ran.output.strip():
+            raise self.error(f"troupe {' '.join(arguments)} ended with status {ran.status}: {ran.errors}")
+        return json.loads(ran.output)
+
+    def troupe(self, *arguments: str, given: str = "", first: Node | None = None, patience: float = RUN_PATIENCE) -> Ran:
+        """A command with --json, run to its end, as long as all nodes run."""
+        command = [str(self.program), *arguments, "--json", *self.connect(first)]
+        with tempfile.TemporaryFile() as question:
+            question.write(given.encode())
+            question.seek(0)
+            process = subprocess.Popen(command, stdin=question, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            ran = subprocess.run(
-                command, input=given, capture_output=True, text=True, encoding="utf-8", check=False, timeout=RUN_PATIENCE
-            )
-        except subprocess.TimeoutExpired as error:
-            raise self.error(f"{said} did not end within {RUN_PATIENCE:.0f} s") from error
-        if not ran.stdout.strip():
-            raise self.error(f"{said} ended with status {ran.returncode}: {ran.stderr.strip()}")
-        return json.loads(ran.stdout)
+            output, errors = self.wait_for(process, f"troupe {' '.join(arguments)}", patience)
+        finally:
+            process.kill()
+            process.wait()
+        return Ran(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace").strip())
+
+    def wait_for(self, process: subprocess.Popen[bytes], what: str, patience: float) -> tuple[bytes, bytes]:
+        """What it writes until it ends; ClusterError if it does not, or if a node ends first."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return process.communicate(timeout=LOOK_EVERY)
+            except subprocess.TimeoutExpired as error:
+                self.check_alive(f"during {what}")
+                if time.monotonic() > until:
+                    raise self.error(f"{what} has not ended after {patience:.0f} s") from error
 
     def status(self, seen_by: Node) -> dict[str, dict]:
         """What one node knows of each, by name; empty if it does not answer."""
-        command = [str(self.troupe), "cluster", "status", "--json", "--connect", seen_by.clients]
-        ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, timeout=RUN_PATIENCE)
+        command = [str(self.program), "cluster", "status", "--json", "--connect", seen_by.clients]
+        try:
+            ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, timeout=RUN_PATIENCE)
+        except subprocess.TimeoutExpired:
+            return {}
         return {node["node"]: node for node in json.loads(ran.stdout)["nodes"]} if ran.returncode == 0 else {}
 
     def view(self, node: Node) -> dict:
@@ -142,11 +174,10 @@ class Cluster:
         """ClusterError with the logs if it does not come to hold, or if a node ends meanwhile."""
         until = time.monotonic() + patience
         while not holds():
-            if any(node.ended() for node in self.nodes):
-                raise self.error(f"it never was that {what}")
+            self.check_alive(f"before {what}")
             if time.monotonic() > until:
                 logs = "\n".join(f"node {node.name}: {node.last_words()}" for node in self.nodes)
-                raise ClusterError(f"after {patience:.0f} s it still was not that {what}\n{logs}")
+                raise ClusterError(f"this has not come within {patience:.0f} s: {what}\n{logs}")
             time.sleep(LOOK_EVERY)
 
     def serves(self) -> bool:

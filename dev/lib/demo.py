@@ -60,6 +60,8 @@ class Demo:
 
         def placed() -> bool:
             nodes.update(self.cluster.status(self.front))
+            if len(nodes) < len(self.cluster.nodes):
+                return False
             shares = [views.experts_held(nodes[name]) for name in HOLDERS]
             all_held = min(shares) > 0 and sum(shares) == views.experts_of_all(nodes[HOLDERS[0]])
             return all_held and all(views.is_joined(node) for node in nodes.values())
@@ -80,7 +82,7 @@ class Demo:
         alone = f" of {options.alone} alone" if options.alone else ""
         show.step(f"asking {len(questions)} of {len(self.questions)} questions{alone}, one after the other")
         show.gap()
-        total = Handbook(self.asker, show, self.front, options.handbook, options.alone).ask_all(questions)
+        total = Handbook(self.asker, show, options.handbook, options.alone).ask_all(questions)
         show.step(words.summary(total))
         show.gap()
         return total
@@ -98,7 +100,7 @@ class Demo:
         show.step(f"{back.name} is asked about a long text, and drained while it answers something else")
         prefixes = Prefixes(self.asker, show, self.options.handbook)
         prefixes.compute(back)
-        drains = Drains(self.asker, show, back, self.front, self.options.seed)
+        drains = Drains(self.asker, show, back, self.options.seed)
         total["drain"] = drains.run()
         show.gap()
         show.step(f"the long text again: {back.name} takes no questions now, and {side.name} has not seen it")
@@ -106,7 +108,7 @@ class Demo:
         show.gap()
         show.step("the conversation after that")
         self.talk.recall("What is my case number?", f"after {back.name} was drained")
-        total["drain"]["joined"] = drains.join()
+        total["drain"]["experts_after_join"] = drains.join()
         show.gap()
 
     def kill(self) -> dict:
@@ -137,7 +139,7 @@ def chat(cluster: Cluster, conversation: str, show: Show) -> None:
     """Hands the terminal over, in the conversation that was begun."""
     show.step("now you: the same conversation; /help explains, Ctrl-D ends it and the nodes")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the chat, which has its own way with it
-    subprocess.run([str(cluster.troupe), "chat", "--conversation", conversation, *cluster.connect()], check=False)
+    subprocess.run([str(cluster.program), "chat", "--conversation", conversation, *cluster.connect()], check=False)
 
 
 def run(options: argparse.Namespace, questions: list[dict], show: Show, folder: Path) -> dict:
@@ -152,7 +154,7 @@ def run(options: argparse.Namespace, questions: list[dict], show: Show, folder: 
             show.step(f"done; {len(show.problems) or 'no'} problem{'' if len(show.problems) == 1 else 's'}")
             if sys.stdin.isatty() and sys.stdout.isatty() and not options.yes and not options.json:
                 chat(cluster, demo.talk.conversation, show)
-    except ClusterError as error:
+    except (ClusterError, OSError) as error:
         show.problems.append(str(error))
     return {**total, "problems": show.problems, "logs": str(folder) if show.problems else None}
 
@@ -188,15 +190,15 @@ def main(arguments: list[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="troupe-demo."))
     try:
         total = run(options, questions, show, folder)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        if not show.problems:
-            shutil.rmtree(folder, ignore_errors=True)
+    except (KeyboardInterrupt, SystemExit) as ending:
+        shutil.rmtree(folder, ignore_errors=True)
+        return ending.code if isinstance(ending, SystemExit) else 128 + signal.SIGINT
     for problem in show.problems:
         print(f"dev/demo: {problem}", file=sys.stderr)
     if show.problems:
         print(f"dev/demo: the logs are kept in {folder}", file=sys.stderr)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
     if options.json:
         print(json.dumps(total, ensure_ascii=False))
     return 1 if show.problems else 0

@@ -9,7 +9,6 @@ from pathlib import Path
 import question_set
 import views
 from asker import Asker
-from cluster import Node
 from show import Show, about, why
 
 COUNTERS_EVERY = 1.0  # seconds; longer than nodes wait before they tell each other
@@ -52,8 +51,8 @@ def sums(rows: list[dict]) -> dict:
 class Handbook:
     """The questions of one run."""
 
-    def __init__(self, asker: Asker, show: Show, door: Node, folder: Path, alone: str | None) -> None:
-        self.asker, self.show, self.door = asker, show, door
+    def __init__(self, asker: Asker, show: Show, folder: Path, alone: str | None) -> None:
+        self.asker, self.show = asker, show
         self.names, _ = question_set.read_sections(folder)
         self.alone = ["--tier", alone] if alone else []
 
@@ -66,12 +65,16 @@ class Handbook:
         total = {**sums(rows), "wall_seconds": round(seconds, 3)}
         return {**total, "cost_with_classification": self.settled_cost() - before, "answers": rows}
 
+    def cost(self) -> int:
+        """Of all engines, as far as they have told."""
+        return views.computed_cost(self.asker.cluster.run("cluster", "status")["nodes"])
+
     def settled_cost(self) -> int:
-        """Of all engines, once it stands still: nodes tell each other about their work a moment later."""
-        before, cost = -1, views.computed_cost(list(self.asker.cluster.status(self.door).values()))
+        """The same once it stands still: nodes tell each other about their work a moment later."""
+        before, cost = -1, self.cost()
         while cost != before:
             time.sleep(COUNTERS_EVERY)
-            before, cost = cost, views.computed_cost(list(self.asker.cluster.status(self.door).values()))
+            before, cost = cost, self.cost()
         return cost
 
     def ask_one(self, question: dict, label: str) -> dict:
