@@ -135,12 +135,11 @@ class Cluster:
         with tempfile.TemporaryFile() as question:
             question.write(given.encode())
             question.seek(0)
-            process = subprocess.Popen(command, stdin=question, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            output, errors = self.wait_for(process, f"troupe {' '.join(arguments)}", patience)
-        finally:
-            process.kill()
-            process.wait()
+            with subprocess.Popen(command, stdin=question, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                try:
+                    output, errors = self.wait_for(process, f"troupe {' '.join(arguments)}", patience)
+                finally:
+                    process.kill()
         return Ran(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace").strip())
 
     def wait_for(self, process: subprocess.Popen[bytes], what: str, patience: float) -> tuple[bytes, bytes]:

@@ -19,7 +19,6 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import question_set  # noqa: E402
-import show as words  # noqa: E402
 import views  # noqa: E402
 from asker import Asker  # noqa: E402
 from cluster import Cluster, ClusterError, Node  # noqa: E402
@@ -27,7 +26,7 @@ from drains import Drains  # noqa: E402
 from handbook import Handbook  # noqa: E402
 from kills import Kills  # noqa: E402
 from prefixes import Prefixes  # noqa: E402
-from show import Show  # noqa: E402
+from show import Show, summary  # noqa: E402
 from talk import Talk, follow_ups  # noqa: E402
 
 HOLDERS = ("back", "side")  # each runs heavy, and holds half of its experts
@@ -83,7 +82,7 @@ class Demo:
         show.step(f"asking {len(questions)} of {len(self.questions)} questions{alone}, one after the other")
         show.gap()
         total = Handbook(self.asker, show, options.handbook, options.alone).ask_all(questions)
-        show.step(words.summary(total))
+        show.step(summary(total))
         show.gap()
         return total
 
@@ -121,8 +120,8 @@ class Demo:
         return total
 
 
-def start(options: argparse.Namespace, folder: Path) -> list[Node]:
-    """The three nodes, not yet running; ClusterError if heavy's experts cannot be shared out."""
+def nodes_of(options: argparse.Namespace, folder: Path) -> list[Node]:
+    """Front, back and side, not yet running; ClusterError if heavy's experts cannot be shared out."""
     placement = folder / "placement.toml"
     command = [str(options.troupe), "model", "placement", "heavy", *(word for name in HOLDERS for word in ("--node", name))]
     with placement.open("wb") as output:
@@ -148,7 +147,7 @@ def run(options: argparse.Namespace, questions: list[dict], show: Show, folder: 
               f"are in {folder}")  # fmt: skip
     total: dict = {}
     try:
-        with Cluster(start(options, folder)) as cluster:
+        with Cluster(nodes_of(options, folder)) as cluster:
             demo = Demo(cluster, options, questions, show)
             demo.run(total)
             show.step(f"done; {len(show.problems) or 'no'} problem{'' if len(show.problems) == 1 else 's'}")

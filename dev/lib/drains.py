@@ -47,24 +47,26 @@ class Drains:
     def run(self) -> dict:
         """Drains the node until an answer was hit in its middle; all are compared with an undisturbed one."""
         options, whole = self.long_answer()
+        held = views.stored(self.cluster.view(self.node))
         same = True
         for tries in range(1, DRAINS_MAX + 1):
             drained = self.drain_in_mid_answer(options, whole)
+            ended_on = drained["answer_ended_on"]
             same = same and drained["same_bits"]
-            if drained["answer_ended_on"] != self.node.name or tries == DRAINS_MAX:
+            if ended_on != self.node.name or tries == DRAINS_MAX:
                 break
             self.show.line("", "it had ended before it could be moved; once more")
             self.join()
-        self.show.check(drained["answer_ended_on"] != self.node.name,
+        self.show.check(ended_on != self.node.name,
             f"an answer that {self.node.name} runs is to go on elsewhere; it ended there each of {tries} times")  # fmt: skip
-        return {**drained, "same_bits": same, "drains": tries}
+        return {"node": self.node.name, "held": held, **drained, "same_bits": same, "drains": tries}
 
     def drain_in_mid_answer(self, options: list[str], whole: Answer) -> dict:
         """One drain, which begins after the first words of an answer."""
-        before = self.cluster.view(self.node)
+        held = views.stored(self.cluster.view(self.node))
         with self.asker.stream(QUESTION, self.node, options) as stream:
             words = stream.first_words()
-            self.show.line("drain", f"{self.node.name}, which holds {views.in_words(views.stored(before))}, and runs an answer of "
+            self.show.line("drain", f"{self.node.name}, which holds {views.in_words(held)}, and runs an answer of "
                                     f"{whole.result['generated_tokens']} tokens drawn at temperature 10 that has begun with "
                                     f"\"{excerpt(words, 40)}\"")  # fmt: skip
             began = time.monotonic()
@@ -73,7 +75,7 @@ class Drains:
             answer = stream.whole()
         self.show.line("", f"left: {course_of(said)}; after {seconds:.1f} s")
         self.show.line("", "; ".join(f"{name} holds {views.in_words(views.stored(node))}" for name, node in self.others()))
-        return {"seconds": round(seconds, 3), **self.judge(before, answer, whole)}
+        return {"seconds": round(seconds, 3), **self.judge(answer, whole)}
 
     def long_answer(self) -> tuple[list[str], Answer]:
         """An undisturbed answer that no end was drawn for too soon, and what it was asked with."""
@@ -99,7 +101,7 @@ class Drains:
             raise self.cluster.error(f"troupe cluster drain {self.node.name} ended with status {ran.status}: {ran.errors}")
         return said
 
-    def judge(self, before: dict, answer: Answer, whole: Answer) -> dict:
+    def judge(self, answer: Answer, whole: Answer) -> dict:
         """Whether nothing is left on the node, and the answer went on elsewhere."""
         name, ended_on = self.node.name, answer.result["node"]
         after = self.cluster.view(self.node)
@@ -110,8 +112,7 @@ class Drains:
             f"the answer ended on {ended_on}, and all {len(answer.output)} bytes that its reader saw are those of an undisturbed one",
             f"the answer that was moved from {name} to {ended_on} differs from the undisturbed one")  # fmt: skip
         return {
-            "node": name, "held": views.stored(before), "left": left, "answer_ended_on": ended_on,
-            "answer_tokens": answer.result["generated_tokens"], "same_bits": same,
+            "left": left, "answer_ended_on": ended_on, "answer_tokens": answer.result["generated_tokens"], "same_bits": same,
         }  # fmt: skip
 
     def join(self) -> int:
