@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import select
-import subprocess
 import time
 from dataclasses import dataclass
 
-from cluster import Cluster, Node
+from cluster import Cluster, Node, piped
 
 ASK_PATIENCE = 60.0
+LOOK_EVERY = 0.1
 QUOTED_MAX = 80  # characters of a question
 
 
@@ -49,11 +49,11 @@ class Stream:
     """`troupe ask` while its answer comes: a draft by heavy, over one node first. Killed when the block ends."""
 
     def __init__(self, cluster: Cluster, question: str, first: Node, options: list[str]) -> None:
-        self.cluster, self.question = cluster, question
+        self.cluster = cluster
         self.what = f'the answer to "{question[-QUOTED_MAX:]}"'
         command = [str(cluster.program), "ask", "--assurance", "draft", "--tier", "heavy", *options, *cluster.connect(first), "-"]
         self.began = time.monotonic()
-        self.process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = piped(command, question)
         self.first_seconds = 0.0
         self.shown = b""
 
@@ -65,13 +65,12 @@ class Stream:
         self.process.communicate()
 
     def first_words(self) -> str:
-        """Waits for them."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(self.question.encode())
-        self.process.stdin.close()
-        self.process.stdin = None
-        if not select.select([self.process.stdout], [], [], ASK_PATIENCE)[0]:
-            raise self.cluster.error(f"{self.what} has no first word after {ASK_PATIENCE:.0f} s")
+        """Waits for them, as long as all nodes run."""
+        assert self.process.stdout is not None
+        while not select.select([self.process.stdout], [], [], LOOK_EVERY)[0]:
+            self.cluster.check_alive(f"before {self.what}")
+            if time.monotonic() > self.began + ASK_PATIENCE:
+                raise self.cluster.error(f"{self.what} has no first word after {ASK_PATIENCE:.0f} s")
         self.shown = os.read(self.process.stdout.fileno(), 1 << 16)
         self.first_seconds = time.monotonic() - self.began
         return self.shown.decode(errors="ignore")

@@ -28,6 +28,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def piped(command: list[str], given: str) -> subprocess.Popen[bytes]:
+    """A process that reads this from its standard input, whether or not it ever does."""
+    with tempfile.TemporaryFile() as file:
+        file.write(given.encode())
+        file.seek(0)
+        return subprocess.Popen(command, bufsize=0, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
 class Node:
     """One process: started, killed and started again under the same name, folder and addresses."""
 
@@ -132,14 +140,11 @@ class Cluster:
     def troupe(self, *arguments: str, given: str = "", first: Node | None = None, patience: float = RUN_PATIENCE) -> Ran:
         """A command with --json, run to its end, as long as all nodes run."""
         command = [str(self.program), *arguments, "--json", *self.connect(first)]
-        with tempfile.TemporaryFile() as question:
-            question.write(given.encode())
-            question.seek(0)
-            with subprocess.Popen(command, stdin=question, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-                try:
-                    output, errors = self.wait_for(process, f"troupe {' '.join(arguments)}", patience)
-                finally:
-                    process.kill()
+        with piped(command, given) as process:
+            try:
+                output, errors = self.wait_for(process, f"troupe {' '.join(arguments)}", patience)
+            finally:
+                process.kill()
         return Ran(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace").strip())
 
     def wait_for(self, process: subprocess.Popen[bytes], what: str, patience: float) -> tuple[bytes, bytes]:
