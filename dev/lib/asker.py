@@ -8,10 +8,10 @@ import select
 import time
 from dataclasses import dataclass
 
-from cluster import Cluster, Node, piped
+import views
+from cluster import LOOK_EVERY, Cluster, Node, piped
 
 ASK_PATIENCE = 60.0
-LOOK_EVERY = 0.1
 QUOTED_MAX = 80  # characters of a question
 
 
@@ -111,8 +111,14 @@ class Asker:
         """An answer to be read while it is made."""
         return Stream(self.cluster, question, first, options or [])
 
+    def settle(self, node: Node) -> None:
+        """Until a node knows that its engines are idle. Then what is asked over it runs there, unless another one has more of the
+        prompt."""
+        self.cluster.wait_until(f"{node.name} is idle", lambda: views.is_idle(self.cluster.view(node)))
+
     def read(self, question: str, first: Node, options: list[str] | None = None) -> Answer:
         """The same, undisturbed."""
+        self.settle(first)
         with self.stream(question, first, options) as stream:
             stream.first_words()
             return stream.whole()

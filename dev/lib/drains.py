@@ -63,6 +63,7 @@ class Drains:
 
     def drain_in_mid_answer(self, options: list[str], whole: Answer) -> dict:
         """One drain, which begins after the first words of an answer."""
+        self.asker.settle(self.node)
         held = views.stored(self.cluster.view(self.node))
         with self.asker.stream(QUESTION, self.node, options) as stream:
             words = stream.first_words()
@@ -79,14 +80,16 @@ class Drains:
 
     def long_answer(self) -> tuple[list[str], Answer]:
         """An undisturbed answer that no end was drawn for too soon, and what it was asked with."""
-        tried: list[tuple[int, list[str], Answer]] = []
+        tried: list[tuple[bool, int, list[str], Answer]] = []
         for seed in range(self.seed, self.seed + SEEDS_MAX):
             options = [*OPTIONS, "--seed", str(seed)]
             answer = self.asker.read(QUESTION, self.node, options)
-            tried.append((answer.result["generated_tokens"], options, answer))
-            if tried[-1][0] >= LONG_ENOUGH:
+            tried.append((answer.result["node"] == self.node.name, answer.result["generated_tokens"], options, answer))
+            if tried[-1][:2] >= (True, LONG_ENOUGH):
                 break
-        _, options, answer = max(tried, key=lambda each: each[0])
+        here, _, options, answer = max(tried, key=lambda each: each[:2])
+        if not here:
+            raise self.cluster.error(f"{self.node.name} ran none of {len(tried)} answers that were asked for over it")
         return options, answer
 
     def others(self) -> list[tuple[str, dict]]:

@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 
 from asker import Answer, Asker
-from cluster import Cluster, ClusterError, Node
+from cluster import LOOK_EVERY, Cluster, ClusterError, Node
 from show import Show, excerpt, milliseconds
 
 TEXT_BYTES = 5000  # some 1500 of the 1792 tokens that a prompt of heavy may have
 TEXT_BYTES_MIN = 200
 QUESTION = "\n\nWhich rules does this text contain?"
 OPTIONS = ["--grounding", "never", "--tokens", "24"]
-LOOK_EVERY = 0.1
 COUNTED_WITHIN = 10.0  # seconds, until a node has said what it has fetched
 
 

@@ -36,6 +36,11 @@ def holdings(node: dict) -> dict[str, int]:
     return {what: count for what, count in counts.items() if count > 0}
 
 
+def is_idle(node: dict) -> bool:
+    """Whether its engines have nothing to do."""
+    return not any(replica["running"] + replica["waiting"] for replica in node["replicas"])
+
+
 def stored(node: dict) -> dict[str, int]:
     """What it keeps, whoever else has it too."""
     counts = {"conversations": node["conversations_stored"], "experts": experts_held(node)}

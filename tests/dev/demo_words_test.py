@@ -39,6 +39,7 @@ class Views(unittest.TestCase):
         self.assertEqual(views.holdings(NODE), {"conversations": 5, "running_sequences": 3, "experts": 32})
         self.assertEqual(views.in_words(views.holdings(NODE)), "5 conversations, 3 running sequences, 32 experts")
         self.assertEqual(views.holdings(EMPTY), {})
+        self.assertEqual((views.is_idle(NODE), views.is_idle(EMPTY)), (False, True))
         self.assertEqual(views.in_words({}), "nothing")
 
     def test_count_work_by_what_was_computed(self) -> None:
