@@ -214,7 +214,7 @@ caf::result<schemas::KvLeased> KvShardState::on_lease(const schemas::KvLease& as
   Pool& pool = pools_[place];
   const std::size_t lendable = pool.blocks->memory().size() / pool.blocks->block_bytes() / lent_share;
   const std::size_t most = std::min(asked.chain.size(), lendable - std::min(lendable, pool.lent));
-  if (leases_.size() >= leases_max || (most == 0 && !asked.chain.empty())) {
+  if (leases_.size() + leasing_ >= leases_max || (most == 0 && !asked.chain.empty())) {
     return to_caf({ErrorCode::overloaded, "node " + context_->self.value + " has lent as many KV blocks as it may"});
   }
   pool.lent += most;
@@ -227,12 +227,14 @@ caf::result<schemas::KvLeased> KvShardState::on_lease(const schemas::KvLease& as
                    from.lent -= most - held->pinned().size();
                    context_->block_traffic.lent_blocks += held->pinned().size();
                    const std::uint64_t number = ++last_number_;
+  ++leasing_;
                    const cluster::RemoteRegion remote = from.region->remote();
                    schemas::KvLeased leased{number, remote.key, remote.bytes, from.blocks->block_bytes(), {}};
                    for (const engine::PinnedBlock& block : held->pinned()) {
                      leased.blocks.push_back({static_cast<std::uint64_t>(block.index) * leased.block_bytes, block.checksum});
                    }
                    leases_[number] = {place, node, held, context_->clock->now() + valid};
+                   --leasing_;
                    promise.deliver(std::move(leased));
                  }));
   auto first = asked.chain;

@@ -136,6 +136,7 @@ class KvShardState {
 KvShardActorImpl::behavior_type kv_shard_actor(KvShardActorImpl::stateful_pointer<KvShardState> self, NodeContextPtr context,
                                                KvShardParts parts);
 
+  std::size_t leasing_ = 0;  ///< leases whose blocks have yet to be pinned
 }  // namespace troupe::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FetchPrefix)
