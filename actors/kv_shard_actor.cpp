@@ -89,7 +89,11 @@ void KvShardState::tick() {
   for (std::size_t pool = 0; pool < pools_.size(); ++pool) look(pool);
   tell_neighbours();
   for (auto neighbour = neighbours_.begin(); neighbour != neighbours_.end();) {
-    if (shard_at(neighbour->first)) neighbour->second.heard = now;
+    if (shard_at(neighbour->first)) {
+      neighbour->second.heard = now;
+    } else {
+      neighbour->second.told = KvShardActor();  // what it is sent from now on is lost
+    }
     if (now - neighbour->second.heard < absence_max) {
       ++neighbour;
       continue;
