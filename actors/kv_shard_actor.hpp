@@ -116,6 +116,8 @@ class KvShardState {
                    const std::vector<policy::BlockId>& came);
   /// Answers all who wait.
   void end_fetch(std::uint64_t number, std::size_t blocks);
+  /// Its source is not asked for these blocks again before it says anew that it has them.
+  void doubt(const Fetch& fetch);
   KvShardActor shard_at(const policy::NodeId& node) const;
   /// Whether the fabric that the pools are exposed on leads there.
   bool reaches(const policy::NodeId& node) const;

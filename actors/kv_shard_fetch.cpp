@@ -91,14 +91,17 @@ void KvShardState::ask_for_lease(std::uint64_t number) {
             const std::size_t blocks = leasing.leased->blocks.size();
             if (blocks == 0 || leasing.leased->block_bytes != pools_[leasing.pool].blocks->block_bytes()) {
               // It has evicted them since it said that they are there.
-              const std::vector gone(leasing.chain.begin() + static_cast<std::ptrdiff_t>(leasing.first), leasing.chain.end());
-              context_->block_holders.remove(leasing.source, gone);
+              doubt(leasing);
               return end_fetch(number, 0);
             }
             leasing.chain.resize(std::min(leasing.chain.size(), leasing.first + blocks));
             make_room(number);
           },
-          [this, number](const caf::error&) { end_fetch(number, 0); });
+          [this, number](const caf::error& error) {
+            // Else everybody whose prompt begins so would wait for it as long.
+            if (error == caf::sec::request_timeout) doubt(fetches_.at(number));
+            end_fetch(number, 0);
+          });
 }
 
 void KvShardState::make_room(std::uint64_t number) {
@@ -159,6 +162,7 @@ void KvShardState::get(std::uint64_t number, const std::shared_ptr<IncomingBlock
                                  finish(number, room, std::move(checksums));
                                }));
   const TimePoint deadline = context_->clock->now() + transfer_timeout;
+                                   doubt(fetches_.at(number));
   fetch.transfer = context_->fabric->get(
       fetch.source, {fetch.leased->region_key, fetch.leased->region_bytes}, pool.region, std::move(pieces), deadline,
       [got, room, in_use = parts_.memory_in_use](Result<void> arrived) { got(std::move(arrived)); });
@@ -211,6 +215,10 @@ void KvShardState::end_fetch(std::uint64_t number, std::size_t blocks) {
   Fetch& fetch = found->second;
   if (fetch.leased) {
     if (const KvShardActor shard = shard_at(fetch.source)) {
+void KvShardState::doubt(const Fetch& fetch) {
+  context_->block_holders.remove(fetch.source, std::span(fetch.chain).subspan(fetch.first));
+}
+
       self_->send(shard, schemas::KvRelease{context_->self, fetch.leased->lease});
     }
   }
