@@ -62,8 +62,10 @@ KvShardActorImpl::behavior_type KvShardState::start(NodeContextPtr context, KvSh
 }
 
 KvShardState::~KvShardState() {
-  for (const auto& [number, fetch] : fetches_) {
-    if (fetch.transfer) context_->fabric->cancel(*fetch.transfer);
+  for (auto& [number, fetch] : fetches_) {
+    // A node that dies loses its fabric first, and all transfers with it.
+    if (fetch.transfer && context_->fabric) context_->fabric->cancel(*fetch.transfer);
+    answer(fetch, 0);
   }
 }
 
@@ -85,6 +87,9 @@ void KvShardState::tick() {
     const auto next = std::next(lease);
     if (now >= lease->second.until) end_lease(lease);
     lease = next;
+  }
+  for (auto& [number, fetch] : fetches_) {
+    if (is_late(fetch)) answer(fetch, 0);
   }
   for (std::size_t pool = 0; pool < pools_.size(); ++pool) look(pool);
   tell_neighbours();
@@ -222,23 +227,23 @@ caf::result<schemas::KvLeased> KvShardState::on_lease(const schemas::KvLease& as
     return to_caf({ErrorCode::overloaded, "node " + context_->self.value + " has lent as many KV blocks as it may"});
   }
   pool.lent += most;
+  ++leasing_;
   auto promise = self_->make_response_promise<schemas::KvLeased>();
   const Duration valid = std::chrono::milliseconds(std::clamp<std::int64_t>(asked.valid_ms, 1, lease_ms_max));
   auto pinned = resume(
       self_, std::function<void(std::shared_ptr<PinnedBlocks>)>(
                  [this, place, most, promise, valid, node = asked.node](const std::shared_ptr<PinnedBlocks>& held) mutable {
                    Pool& from = pools_[place];
+                   --leasing_;
                    from.lent -= most - held->pinned().size();
                    context_->block_traffic.lent_blocks += held->pinned().size();
                    const std::uint64_t number = ++last_number_;
-  ++leasing_;
                    const cluster::RemoteRegion remote = from.region->remote();
                    schemas::KvLeased leased{number, remote.key, remote.bytes, from.blocks->block_bytes(), {}};
                    for (const engine::PinnedBlock& block : held->pinned()) {
                      leased.blocks.push_back({static_cast<std::uint64_t>(block.index) * leased.block_bytes, block.checksum});
                    }
                    leases_[number] = {place, node, held, context_->clock->now() + valid};
-                   --leasing_;
                    promise.deliver(std::move(leased));
                  }));
   auto first = asked.chain;
