@@ -10,8 +10,6 @@ namespace troupe::actors {
 
 class KvFetching : public Shards {
  protected:
-  static constexpr std::size_t block_bytes = block_floats * sizeof(float);
-
   /// Two nodes: a has computed prompt(4), and b fetches.
   void make_two(const PoolOptions& of_b = {}) {
     a_ = &add("a");

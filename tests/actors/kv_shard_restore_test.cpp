@@ -39,7 +39,7 @@ TEST_F(KvRestoring, BringsBackWhatWasEvicted) {
   EXPECT_EQ(b_->replica().here(prompt(4)), 4U);
   EXPECT_EQ(b_->traffic().restored_blocks, 4U);
   EXPECT_EQ(b_->traffic().fetched_blocks, 0U);
-  EXPECT_GE(b_->traffic().host_bytes, 4 * block_floats * sizeof(float));
+  EXPECT_GE(b_->traffic().host_bytes, 4 * block_bytes);
   EXPECT_EQ(b_->replica().pool().held(), 0);
 }
 

@@ -18,10 +18,11 @@
 
 namespace troupe::actors {
 
+inline constexpr kernels::KvLayout small_blocks{.layers = 1, .kv_heads = 1, .head_dim = 1};
+
 struct PoolOptions {
   std::int32_t blocks = 32;
   std::uint8_t model = 1;  ///< those of another number give their blocks other names
-  std::int32_t head_dim = 1;
   double prefill_seconds_per_token = 0;
   bool moves = true;
 };
@@ -62,7 +63,6 @@ class PoolReplica final : public Replica {
   }
   void cancel(std::uint64_t /*number*/) override {}
 
-  engine::KvCache& cache() { return cache_; }
   engine::BlockPool& pool() { return cache_.pool(); }
   std::vector<policy::BlockId> chain(const policy::TokenIds& tokens) const {
     return engine::chain_of(cache_.scope({}), std::span(tokens));
@@ -156,8 +156,7 @@ class PoolReplica final : public Replica {
   };
 
   static engine::KvCache make(kernels::Device& device, const PoolOptions& options, const model::Fingerprint& fingerprint) {
-    auto cache = engine::KvCache::create(device, {.layers = 1, .kv_heads = 1, .head_dim = options.head_dim}, options.blocks,
-                                         fingerprint, "cpu-f32-v1");
+    auto cache = engine::KvCache::create(device, small_blocks, options.blocks, fingerprint, "cpu-f32-v1");
     TROUPE_CHECK(cache.has_value(), "there is memory for small blocks");
     return *std::move(cache);
   }

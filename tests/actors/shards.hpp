@@ -185,18 +185,19 @@ class Shards : public ::testing::Test {
   /// Of a neighbour that has a prompt's blocks one behind the other in its memory, and says so rightly.
   schemas::KvLeased lends_all(Neighbour& neighbour, const PoolReplica& like, const schemas::KvLease& asked) {
     const cluster::RemoteRegion remote = neighbour.region->remote();
-    schemas::KvLeased leased{77, remote.key, remote.bytes, block_floats * sizeof(float), {}};
+    schemas::KvLeased leased{77, remote.key, remote.bytes, block_bytes, {}};
     for (std::size_t i = 0; i < asked.chain.size(); ++i) {
       const auto contents = like.contents_of(asked.chain[i]);
       std::ranges::copy(contents, neighbour.memory->begin() + static_cast<std::ptrdiff_t>(i * block_floats));
-      leased.blocks.push_back({i * block_floats * sizeof(float), engine::block_checksum(asked.chain[i], contents)});
+      leased.blocks.push_back({i * block_bytes, engine::block_checksum(asked.chain[i], contents)});
     }
     return leased;
   }
 
   /// As the engine actor does (actors/engine_actor.cpp).
   static constexpr Duration engine_waits = seconds(3);
-  static constexpr std::size_t block_floats = 32;
+  static inline const std::size_t block_floats = small_blocks.block_elements();
+  static inline const std::size_t block_bytes = small_blocks.block_bytes();
 
   sim::World world_{1, false, sim::Defect::none};
   /// What goes wrong with each transfer.
