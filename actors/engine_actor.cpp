@@ -9,7 +9,7 @@ namespace troupe::actors {
 
 namespace {
 constexpr Duration tick_every = std::chrono::seconds(1);
-constexpr Duration fetch_timeout = std::chrono::seconds(3);  ///< longer than the shard takes
+constexpr Duration fetch_timeout = KvShardState::wait_max + std::chrono::milliseconds(500);
 }  // namespace
 
 EngineState::~EngineState() {

@@ -62,8 +62,10 @@ KvShardActorImpl::behavior_type KvShardState::start(NodeContextPtr context, KvSh
 }
 
 KvShardState::~KvShardState() {
-  for (const auto& [number, fetch] : fetches_) {
-    if (fetch.transfer) context_->fabric->cancel(*fetch.transfer);
+  for (auto& [number, fetch] : fetches_) {
+    // A node that dies loses its fabric first, and all transfers with it.
+    if (fetch.transfer && context_->fabric) context_->fabric->cancel(*fetch.transfer);
+    answer(fetch, 0);
   }
 }
 
@@ -86,10 +88,17 @@ void KvShardState::tick() {
     if (now >= lease->second.until) end_lease(lease);
     lease = next;
   }
+  for (auto& [number, fetch] : fetches_) {
+    if (is_late(fetch)) answer(fetch, 0);
+  }
   for (std::size_t pool = 0; pool < pools_.size(); ++pool) look(pool);
   tell_neighbours();
   for (auto neighbour = neighbours_.begin(); neighbour != neighbours_.end();) {
-    if (shard_at(neighbour->first)) neighbour->second.heard = now;
+    if (shard_at(neighbour->first)) {
+      neighbour->second.heard = now;
+    } else {
+      neighbour->second.told = KvShardActor();  // what it is sent from now on is lost
+    }
     if (now - neighbour->second.heard < absence_max) {
       ++neighbour;
       continue;
@@ -214,16 +223,18 @@ caf::result<schemas::KvLeased> KvShardState::on_lease(const schemas::KvLease& as
   Pool& pool = pools_[place];
   const std::size_t lendable = pool.blocks->memory().size() / pool.blocks->block_bytes() / lent_share;
   const std::size_t most = std::min(asked.chain.size(), lendable - std::min(lendable, pool.lent));
-  if (leases_.size() >= leases_max || (most == 0 && !asked.chain.empty())) {
+  if (leases_.size() + leasing_ >= leases_max || (most == 0 && !asked.chain.empty())) {
     return to_caf({ErrorCode::overloaded, "node " + context_->self.value + " has lent as many KV blocks as it may"});
   }
   pool.lent += most;
+  ++leasing_;
   auto promise = self_->make_response_promise<schemas::KvLeased>();
   const Duration valid = std::chrono::milliseconds(std::clamp<std::int64_t>(asked.valid_ms, 1, lease_ms_max));
   auto pinned = resume(
       self_, std::function<void(std::shared_ptr<PinnedBlocks>)>(
                  [this, place, most, promise, valid, node = asked.node](const std::shared_ptr<PinnedBlocks>& held) mutable {
                    Pool& from = pools_[place];
+                   --leasing_;
                    from.lent -= most - held->pinned().size();
                    context_->block_traffic.lent_blocks += held->pinned().size();
                    const std::uint64_t number = ++last_number_;

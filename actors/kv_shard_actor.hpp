@@ -52,6 +52,8 @@ class KvShardState {
   static constexpr std::size_t lent_share = 4;     ///< at most one of so many blocks of a pool is lent
   static constexpr std::size_t nodes_max = 1024;   ///< whose holdings are known
   static constexpr std::size_t waiting_max = 256;  ///< for one fetch
+  /// Whoever waits for a fetch is answered then, whatever becomes of it. An engine waits a little longer.
+  static constexpr Duration wait_max = std::chrono::milliseconds(2500);
 
   KvShardActorImpl::behavior_type start(NodeContextPtr context, KvShardParts parts);
 
@@ -114,8 +116,13 @@ class KvShardState {
   void finish(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room, Checksums checksums);
   void on_finished(std::uint64_t number, std::size_t bytes, std::size_t present, const engine::BlocksImported& imported,
                    const std::vector<policy::BlockId>& came);
+  /// Its source is not asked for these blocks again before it says anew that it has them.
+  void doubt(const Fetch& fetch);
   /// Answers all who wait.
   void end_fetch(std::uint64_t number, std::size_t blocks);
+  static void answer(Fetch& fetch, std::size_t blocks);
+  /// Nobody waits for it any longer.
+  bool is_late(const Fetch& fetch) const;
   KvShardActor shard_at(const policy::NodeId& node) const;
   /// Whether the fabric that the pools are exposed on leads there.
   bool reaches(const policy::NodeId& node) const;
@@ -129,6 +136,7 @@ class KvShardState {
   std::map<std::uint64_t, Fetch> fetches_;
   std::map<std::pair<std::size_t, policy::BlockId>, std::uint64_t> fetching_;  ///< by pool and first missing block
   std::uint64_t last_number_ = 0;
+  std::size_t leasing_ = 0;  ///< leases whose blocks have yet to be pinned
   policy::MeasuredFetch store_fetch_;
   TimePoint tell_all_at_{};
 };

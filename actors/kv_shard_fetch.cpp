@@ -10,9 +10,12 @@ namespace troupe::actors {
 namespace {
 
 constexpr Duration lease_timeout = std::chrono::milliseconds(500);
-constexpr Duration transfer_timeout = std::chrono::seconds(2);
+/// How long after a fetch began its transfer may last; whatever holds it up longer is broken off within the fabric's grace.
+constexpr Duration transfer_ends_after = std::chrono::seconds(2);
+static_assert(transfer_ends_after < KvShardState::wait_max, "a transfer that fails in time is answered in time");
 /// As long as blocks may be read after they were asked for.
 constexpr std::int64_t lease_ms = 4000;
+static_assert(transfer_ends_after + cluster::fabric_grace < std::chrono::milliseconds(lease_ms));
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -28,9 +31,9 @@ caf::result<PrefixFetched> KvShardState::on_fetch(const FetchPrefix& asked) {
   const std::pair which{static_cast<std::size_t>(asked.replica), planned->chain[planned->first]};
   // A promise takes the answer over: it is made only for those who wait.
   if (const auto same = fetching_.find(which); same != fetching_.end()) {
-    auto& waiting = fetches_.at(same->second).waiting;
-    if (waiting.size() >= waiting_max) return PrefixFetched{};
-    return waiting.emplace_back(self_->make_response_promise<PrefixFetched>());
+    Fetch& fetch = fetches_.at(same->second);
+    if (fetch.waiting.size() >= waiting_max || is_late(fetch)) return PrefixFetched{};
+    return fetch.waiting.emplace_back(self_->make_response_promise<PrefixFetched>());
   }
   if (fetches_.size() >= fetches_max) return PrefixFetched{};
   const std::uint64_t number = ++last_number_;
@@ -91,14 +94,17 @@ void KvShardState::ask_for_lease(std::uint64_t number) {
             const std::size_t blocks = leasing.leased->blocks.size();
             if (blocks == 0 || leasing.leased->block_bytes != pools_[leasing.pool].blocks->block_bytes()) {
               // It has evicted them since it said that they are there.
-              const std::vector gone(leasing.chain.begin() + static_cast<std::ptrdiff_t>(leasing.first), leasing.chain.end());
-              context_->block_holders.remove(leasing.source, gone);
+              doubt(leasing);
               return end_fetch(number, 0);
             }
             leasing.chain.resize(std::min(leasing.chain.size(), leasing.first + blocks));
             make_room(number);
           },
-          [this, number](const caf::error&) { end_fetch(number, 0); });
+          [this, number](const caf::error& error) {
+            // Else everybody whose prompt begins so would wait for it as long.
+            if (error == caf::sec::request_timeout) doubt(fetches_.at(number));
+            end_fetch(number, 0);
+          });
 }
 
 void KvShardState::make_room(std::uint64_t number) {
@@ -113,6 +119,8 @@ void KvShardState::on_room(std::uint64_t number, const std::shared_ptr<IncomingB
   // More may be here by now; if it is less, what was asked for does not follow it.
   if (room->incoming().empty() || room->present() < fetch.first) return end_fetch(number, 0);
   if (fetch.source.value.empty()) return read_store(number, room);
+  // It may have taken the engine so long that no time is left; or the node dies.
+  if (context_->clock->now() >= fetch.begun + transfer_ends_after || !context_->fabric) return end_fetch(number, 0);
   get(number, room);
 }
 
@@ -154,14 +162,15 @@ void KvShardState::get(std::uint64_t number, const std::shared_ptr<IncomingBlock
                                [this, number, room, checksums = std::move(checksums)](const Result<void>& arrived) mutable {
                                  if (!arrived) {
                                    context_->log(LogLevel::info, "KV blocks did not come", {{"why", arrived.error().message}});
+                                   doubt(fetches_.at(number));
                                    return end_fetch(number, 0);
                                  }
                                  finish(number, room, std::move(checksums));
                                }));
-  const TimePoint deadline = context_->clock->now() + transfer_timeout;
-  fetch.transfer = context_->fabric->get(
-      fetch.source, {fetch.leased->region_key, fetch.leased->region_bytes}, pool.region, std::move(pieces), deadline,
-      [got, room, in_use = parts_.memory_in_use](Result<void> arrived) { got(std::move(arrived)); });
+  fetch.transfer =
+      context_->fabric->get(fetch.source, {fetch.leased->region_key, fetch.leased->region_bytes}, pool.region,
+                            std::move(pieces), fetch.begun + transfer_ends_after,
+                            [got, room, in_use = parts_.memory_in_use](Result<void> arrived) { got(std::move(arrived)); });
 }
 
 void KvShardState::finish(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room, Checksums checksums) {
@@ -206,6 +215,10 @@ void KvShardState::on_finished(std::uint64_t number, std::size_t bytes, std::siz
   end_fetch(number, imported.usable - std::min(imported.usable, present));
 }
 
+void KvShardState::doubt(const Fetch& fetch) {
+  context_->block_holders.remove(fetch.source, std::span(fetch.chain).subspan(fetch.first));
+}
+
 void KvShardState::end_fetch(std::uint64_t number, std::size_t blocks) {
   const auto found = fetches_.find(number);
   Fetch& fetch = found->second;
@@ -215,8 +228,15 @@ void KvShardState::end_fetch(std::uint64_t number, std::size_t blocks) {
     }
   }
   fetching_.erase({fetch.pool, fetch.chain[fetch.first]});
-  for (Promise& promise : fetch.waiting) promise.deliver(PrefixFetched{blocks});
+  answer(fetch, blocks);
   fetches_.erase(found);
 }
+
+void KvShardState::answer(Fetch& fetch, std::size_t blocks) {
+  for (Promise& promise : fetch.waiting) promise.deliver(PrefixFetched{blocks});
+  fetch.waiting.clear();
+}
+
+bool KvShardState::is_late(const Fetch& fetch) const { return context_->clock->now() - fetch.begun >= wait_max; }
 
 }  // namespace troupe::actors
