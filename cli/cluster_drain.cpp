@@ -28,6 +28,7 @@ struct NodeChoice {
   ConnectChoice connect;
   std::string node;
   bool json = false;
+  int patience = 15;  ///< seconds; a node that is restarted at once, by hand or by its supervisor, is back before
 };
 
 /// Tells how far a drain is, whenever that changes.
@@ -84,9 +85,11 @@ Result<policy::NodeView> look(const clients::Client& client, const std::string& 
 }
 
 /// Until nothing is left; false if it was told to join again.
-Result<bool> follow_drain(const clients::Client& client, policy::NodeView node, Progress& progress) {
+Result<bool> follow_drain(const clients::Client& client, policy::NodeView node, std::chrono::seconds patience,
+                          Progress& progress) {
   const Steady::time_point began = Steady::now();
   Steady::time_point last_held = began;
+  Steady::time_point last_there = began;
   bool known = false;
   for (bool first = true;; first = false) {
     known = known || (!first && node.state == policy::NodeState::draining);
@@ -96,6 +99,11 @@ Result<bool> follow_drain(const clients::Client& client, policy::NodeView node, 
     }
     const bool empty = node.state == policy::NodeState::draining && policy::left_to_move(node).empty();
     if (!empty) last_held = Steady::now();
+    if (node.state != policy::NodeState::gone) last_there = Steady::now();
+    if (Steady::now() - last_there >= patience) {
+      return Error{ErrorCode::unavailable, "node " + node.id.value + " has been gone for " + std::to_string(patience.count()) +
+                                               " s; what it holds moves once it is started again"};
+    }
     const bool done = empty && Steady::now() - last_held >= empty_for;
     progress.show(node, done);
     if (done) return true;
@@ -112,7 +120,7 @@ Result<int> drain(const NodeChoice& choice) {
   Result<bool> emptied = false;
   {
     Progress progress(choice.json);
-    emptied = follow_drain(client, std::move(node), progress);
+    emptied = follow_drain(client, std::move(node), std::chrono::seconds(choice.patience), progress);
   }
   if (emptied && *emptied) return 0;
   if (emptied) return Error{ErrorCode::cancelled, "node " + choice.node + " was told to join again before it was empty"};
@@ -155,6 +163,9 @@ void add_cluster_drain(CLI::App& cluster, Action& action) {
       "of a tier, and while another node is being drained.\n"
       "Exit status: 0 the node is empty, 1 it is not or an error, 2 a wrong command line.");
   add_options(out, *leaving, "One JSON object a line, whenever something has changed; the last has \"done\": true");
+  out.add_option("--patience", leaving->patience, "Seconds that the node may be gone before this gives up")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   out.callback([leaving, &action] { action = [leaving] { return drain(*leaving); }; });
 
   auto joining = std::make_shared<NodeChoice>();

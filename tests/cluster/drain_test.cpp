@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -52,7 +53,7 @@ class Drains : public testing::Test {
   policy::NodeView view_of(const std::string& name) const { return troupe_->view_of(name); }
   /// `troupe cluster drain NAME --json` by the first node.
   Said drain(const std::string& name) const {
-    return run({TROUPE_BINARY, "cluster", "drain", name, "--json", "--connect", troupe_->node(0).clients()},
+    return run({TROUPE_BINARY, "cluster", "drain", name, "--json", "--patience", "1", "--connect", troupe_->node(0).clients()},
                folder_.path() / "drain.log");
   }
   std::string said_in_log() const {
@@ -132,6 +133,14 @@ TEST_F(Drains, LastUntilTheNodeJoinsAgainAlsoOverARestart) {
   EXPECT_EQ(joined->state, policy::NodeState::serving);
   ASSERT_TRUE(troupe_->wait_until_serving());
   EXPECT_EQ(client(1).open()->home(), "two");
+}
+
+TEST_F(Drains, AreGivenUpWhenTheNodeIsGone) {
+  auto said = std::async(std::launch::async, [&] { return drain("two"); });
+  EXPECT_TRUE(soon([&] { return view_of("two").state == policy::NodeState::draining; }));
+  troupe_->node(1).kill();
+  EXPECT_EQ(said.get().status, 1);
+  EXPECT_NE(said_in_log().find("node two has been gone for 1 s"), std::string::npos) << said_in_log();
 }
 
 TEST_F(Drains, AreRefusedWhenTheClusterCannotDoWithoutTheNode) {

@@ -32,7 +32,7 @@ const std::vector<Door> doors = {
     {"ucp/", {"cluster/ucx_fabric"}},
     {"ucs/", {"cluster/ucx_fabric"}},
     {"nccl.h", {"cluster/nccl_fabric", "bench/nccl_plain.cpp"}},
-    {"cuda_runtime", {"cluster/nccl_fabric", "bench/cuda_memory.cpp", "bench/nccl_plain.cpp"}},
+    {"cuda_runtime", {"kernels/cuda/", "cluster/nccl_fabric", "bench/cuda_memory.cpp", "bench/nccl_plain.cpp"}},
     {"caf/", {"actors/", "cli/", "tests/actors/", "tests/sim/"}},
     {"capnp/", {"schemas/", "gateway/", "clients/", "tests/"}},
     {"kj/", {"cmake/kj_for_clang.hpp", "schemas/", "gateway/", "clients/", "tests/"}},
