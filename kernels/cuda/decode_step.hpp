@@ -1,0 +1,86 @@
+// One token for each of a few sequences, through all layers, in one kernel.
+//
+// A kernel for each operation leaves memory idle while one drains and the next one fills its pipeline: some microseconds, ten
+// times a layer. Here one block lives on each processor for the whole step and walks a fixed list of tasks (tiles of weights,
+// spans of attention). A warp of it streams what the tasks read (weights, keys and values) through a ring in shared memory and
+// runs ahead of the computation by all that the ring holds, across operations and layers; only the activations wait for the
+// operation before. Operations are separated by counters in memory. (The idea of one kernel for a whole forward pass: Spector
+// et al., "Look Ma, No Bubbles!", 2025; here with the orders of sums that prefill has.)
+//
+// The numeric class is cuda-sm90-v1 (docs/numerics.md).
+#pragma once
+
+#include "kernels/cuda/kv_tiles.hpp"
+#include "kernels/cuda/tiles.hpp"
+
+namespace troupe::kernels::cuda {
+
+inline constexpr int decode_rows_max = 64;
+inline constexpr int decode_group_max = 16;  ///< query heads that share a KV head
+
+/// A dense layer's weights; device memory. Matrices are WeightTiles of the shapes that DecodeShape implies.
+struct DecodeLayer {
+  const bf16* qkv = nullptr;
+  const bf16* attention_output = nullptr;
+  const bf16* gate_up = nullptr;  ///< eight gates, eight ups, eight gates, ...
+  const bf16* down = nullptr;
+  const float* attention_norm = nullptr;     ///< [hidden]
+  const float* feed_forward_norm = nullptr;  ///< [hidden]
+  const float* query_norm = nullptr;         ///< [head_dim] or null
+  const float* key_norm = nullptr;           ///< [head_dim] or null
+};
+
+struct DecodeShape {
+  std::int32_t layers = 0;
+  std::int32_t hidden = 0;
+  std::int32_t intermediate = 0;  ///< a multiple of 32
+  std::int32_t heads = 0;
+  std::int32_t kv_heads = 0;
+  std::int32_t head_dim = 0;  ///< 64 or 128
+  std::int32_t vocabulary = 0;
+  float epsilon = 0;
+  float scale = 0;  ///< of attention scores
+};
+
+/// Everything is device memory. Tiles of activations have a capacity of `row_capacity` rows.
+struct DecodeStep {
+  DecodeShape shape;
+  const DecodeLayer* layers = nullptr;  ///< [layers]
+  const bf16* embedding = nullptr;      ///< [vocabulary, hidden], plain rows
+  const bf16* output_projection = nullptr;
+  const float* final_norm = nullptr;
+  const float* cosine = nullptr;  ///< [positions, head_dim / 2]
+  const float* sine = nullptr;
+  KvTiles kv;
+
+  std::int32_t rows = 0;                    ///< sequences, one token each
+  const std::int32_t* tokens = nullptr;     ///< [rows]
+  const std::int32_t* positions = nullptr;  ///< [rows]
+  const std::int32_t* blocks = nullptr;     ///< [rows, blocks_stride]: each sequence's KV blocks
+  std::int32_t blocks_stride = 0;
+  const std::int32_t* spans_before = nullptr;  ///< [rows + 1]: spans of the sequences before one
+
+  std::int32_t row_capacity = 0;     ///< 8, 16, 32 or 64, at least rows
+  float* x = nullptr;                ///< [row_capacity, hidden]
+  RowTiles normed;                   ///< hidden wide: x times the next norm's weights, not yet divided by its length
+  float* squares = nullptr;          ///< [slices of 16 of hidden, row_capacity]: their sums of squares
+  float* qkv = nullptr;              ///< [row_capacity, (heads + 2 kv_heads) head_dim]
+  RowTiles attended;                 ///< heads * head_dim wide
+  RowTiles gated;                    ///< intermediate wide
+  float* logits = nullptr;           ///< [row_capacity, vocabulary]
+  float* spans = nullptr;            ///< decode_workspace(...).spans floats
+  float2* span_sums = nullptr;       ///< decode_workspace(...).span_sums pairs
+  std::int32_t* counters = nullptr;  ///< decode_workspace(...).counters, zero before the first step
+};
+
+struct DecodeWorkspace {
+  std::size_t spans = 0;
+  std::size_t span_sums = 0;
+  std::size_t counters = 0;
+};
+/// `spans`: the most that all rows together can have.
+DecodeWorkspace decode_workspace(const DecodeShape& shape, int row_capacity, int spans);
+
+cudaError_t decode_step(cudaStream_t stream, const DecodeStep& step);
+
+}  // namespace troupe::kernels::cuda

@@ -1,0 +1,120 @@
+// What happens to a tile's sums once they are complete, in the layout in which a warpgroup holds them (wgmma.cuh): 64 outputs
+// by N rows of the batch. The same code ends products of few and of many rows, so both give the same bits.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/tiles.hpp"
+
+namespace troupe::kernels::cuda {
+
+inline constexpr int warpgroup = 128;
+
+/// Waits for the other threads of the warpgroup; each has a barrier of its own.
+__device__ __forceinline__ void warpgroup_sync() {
+  asm volatile("bar.sync %0, %1;" ::"r"(1 + static_cast<int>(threadIdx.x) / warpgroup), "n"(warpgroup) : "memory");
+}
+
+__device__ __forceinline__ float silu(float x) { return x / (1.0f + __expf(-x)); }
+
+/// Calls visit(row, output, upper, lower) for each pair of sums that this thread holds: of one row, outputs `output` and
+/// `output + 8` of the tile.
+template <int N, class Visit>
+__device__ __forceinline__ void for_each_pair(const float (&sums)[N / 2], const Visit& visit) {
+  const int thread = static_cast<int>(threadIdx.x) % warpgroup;
+  const int output = thread / 32 * 16 + thread % 32 / 4;
+  const int row = thread % 4 * 2;
+#pragma unroll
+  for (int j = 0; j < N / 8; ++j) {
+    visit(j * 8 + row, output, sums[4 * j], sums[4 * j + 2]);
+    visit(j * 8 + row + 1, output, sums[4 * j + 1], sums[4 * j + 3]);
+  }
+}
+
+/// The outputs of a tile as plain rows; `target` is the first row at the tile's first output.
+template <int N>
+__device__ __forceinline__ void write_rows(const float (&sums)[N / 2], float* target, std::size_t stride, int rows, int outputs,
+                                           const float* row_scales) {
+  for_each_pair<N>(sums, [&](int row, int output, float upper, float lower) {
+    if (row >= rows) return;
+    const float scale = row_scales == nullptr ? 1.0f : row_scales[row];
+    float* const place = target + static_cast<std::size_t>(row) * stride + output;
+    if (output < outputs) place[0] = upper * scale;
+    if (output + 8 < outputs) place[8] = lower * scale;
+  });
+}
+
+/// silu(gate) * up: a tile of eight gates, eight ups, ... gives half as many outputs, from `first_output` on.
+template <int N>
+__device__ __forceinline__ void write_gated(const float (&sums)[N / 2], const RowTiles& target, int first_row, int first_output,
+                                            int rows, const float* row_scales) {
+  for_each_pair<N>(sums, [&](int row, int output, float gate, float up) {
+    if (row >= rows) return;
+    const float scale = row_scales[row];
+    const int place = first_output + output / 16 * 8 + output % 8;
+    target.data[target.offset(first_row + row, place)] = __float2bfloat16_rn(silu(gate * scale) * (up * scale));
+  });
+}
+
+/// Adds a tile to the residual rows, and leaves what the next norm needs: the rows times its weights, and the sums of the
+/// squares of 16 outputs each: of each pair, then over the eight pairs of a warp (a tree).
+struct ResidualTile {
+  float* x;              ///< [row, hidden]
+  const float* weights;  ///< of the next norm
+  RowTiles normed;
+  float* squares;  ///< [hidden / 16, row capacity]
+  int hidden;
+};
+template <int N>
+__device__ __forceinline__ void add_residual(const float (&sums)[N / 2], const ResidualTile& target, int first_row, int tile,
+                                             int rows) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for_each_pair<N>(sums, [&](int row, int output, float upper, float lower) {
+    float square = 0;
+    const int dim = tile * tile_outputs + output;
+    if (row < rows) {
+      const std::size_t at = static_cast<std::size_t>(first_row + row) * static_cast<std::size_t>(target.hidden) + dim;
+      float first = 0;
+      float second = 0;
+      if (dim < target.hidden) {
+        first = __ldcg(target.x + at) + upper;
+        target.x[at] = first;
+        target.normed.data[target.normed.offset(first_row + row, dim)] = __float2bfloat16_rn(first * target.weights[dim]);
+      }
+      if (dim + 8 < target.hidden) {
+        second = __ldcg(target.x + at + 8) + lower;
+        target.x[at + 8] = second;
+        target.normed.data[target.normed.offset(first_row + row, dim + 8)] =
+            __float2bfloat16_rn(second * target.weights[dim + 8]);
+      }
+      square = fmaf(second, second, first * first);
+    }
+    square += __shfl_xor_sync(0xFFFFFFFF, square, 4);
+    square += __shfl_xor_sync(0xFFFFFFFF, square, 8);
+    square += __shfl_xor_sync(0xFFFFFFFF, square, 16);
+    if (lane < 4 && row < rows) {
+      target.squares[static_cast<std::size_t>(dim / 16) * static_cast<std::size_t>(target.normed.capacity) + first_row + row] =
+          square;
+    }
+  });
+}
+
+/// 1 / sqrt(mean square + epsilon) of a row, by four lanes: one adds the slices 0, 4, 8, ..., the next one 1, 5, 9, ...; then
+/// (0 + 1) + (2 + 3). `squares` is the row's first slice.
+__device__ __forceinline__ float norm_scale(const float* squares, std::size_t stride, int slices, int hidden, float epsilon) {
+  constexpr int ahead = 16;
+  float sum = 0;
+  for (int slice = static_cast<int>(threadIdx.x) % 4; slice < slices; slice += 4 * ahead) {
+    float square[ahead];
+#pragma unroll
+    for (int i = 0; i < ahead; ++i)
+      square[i] = slice + 4 * i < slices ? __ldcg(squares + static_cast<std::size_t>(slice + 4 * i) * stride) : 0.0f;
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) sum += square[i];
+  }
+  sum += __shfl_xor_sync(0xFFFFFFFF, sum, 1);
+  sum += __shfl_xor_sync(0xFFFFFFFF, sum, 2);
+  return rsqrtf(sum / static_cast<float>(hidden) + epsilon);
+}
+
+}  // namespace troupe::kernels::cuda

@@ -1,0 +1,369 @@
+#include "kernels/cuda/matmul.hpp"
+
+#include <algorithm>
+
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/wgmma.cuh"
+
+namespace troupe::kernels::cuda {
+
+namespace {
+
+constexpr int warpgroup = 128;
+constexpr int tile_bytes = tile_elements * 2;  // one panel of a weight tile
+constexpr int row_bytes = panel_inputs * 2;
+
+__device__ __forceinline__ float silu(float x) { return x / (1.0f + __expf(-x)); }
+
+/// A range of panels of one chunk.
+struct Panels {
+  int first;
+  int count;
+};
+__device__ __forceinline__ Panels panels_of_chunk(int panels, int chunk, int chunks) {
+  const int first = chunk_begin(panels, chunk, chunks);
+  return {first, chunk_begin(panels, chunk + 1, chunks) - first};
+}
+
+/// Adds a panel to the sums of a warpgroup's tile. Asynchronous: committed as one group.
+template <int N>
+__device__ __forceinline__ void add_panel(float (&sums)[N / 2], const void* weights, const void* rows, bool add) {
+  const std::uint64_t a = tile_descriptor(weights);
+  const std::uint64_t b = tile_descriptor(rows);
+#pragma unroll
+  for (int step = 0; step < panel_inputs / 16; ++step) {
+    Wgmma<N>::step(sums, a + step * descriptor_step, b + step * descriptor_step, add || step > 0);
+  }
+}
+
+/// Writes a thread's sums of a tile: rows from first_row on.
+template <int N, bool Gated>
+__device__ __forceinline__ void write_tile(const Product& p, int tile, int first_row, const float (&sums)[N / 2]) {
+  const int thread = static_cast<int>(threadIdx.x) % warpgroup;
+  const int group = thread / 32;
+  const int lane_row = thread % 32 / 4;
+  const int lane_column = thread % 4 * 2;
+#pragma unroll
+  for (int j = 0; j < N / 8; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const int row = first_row + j * 8 + lane_column + c;
+      if (row >= p.rows) continue;
+      const float upper = sums[4 * j + c];
+      const float lower = sums[4 * j + 2 + c];
+      if constexpr (Gated) {
+        const int output = tile * (tile_outputs / 2) + group * 8 + lane_row;
+        p.gated.data[p.gated.offset(row, output)] = __float2bfloat16_rn(silu(upper) * lower);
+      } else {
+        const int output = tile * tile_outputs + group * 16 + lane_row;
+        float* const target = p.output + static_cast<std::size_t>(row) * static_cast<std::size_t>(p.output_stride) + output;
+        if (output < p.weight.outputs) target[0] = upper;
+        if (output + 8 < p.weight.outputs) target[8] = lower;
+      }
+    }
+  }
+}
+
+// Few rows: one block a tile and chunk. A producer warp streams the weights through a ring, and begins before the kernel that
+// computes the rows has ended; a warpgroup multiplies.
+
+template <int N>
+struct FewRows {
+  static constexpr int stage_panels = 2;
+  static constexpr int stage_bytes = stage_panels * (tile_bytes + N * row_bytes);
+  static constexpr int ring_bytes = N <= 64 ? 96 * 1024 : 192 * 1024;
+  static constexpr int stages = ring_bytes / stage_bytes;
+  static constexpr int shared_bytes = stages * stage_bytes + 1024;
+  static constexpr int threads = warpgroup + 32;
+};
+
+template <int N>
+__device__ void stream_few_rows(const Product& p, int tile, Panels panels, int first_row, std::byte* ring, Barrier* full,
+                                Barrier* empty) {
+  using Shape = FewRows<N>;
+  const int steps = divided_up(panels.count, Shape::stage_panels);
+  const int copied_rows = min(N, p.input.capacity - first_row);
+  const bf16* const weights =
+      p.weight.data + static_cast<std::size_t>(tile) * static_cast<std::size_t>(p.weight.panels()) * tile_elements;
+  const auto panels_in = [&](int step) { return min(Shape::stage_panels, panels.count - step * Shape::stage_panels); };
+  const auto copy_weights = [&](int step) {
+    const int count = panels_in(step);
+    Barrier& barrier = full[step % Shape::stages];
+    barrier.arrive_expecting(static_cast<std::uint32_t>(count * (tile_bytes + copied_rows * row_bytes)));
+    copy_bulk_once(ring + step % Shape::stages * Shape::stage_bytes,
+                   weights + static_cast<std::size_t>(panels.first + step * Shape::stage_panels) * tile_elements,
+                   static_cast<std::uint32_t>(count * tile_bytes), barrier);
+  };
+  const auto copy_rows = [&](int step) {
+    std::byte* const target = ring + step % Shape::stages * Shape::stage_bytes + Shape::stage_panels * tile_bytes;
+    for (int i = 0; i < panels_in(step); ++i) {
+      const int panel = panels.first + step * Shape::stage_panels + i;
+      copy_bulk(target + i * N * row_bytes,
+                p.input.data + (static_cast<std::size_t>(panel) * static_cast<std::size_t>(p.input.capacity) +
+                                static_cast<std::size_t>(first_row)) *
+                                   panel_inputs,
+                static_cast<std::uint32_t>(copied_rows * row_bytes), full[step % Shape::stages]);
+    }
+  };
+  const int ahead = min(steps, Shape::stages);
+  for (int step = 0; step < ahead; ++step) copy_weights(step);
+  wait_for_previous();
+  for (int step = 0; step < ahead; ++step) copy_rows(step);
+  for (int step = ahead; step < steps; ++step) {
+    empty[step % Shape::stages].wait((step / Shape::stages - 1) & 1);
+    copy_weights(step);
+    copy_rows(step);
+  }
+}
+
+/// Leaves a thread's sums of a tile where the cluster's other blocks can read them: [row][64 outputs].
+template <int N>
+__device__ __forceinline__ void share_sums(float* shared, const float (&sums)[N / 2]) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane_row = thread / 32 * 16 + thread % 32 / 4;
+  const int lane_column = thread % 4 * 2;
+#pragma unroll
+  for (int j = 0; j < N / 8; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      float* const row = shared + (j * 8 + lane_column + c) * tile_outputs;
+      row[lane_row] = sums[4 * j + c];
+      row[lane_row + 8] = sums[4 * j + 2 + c];
+    }
+  }
+}
+
+/// Adds the chunks' sums, each in the shared memory of its block of the cluster, in ascending order; each block does a part.
+template <int N, bool Gated>
+__device__ void merge_chunks(const Product& p, int tile, int first_row, int chunk, int chunks, const float* shared) {
+  const auto total = [&](const float* place) {
+    float sum = load_from_block(place, 0);
+    for (int block = 1; block < chunks; ++block) sum += load_from_block(place, static_cast<std::uint32_t>(block));
+    return sum;
+  };
+  constexpr int outputs = Gated ? tile_outputs / 2 : tile_outputs;
+  const int rows = min(N, p.rows - first_row);
+  const int threads = static_cast<int>(blockDim.x);
+  for (int at = chunk * threads + static_cast<int>(threadIdx.x); at < rows * outputs; at += chunks * threads) {
+    const int row = at / outputs;
+    const int output = at % outputs;
+    if constexpr (Gated) {
+      const float* const place = shared + row * tile_outputs + output / 8 * 16 + output % 8;
+      p.gated.data[p.gated.offset(first_row + row, tile * outputs + output)] =
+          __float2bfloat16_rn(silu(total(place)) * total(place + 8));
+    } else if (tile * outputs + output < p.weight.outputs) {
+      p.output[static_cast<std::size_t>(first_row + row) * static_cast<std::size_t>(p.output_stride) +
+               static_cast<std::size_t>(tile * outputs + output)] = total(shared + row * tile_outputs + output);
+    }
+  }
+}
+
+template <int N, bool Gated, bool Chunked>
+__global__ void __launch_bounds__(FewRows<N>::threads) few_rows(const Product p, const int chunks) {
+  using Shape = FewRows<N>;
+  extern __shared__ std::byte unaligned[];
+  __shared__ Barrier full[Shape::stages];
+  __shared__ Barrier empty[Shape::stages];
+  std::byte* const ring = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
+  const int chunk = Chunked ? static_cast<int>(blockIdx.x) % chunks : 0;
+  const int tile = Chunked ? static_cast<int>(blockIdx.x) / chunks : static_cast<int>(blockIdx.x);
+  const int first_row = static_cast<int>(blockIdx.y) * N;
+  const Panels panels = panels_of_chunk(p.weight.panels(), chunk, Chunked ? chunks : 1);
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < Shape::stages; ++stage) {
+      full[stage].init(1);
+      empty[stage].init(warpgroup / 32);
+    }
+    fence_barrier_init();
+  }
+  __syncthreads();
+  let_next_begin();
+  if (threadIdx.x >= warpgroup) {
+    if (threadIdx.x == warpgroup) stream_few_rows<N>(p, tile, panels, first_row, ring, full, empty);
+  } else {
+    float sums[N / 2];
+    for (int panel = 0; panel < panels.count; ++panel) {
+      const int step = panel / Shape::stage_panels;
+      const int half = panel % Shape::stage_panels;
+      const std::byte* const stage = ring + step % Shape::stages * Shape::stage_bytes;
+      full[step % Shape::stages].wait((step / Shape::stages) & 1);
+      wgmma_fence();
+      add_panel<N>(sums, stage + half * tile_bytes, stage + Shape::stage_panels * tile_bytes + half * N * row_bytes, panel > 0);
+      wgmma_commit();
+      wgmma_wait<1>();
+      if (half == 0 && step > 0 && threadIdx.x % 32 == 0) empty[(step - 1) % Shape::stages].arrive();
+    }
+    wgmma_wait<0>();
+    if constexpr (Chunked) {
+      // Every panel has come and been read by all four warps: the ring is free.
+      asm volatile("bar.sync 1, %0;" ::"n"(warpgroup) : "memory");
+      share_sums<N>(reinterpret_cast<float*>(ring), sums);
+    } else {
+      write_tile<N, Gated>(p, tile, first_row, sums);
+    }
+  }
+  if constexpr (Chunked) {
+    cluster_sync();
+    merge_chunks<N, Gated>(p, tile, first_row, chunk, chunks, reinterpret_cast<const float*>(ring));
+    cluster_sync();  // nobody's memory goes while others read it
+  }
+}
+
+// Many rows: persistent blocks; two warpgroups multiply 64 outputs each by the same N rows, a third one brings panels.
+
+template <int N>
+struct ManyRows {
+  static constexpr int stage_bytes = 2 * tile_bytes + N * row_bytes;
+  static constexpr int stages = 220 * 1024 / stage_bytes;
+  static constexpr int shared_bytes = stages * stage_bytes + 1024;
+  static constexpr int threads = 3 * warpgroup;
+  static constexpr int group_tiles = 8;  ///< pairs of tiles that are multiplied by all rows before the next ones are
+};
+
+struct Place {
+  int tile;
+  int first_row;
+};
+/// The unit-th product of a pair of tiles and N rows, in an order that keeps what is shared in the L2 cache.
+template <int N>
+__device__ __forceinline__ Place place_of(const Product& p, int unit) {
+  constexpr int group = ManyRows<N>::group_tiles;
+  const int pairs = divided_up(p.weight.tiles(), 2);
+  const int row_tiles = divided_up(p.rows, N);
+  const int first_pair = unit / (group * row_tiles) * group;
+  const int width = min(group, pairs - first_pair);
+  const int within = unit - first_pair * row_tiles;
+  return {(first_pair + within % width) * 2, within / width * N};
+}
+
+template <int N, bool Gated, bool Chunked>
+__global__ void __launch_bounds__(ManyRows<N>::threads, 1) many_rows(const Product p, const int chunks) {
+  using Shape = ManyRows<N>;
+  extern __shared__ std::byte unaligned[];
+  __shared__ Barrier full[Shape::stages];
+  __shared__ Barrier empty[Shape::stages];
+  std::byte* const ring = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < Shape::stages; ++stage) {
+      full[stage].init(1);
+      empty[stage].init(2 * warpgroup / 32);
+    }
+    fence_barrier_init();
+  }
+  __syncthreads();
+  let_next_begin();
+  const int tiles = p.weight.tiles();
+  const int panels = p.weight.panels();
+  const int units = divided_up(tiles, 2) * divided_up(p.rows, N);
+  int step = 0;  // of the ring, over all units
+  if (threadIdx.x < warpgroup) {
+    give_registers<40>();
+    if (threadIdx.x != 0) return;
+    wait_for_previous();
+    for (int unit = static_cast<int>(blockIdx.x); unit < units; unit += static_cast<int>(gridDim.x)) {
+      const Place place = place_of<N>(p, unit);
+      const int copied_rows = min(N, p.input.capacity - place.first_row);
+      const int second = min(place.tile + 1, tiles - 1);
+      for (int panel = 0; panel < panels; ++panel, ++step) {
+        const int slot = step % Shape::stages;
+        std::byte* const stage = ring + slot * Shape::stage_bytes;
+        if (step >= Shape::stages) empty[slot].wait((step / Shape::stages - 1) & 1);
+        full[slot].arrive_expecting(static_cast<std::uint32_t>(2 * tile_bytes + copied_rows * row_bytes));
+        const auto weights = [&](int tile) {
+          return p.weight.data +
+                 (static_cast<std::size_t>(tile) * static_cast<std::size_t>(panels) + static_cast<std::size_t>(panel)) *
+                     tile_elements;
+        };
+        copy_bulk(stage, weights(place.tile), tile_bytes, full[slot]);
+        copy_bulk(stage + tile_bytes, weights(second), tile_bytes, full[slot]);
+        copy_bulk(stage + 2 * tile_bytes,
+                  p.input.data + (static_cast<std::size_t>(panel) * static_cast<std::size_t>(p.input.capacity) +
+                                  static_cast<std::size_t>(place.first_row)) *
+                                     panel_inputs,
+                  static_cast<std::uint32_t>(copied_rows * row_bytes), full[slot]);
+      }
+    }
+    return;
+  }
+  take_registers<232>();
+  const int side = static_cast<int>(threadIdx.x) / warpgroup - 1;
+  const bool leads = threadIdx.x % 32 == 0;  // each warp says when it has read a stage
+  for (int unit = static_cast<int>(blockIdx.x); unit < units; unit += static_cast<int>(gridDim.x)) {
+    const Place place = place_of<N>(p, unit);
+    float sums[N / 2];
+    [[maybe_unused]] float total[Chunked ? N / 2 : 1];
+    int panel = 0;
+    for (int chunk = 0; chunk < (Chunked ? chunks : 1); ++chunk) {
+      const int end = Chunked ? chunk_begin(panels, chunk + 1, chunks) : panels;
+      for (int first = panel; panel < end; ++panel, ++step) {
+        full[step % Shape::stages].wait((step / Shape::stages) & 1);
+        const std::byte* const stage = ring + step % Shape::stages * Shape::stage_bytes;
+        wgmma_fence();
+        add_panel<N>(sums, stage + side * tile_bytes, stage + 2 * tile_bytes, panel > first);
+        wgmma_commit();
+        wgmma_wait<1>();
+        if (panel > first && leads) empty[(step - 1) % Shape::stages].arrive();
+      }
+      wgmma_wait<0>();
+      if (leads) empty[(step - 1) % Shape::stages].arrive();
+      if constexpr (Chunked) {
+#pragma unroll
+        for (int i = 0; i < N / 2; ++i) total[i] = chunk == 0 ? sums[i] : total[i] + sums[i];
+      }
+    }
+    if (place.tile + side >= tiles) continue;
+    if constexpr (Chunked) {
+      write_tile<N, Gated>(p, place.tile + side, place.first_row, total);
+    } else {
+      write_tile<N, Gated>(p, place.tile + side, place.first_row, sums);
+    }
+  }
+}
+
+int processors() {
+  static const int count = [] {
+    int device = 0;
+    int value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
+    return value;
+  }();
+  return count;
+}
+
+template <int N>
+cudaError_t launch_few_rows(cudaStream_t stream, const Product& p, int chunks) {
+  using Shape = FewRows<N>;
+  const LaunchShape shape{dim3(static_cast<unsigned>(p.weight.tiles() * chunks), static_cast<unsigned>(divided_up(p.rows, N))),
+                          Shape::threads, Shape::shared_bytes, chunks};
+  if (chunks == 1) {
+    return p.output != nullptr ? launch(stream, shape, few_rows<N, false, false>, p, chunks)
+                               : launch(stream, shape, few_rows<N, true, false>, p, chunks);
+  }
+  return p.output != nullptr ? launch(stream, shape, few_rows<N, false, true>, p, chunks)
+                             : launch(stream, shape, few_rows<N, true, true>, p, chunks);
+}
+
+template <int N, bool Chunked>
+cudaError_t launch_many_rows(cudaStream_t stream, const Product& p, int chunks) {
+  using Shape = ManyRows<N>;
+  const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
+  const LaunchShape shape{dim3(static_cast<unsigned>(std::min(units, processors()))), Shape::threads, Shape::shared_bytes, 1};
+  return p.output != nullptr ? launch(stream, shape, many_rows<N, false, Chunked>, p, chunks)
+                             : launch(stream, shape, many_rows<N, true, Chunked>, p, chunks);
+}
+
+}  // namespace
+
+cudaError_t product(cudaStream_t stream, const Product& arguments) {
+  const int chunks = k_chunks(arguments.weight);
+  if (arguments.rows <= 8) return launch_few_rows<8>(stream, arguments, chunks);
+  if (arguments.rows <= 16) return launch_few_rows<16>(stream, arguments, chunks);
+  if (arguments.rows <= 32) return launch_few_rows<32>(stream, arguments, chunks);
+  if (arguments.rows <= 64) return launch_few_rows<64>(stream, arguments, chunks);
+  if (arguments.rows <= 128) return launch_few_rows<128>(stream, arguments, chunks);
+  return chunks == 1 ? launch_many_rows<256, false>(stream, arguments, chunks)
+                     : launch_many_rows<192, true>(stream, arguments, chunks);
+}
+
+}  // namespace troupe::kernels::cuda

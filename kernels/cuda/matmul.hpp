@@ -1,0 +1,41 @@
+// Matrix products on Hopper: output[row, n] = sum over k of input[row, k] * weight[n, k], bf16 operands, float sums.
+//
+// The order of every sum depends on the weight's shape alone: k is cut into `k_chunks(weight)` chunks of whole panels; in a
+// chunk the tensor cores add 16 products at a time over ascending k, from zero (docs/numerics.md says what one such step
+// computes); chunks are added in ascending order. One row or thousands, and whichever of the two kernels runs, give the same
+// bits. Floor: few rows read the weights once (2 bytes each); many rows take 2 x rows x n x k operations.
+#pragma once
+
+#include "kernels/cuda/tiles.hpp"
+
+namespace troupe::kernels::cuda {
+
+struct Product {
+  WeightTiles weight;
+  RowTiles input;
+  std::int32_t rows = 0;
+  /// Either float rows [rows, output_stride], or, for weights whose rows alternate between eight gates and eight ups, the rows
+  /// silu(gate) * up as tiles, half as wide.
+  float* output = nullptr;
+  std::int32_t output_stride = 0;
+  RowTiles gated;
+};
+
+inline constexpr int k_chunks_max = 2;  ///< processors that share their memory come in pairs
+/// Into how many parts a weight's inputs are cut: enough for the tiles times the chunks to occupy the chip when there are few
+/// rows.
+__host__ __device__ constexpr int k_chunks(const WeightTiles& weight) {
+  constexpr int tasks_wanted = 96;
+  constexpr int chunk_panels_min = 4;
+  int chunks = 1;
+  while (chunks < k_chunks_max && weight.tiles() * chunks < tasks_wanted && weight.panels() / (chunks * 2) >= chunk_panels_min)
+    chunks *= 2;
+  return chunks;
+}
+
+/// Where a chunk begins, in panels.
+__host__ __device__ constexpr int chunk_begin(int panels, int chunk, int chunks) { return panels / 2 * chunk / chunks * 2; }
+
+cudaError_t product(cudaStream_t stream, const Product& arguments);
+
+}  // namespace troupe::kernels::cuda

@@ -1,0 +1,132 @@
+// Hopper's instructions that C++ has no words for: barriers in shared memory, bulk copies, launches that overlap.
+#pragma once
+
+#include <cstdint>
+
+namespace troupe::kernels::cuda {
+
+__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+/// Counts arrivals and bytes; a phase ends when both are complete (mbarrier). In shared memory.
+class Barrier {
+ public:
+  __device__ void init(std::uint32_t arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address()), "r"(arrivals) : "memory");
+  }
+  __device__ __forceinline__ void arrive() {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory");
+  }
+  /// Arrives, and has the phase wait for so many bytes more.
+  __device__ __forceinline__ void arrive_expecting(std::uint32_t bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address()), "r"(bytes) : "memory");
+  }
+  /// Returns once the phase of this parity has ended.
+  __device__ __forceinline__ void wait(std::uint32_t parity) {
+    asm volatile(
+        "{\n.reg .pred p;\nagain:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
+        "@p bra done;\nbra again;\ndone:\n}" ::"r"(address()),
+        "r"(parity)
+        : "memory");
+  }
+
+ private:
+  __device__ __forceinline__ std::uint32_t address() const { return shared_address(this); }
+  std::uint64_t state_;
+};
+
+/// Makes initialised barriers visible to the copy engine.
+__device__ __forceinline__ void fence_barrier_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+/// Between ordinary writes to shared memory and the copy engine or the tensor cores that read them.
+__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+/// Copies a multiple of 16 bytes from global to shared memory, both 16-byte aligned, and counts them at the barrier.
+__device__ __forceinline__ void copy_bulk(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared_address(target)),
+      "l"(source), "r"(bytes), "r"(shared_address(&barrier))
+      : "memory");
+}
+/// The same for what is read once: it shall not push other things out of the L2 cache.
+__device__ __forceinline__ void copy_bulk_once(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
+  std::uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
+          shared_address(target)),
+      "l"(source), "r"(bytes), "r"(shared_address(&barrier)), "l"(policy)
+      : "memory");
+}
+
+/// Has global memory brought into the L2 cache, a multiple of 16 bytes.
+__device__ __forceinline__ void prefetch_bulk(const void* source, std::uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
+}
+
+/// The same for memory of any kind, after other blocks have written it.
+__device__ __forceinline__ void fence_proxy_async_all() { asm volatile("fence.proxy.async;" ::: "memory"); }
+
+// Counters in global memory, by which blocks tell each other that something is written.
+
+__device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {
+  asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(counter), "r"(value) : "memory");
+}
+/// Returns once the counter has reached a value. A counter that never does is a bug, and ends the program instead of hanging
+/// it.
+__device__ __forceinline__ void wait_until(const std::int32_t* counter, std::int32_t value) {
+  constexpr int looks_max = 1 << 23;  // seconds
+  std::int32_t now = 0;
+  for (int looks = 0; looks < looks_max; ++looks) {
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
+    if (now >= value) return;
+  }
+  asm volatile("trap;");
+}
+
+// Clusters: blocks that run at the same time and read each other's shared memory.
+
+__device__ __forceinline__ void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+__device__ __forceinline__ std::uint32_t cluster_rank() {
+  std::uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+/// Stores four numbers at `target` in the shared memory of a block of the cluster, and counts their 16 bytes at its `barrier`.
+__device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {
+  std::uint32_t address;
+  std::uint32_t barrier_address;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(target)), "r"(block));
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(barrier_address) : "r"(shared_address(&barrier)), "r"(block));
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(address),
+               "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier_address)
+               : "memory");
+}
+/// Reads what lies at `pointer` in the shared memory of a block of the cluster.
+__device__ __forceinline__ float load_from_block(const float* pointer, std::uint32_t block) {
+  std::uint32_t address;
+  float value;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(pointer)), "r"(block));
+  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
+  return value;
+}
+
+/// Registers that each thread of the warpgroup may use from here on.
+template <int Registers>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
+}
+template <int Registers>
+__device__ __forceinline__ void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
+}
+
+/// Programmatic dependent launch: what the kernel before this one in the stream wrote is visible after `wait_for_previous`;
+/// the one after this one may begin once every block has called `let_next_begin`, or has ended.
+__device__ __forceinline__ void wait_for_previous() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+__device__ __forceinline__ void let_next_begin() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
+}  // namespace troupe::kernels::cuda

@@ -1,0 +1,60 @@
+// The ring of stages through which everything that a step reads comes into shared memory: 16 KiB of weights, keys or values,
+// and beside weights the rows of activations that they are multiplied by. Two warps fill a stage, the warpgroup empties it.
+#pragma once
+
+#include "kernels/cuda/fragments.cuh"
+#include "kernels/cuda/kv_tiles.hpp"
+#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/tiles.hpp"
+
+namespace troupe::kernels::cuda {
+
+inline constexpr int attention_tile_span = 128;  ///< positions whose weighted values are added up from zero
+
+template <int N>
+struct Ring {
+  static constexpr int panels = N == 64 ? 1 : 2;  ///< of a tile, in a stage
+  static constexpr int weight_bytes = panels * tile_elements * 2;
+  static constexpr int row_bytes = panels * N * panel_inputs * 2;
+  static constexpr int stage_bytes = weight_bytes + row_bytes;
+  static constexpr int kv_bytes = 16 * 1024;
+  static_assert(stage_bytes >= kv_bytes);
+  static constexpr int stages = 95 * 1024 / stage_bytes;
+  static constexpr int shared_bytes = stages * stage_bytes + 1024;
+  /// Of one KV head, in a stage.
+  template <int HeadDim>
+  static constexpr int positions = kv_bytes / 2 / HeadDim;
+  template <int HeadDim>
+  static constexpr int stages_of_span = 2 * attention_tile_span / positions<HeadDim>;
+
+  struct Barriers {
+    Barrier full[stages];
+    Barrier empty[stages];
+  };
+
+  std::byte* memory;
+  Barriers& barriers;
+
+  __device__ void init() {
+    for (int stage = 0; stage < stages; ++stage) {
+      barriers.full[stage].init(2);
+      barriers.empty[stage].init(warpgroup / 32);
+    }
+    fence_barrier_init();
+  }
+  __device__ std::byte* weights(int stage) const { return memory + stage % stages * stage_bytes; }
+  __device__ std::byte* rows(int stage) const { return weights(stage) + weight_bytes; }
+  __device__ Barrier& full(int stage) const { return barriers.full[stage % stages]; }
+  __device__ std::uint32_t parity(int stage) const { return static_cast<std::uint32_t>(stage / stages) & 1; }
+  /// Waits until a stage may be filled again, and gives the barrier that counts what comes.
+  __device__ Barrier& claim(int stage) const {
+    if (stage >= stages) barriers.empty[stage % stages].wait(parity(stage - stages));
+    return full(stage);
+  }
+  /// By each warp that has read a stage.
+  __device__ void release(int stage) const {
+    if (threadIdx.x % 32 == 0) barriers.empty[stage % stages].arrive();
+  }
+};
+
+}  // namespace troupe::kernels::cuda
