@@ -4,7 +4,9 @@
 #pragma once
 
 #include "kernels/cuda/decode_step.hpp"
+#include "kernels/cuda/exchange.cuh"
 #include "kernels/cuda/mma.cuh"
+#include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/step_ring.cuh"
 
 namespace troupe::kernels::cuda {
@@ -119,42 +121,6 @@ __device__ __forceinline__ float exp2_fast(float x) {
   return y;
 }
 
-/// Normalises (if there are weights) and rotates a head, a warp together: lane l has dimensions l, l + 32, ... .
-template <int HeadDim>
-__device__ __forceinline__ void rotate_head(const float* source, const float* weights, float epsilon, const float* cosine,
-                                            const float* sine, float (&out)[HeadDim / 32]) {
-  constexpr int each = HeadDim / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  float value[each];
-  float square = 0;
-#pragma unroll
-  for (int i = 0; i < each; ++i) {
-    value[i] = __ldcg(source + lane + 32 * i);
-    square = fmaf(value[i], value[i], square);
-  }
-  if (weights != nullptr) {
-#pragma unroll
-    for (int other = 16; other > 0; other /= 2) square += __shfl_xor_sync(0xFFFFFFFF, square, other);
-    const float scale = rsqrtf(square / HeadDim + epsilon);
-#pragma unroll
-    for (int i = 0; i < each; ++i) value[i] = value[i] * scale * weights[lane + 32 * i];
-  }
-#pragma unroll
-  for (int i = 0; i < each / 2; ++i) {
-    const float c = cosine[lane + 32 * i];
-    const float s = sine[lane + 32 * i];
-    out[i] = fmaf(value[i], c, -(value[i + each / 2] * s));
-    out[i + each / 2] = fmaf(value[i + each / 2], c, value[i] * s);
-  }
-}
-
-/// Where the other chunks' blocks leave their sums of a warp's outputs: of chunk c (less the own one), slice s of those that
-/// this block ends: [c * slices + s][N / 8][lane].
-template <int N>
-struct Exchange {
-  float4 sums[2 * N / 8 * 32];
-  Barrier complete[2];  ///< by slice
-};
 template <int N>
 struct StepShared {
   AttentionShared attention;

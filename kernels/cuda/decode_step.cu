@@ -14,7 +14,6 @@ namespace troupe::kernels::cuda {
 namespace {
 
 constexpr int cluster_blocks = k_chunks_max;
-constexpr int tile_slices = 4;  ///< of 16 outputs, a warp each
 
 enum Operation : int { op_qkv, op_attention, op_output, op_gate_up, op_down, operations };
 
@@ -225,7 +224,7 @@ struct Computer {
   int stage = 0;
   int scales_wanted = 0;
   int scales_heard = 0;
-  std::uint32_t exchanges = 0;
+  std::uint32_t exchanges = 0;  ///< so far
 
   __device__ void wait_for_batch() {}
   /// The stages' barriers say when what is to be read has been written.
@@ -264,54 +263,11 @@ struct Computer {
     }
     wgmma_wait<0>();
     ring.release(stage - 1);
-    if (matrix.chunks == 1 || exchange(matrix.chunks, chunk, sums)) {
+    if (matrix.chunks == 1 || exchange_chunks<N>(shared.exchange, exchanges++, chunk, sums)) {
       finish(layer, operation, matrix, tile, sums);
       __syncwarp();
       if (layer < step.shape.layers && threadIdx.x % 32 == 0) add_release(step.counters + layer * operations + operation, 1);
     }
-  }
-
-  /// Each warp has a chunk's sums of 16 outputs. The blocks of a cluster that have the tile's chunks share what is left to do:
-  /// this warp gives its sums away, or gets the other chunks' and adds all in ascending order.
-  __device__ __forceinline__ bool exchange(int chunks, int chunk, float (&sums)[N / 2]) {
-    Exchange<N>& through = shared.exchange;
-    const std::uint32_t parity = exchanges++ & 1;
-    const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int slices = tile_slices / chunks;  // that a block ends
-    const int slice = warp % slices;
-    const int ends = warp / slices;  // the chunk whose block ends this one
-    if (ends != chunk) {
-      const int source = chunk < ends ? chunk : chunk - 1;
-      const auto block = static_cast<std::uint32_t>(static_cast<int>(cluster_rank()) - chunk + ends);
-      float4* const target = through.sums + (source * slices + slice) * (N / 8) * 32 + lane;
-#pragma unroll
-      for (int i = 0; i < N / 8; ++i) {
-        store_async(target + i * 32, through.complete[slice], block,
-                    make_float4(sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]));
-      }
-      return false;
-    }
-    if (lane == 0) through.complete[slice].arrive_expecting(static_cast<std::uint32_t>((chunks - 1) * N / 8 * 32 * 16));
-    through.complete[slice].wait(parity);
-#pragma unroll
-    for (int i = 0; i < N / 8; ++i) {
-      float4 total = make_float4(sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]);
-      for (int of = 0; of < chunks; ++of) {
-        if (of == chunk && chunk > 0) {
-          total = make_float4(total.x + sums[4 * i], total.y + sums[4 * i + 1], total.z + sums[4 * i + 2],
-                              total.w + sums[4 * i + 3]);
-        }
-        if (of == chunk) continue;
-        const float4 other = through.sums[((of < chunk ? of : of - 1) * slices + slice) * (N / 8) * 32 + i * 32 + lane];
-        total = of == 0 ? other : make_float4(total.x + other.x, total.y + other.y, total.z + other.z, total.w + other.w);
-      }
-      sums[4 * i] = total.x;
-      sums[4 * i + 1] = total.y;
-      sums[4 * i + 2] = total.z;
-      sums[4 * i + 3] = total.w;
-    }
-    return true;
   }
 
   __device__ __forceinline__ void finish(int layer, int operation, const Matrix& matrix, int tile, const float (&sums)[N / 2]) {
@@ -330,7 +286,7 @@ struct Computer {
       const float* next = operation == op_output           ? step.layers[layer].feed_forward_norm
                           : layer + 1 == step.shape.layers ? step.final_norm
                                                            : step.layers[layer + 1].attention_norm;
-      const ResidualTile target{step.x, next, step.normed, step.squares, step.shape.hidden};
+      const ResidualRows target{step.x, next, step.normed, step.squares, step.shape.hidden};
       add_residual<N>(sums, target, 0, tile, step.rows);
     }
   }
@@ -390,7 +346,7 @@ __global__ void __launch_bounds__(step_threads, blocks_each) whole_step(const __
     ring.init();
     shared.batch.known.init(1);
     shared.scales_said.init(1);
-    for (Barrier& barrier : shared.exchange.complete) barrier.init(1);
+    shared.exchange.init();
     fence_barrier_init();
   }
   __syncthreads();
@@ -422,22 +378,8 @@ __global__ void __launch_bounds__(warpgroup) begin_step(const DecodeStep step) {
   let_next_begin();
   wait_for_previous();
   const int row = static_cast<int>(blockIdx.x);
-  const int hidden = step.shape.hidden;
-  const float* const weights = step.layers[0].attention_norm;
-  const bf16* const source = step.embedding + static_cast<std::size_t>(step.tokens[row]) * static_cast<std::size_t>(hidden);
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  for (int first = static_cast<int>(threadIdx.x) / 32 * 32; first < hidden; first += warpgroup) {
-    const int dim = first + lane;
-    const float value = dim < hidden ? __bfloat162float(source[dim]) : 0.0f;
-    if (dim < hidden) {
-      step.x[static_cast<std::size_t>(row) * static_cast<std::size_t>(hidden) + dim] = value;
-      step.normed.data[step.normed.offset(row, dim)] = __float2bfloat16_rn(value * weights[dim]);
-    }
-    float square = value * value;
-#pragma unroll
-    for (int other = 8; other > 0; other /= 2) square += __shfl_xor_sync(0xFFFFFFFF, square, other);
-    if (lane % 16 == 0 && dim < hidden) step.squares[dim / 16 * step.row_capacity + row] = square;
-  }
+  const ResidualRows target{step.x, step.layers[0].attention_norm, step.normed, step.squares, step.shape.hidden};
+  embed_row<warpgroup>(step.embedding, step.tokens[row], target, row);
   if (row == 0) {
     for (int i = static_cast<int>(threadIdx.x); i < counters_of(step.shape, step.row_capacity); i += warpgroup)
       step.counters[i] = 0;

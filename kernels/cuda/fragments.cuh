@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/tiles.hpp"
 
 namespace troupe::kernels::cuda {
@@ -50,23 +51,15 @@ __device__ __forceinline__ void write_gated(const float (&sums)[N / 2], const Ro
                                             int rows, const float* row_scales) {
   for_each_pair<N>(sums, [&](int row, int output, float gate, float up) {
     if (row >= rows) return;
-    const float scale = row_scales[row];
+    const float scale = row_scales == nullptr ? 1.0f : row_scales[row];
     const int place = first_output + output / 16 * 8 + output % 8;
     target.data[target.offset(first_row + row, place)] = __float2bfloat16_rn(silu(gate * scale) * (up * scale));
   });
 }
 
-/// Adds a tile to the residual rows, and leaves what the next norm needs: the rows times its weights, and the sums of the
-/// squares of 16 outputs each: of each pair, then over the eight pairs of a warp (a tree).
-struct ResidualTile {
-  float* x;              ///< [row, hidden]
-  const float* weights;  ///< of the next norm
-  RowTiles normed;
-  float* squares;  ///< [hidden / 16, row capacity]
-  int hidden;
-};
+/// Adds a tile to the residual rows (ResidualRows).
 template <int N>
-__device__ __forceinline__ void add_residual(const float (&sums)[N / 2], const ResidualTile& target, int first_row, int tile,
+__device__ __forceinline__ void add_residual(const float (&sums)[N / 2], const ResidualRows& target, int first_row, int tile,
                                              int rows) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   for_each_pair<N>(sums, [&](int row, int output, float upper, float lower) {

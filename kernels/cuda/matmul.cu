@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/exchange.cuh"
+#include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/wgmma.cuh"
 
@@ -9,11 +11,8 @@ namespace troupe::kernels::cuda {
 
 namespace {
 
-constexpr int warpgroup = 128;
 constexpr int tile_bytes = tile_elements * 2;  // one panel of a weight tile
 constexpr int row_bytes = panel_inputs * 2;
-
-__device__ __forceinline__ float silu(float x) { return x / (1.0f + __expf(-x)); }
 
 /// A range of panels of one chunk.
 struct Panels {
@@ -36,31 +35,19 @@ __device__ __forceinline__ void add_panel(float (&sums)[N / 2], const void* weig
   }
 }
 
-/// Writes a thread's sums of a tile: rows from first_row on.
-template <int N, bool Gated>
-__device__ __forceinline__ void write_tile(const Product& p, int tile, int first_row, const float (&sums)[N / 2]) {
-  const int thread = static_cast<int>(threadIdx.x) % warpgroup;
-  const int group = thread / 32;
-  const int lane_row = thread % 32 / 4;
-  const int lane_column = thread % 4 * 2;
-#pragma unroll
-  for (int j = 0; j < N / 8; ++j) {
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      const int row = first_row + j * 8 + lane_column + c;
-      if (row >= p.rows) continue;
-      const float upper = sums[4 * j + c];
-      const float lower = sums[4 * j + 2 + c];
-      if constexpr (Gated) {
-        const int output = tile * (tile_outputs / 2) + group * 8 + lane_row;
-        p.gated.data[p.gated.offset(row, output)] = __float2bfloat16_rn(silu(upper) * lower);
-      } else {
-        const int output = tile * tile_outputs + group * 16 + lane_row;
-        float* const target = p.output + static_cast<std::size_t>(row) * static_cast<std::size_t>(p.output_stride) + output;
-        if (output < p.weight.outputs) target[0] = upper;
-        if (output + 8 < p.weight.outputs) target[8] = lower;
-      }
-    }
+/// Does with a tile's sums, of rows from first_row on, what the product is for.
+template <int N>
+__device__ __forceinline__ void end_tile(const Product& p, int tile, int first_row, const float (&sums)[N / 2]) {
+  const int rows = p.rows - first_row;
+  const float* const scales = p.row_scales == nullptr ? nullptr : p.row_scales + first_row;
+  if (p.output != nullptr) {
+    const auto stride = static_cast<std::size_t>(p.output_stride);
+    float* const target = p.output + static_cast<std::size_t>(first_row) * stride + tile * tile_outputs;
+    write_rows<N>(sums, target, stride, rows, p.weight.outputs - tile * tile_outputs, scales);
+  } else if (p.residual.x != nullptr) {
+    add_residual<N>(sums, p.residual, first_row, tile, rows);
+  } else {
+    write_gated<N>(sums, p.gated, first_row, tile * tile_outputs / 2, rows, scales);
   }
 }
 
@@ -116,54 +103,13 @@ __device__ void stream_few_rows(const Product& p, int tile, Panels panels, int f
   }
 }
 
-/// Leaves a thread's sums of a tile where the cluster's other blocks can read them: [row][64 outputs].
-template <int N>
-__device__ __forceinline__ void share_sums(float* shared, const float (&sums)[N / 2]) {
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane_row = thread / 32 * 16 + thread % 32 / 4;
-  const int lane_column = thread % 4 * 2;
-#pragma unroll
-  for (int j = 0; j < N / 8; ++j) {
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      float* const row = shared + (j * 8 + lane_column + c) * tile_outputs;
-      row[lane_row] = sums[4 * j + c];
-      row[lane_row + 8] = sums[4 * j + 2 + c];
-    }
-  }
-}
-
-/// Adds the chunks' sums, each in the shared memory of its block of the cluster, in ascending order; each block does a part.
-template <int N, bool Gated>
-__device__ void merge_chunks(const Product& p, int tile, int first_row, int chunk, int chunks, const float* shared) {
-  const auto total = [&](const float* place) {
-    float sum = load_from_block(place, 0);
-    for (int block = 1; block < chunks; ++block) sum += load_from_block(place, static_cast<std::uint32_t>(block));
-    return sum;
-  };
-  constexpr int outputs = Gated ? tile_outputs / 2 : tile_outputs;
-  const int rows = min(N, p.rows - first_row);
-  const int threads = static_cast<int>(blockDim.x);
-  for (int at = chunk * threads + static_cast<int>(threadIdx.x); at < rows * outputs; at += chunks * threads) {
-    const int row = at / outputs;
-    const int output = at % outputs;
-    if constexpr (Gated) {
-      const float* const place = shared + row * tile_outputs + output / 8 * 16 + output % 8;
-      p.gated.data[p.gated.offset(first_row + row, tile * outputs + output)] =
-          __float2bfloat16_rn(silu(total(place)) * total(place + 8));
-    } else if (tile * outputs + output < p.weight.outputs) {
-      p.output[static_cast<std::size_t>(first_row + row) * static_cast<std::size_t>(p.output_stride) +
-               static_cast<std::size_t>(tile * outputs + output)] = total(shared + row * tile_outputs + output);
-    }
-  }
-}
-
-template <int N, bool Gated, bool Chunked>
+template <int N, bool Chunked>
 __global__ void __launch_bounds__(FewRows<N>::threads) few_rows(const Product p, const int chunks) {
   using Shape = FewRows<N>;
   extern __shared__ std::byte unaligned[];
   __shared__ Barrier full[Shape::stages];
   __shared__ Barrier empty[Shape::stages];
+  __shared__ Exchange<N> exchange;
   std::byte* const ring = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
   const int chunk = Chunked ? static_cast<int>(blockIdx.x) % chunks : 0;
   const int tile = Chunked ? static_cast<int>(blockIdx.x) / chunks : static_cast<int>(blockIdx.x);
@@ -174,9 +120,11 @@ __global__ void __launch_bounds__(FewRows<N>::threads) few_rows(const Product p,
       full[stage].init(1);
       empty[stage].init(warpgroup / 32);
     }
+    exchange.init();
     fence_barrier_init();
   }
   __syncthreads();
+  if constexpr (Chunked) cluster_sync();  // nobody sends before the barriers are there
   let_next_begin();
   if (threadIdx.x >= warpgroup) {
     if (threadIdx.x == warpgroup) stream_few_rows<N>(p, tile, panels, first_row, ring, full, empty);
@@ -194,18 +142,11 @@ __global__ void __launch_bounds__(FewRows<N>::threads) few_rows(const Product p,
       if (half == 0 && step > 0 && threadIdx.x % 32 == 0) empty[(step - 1) % Shape::stages].arrive();
     }
     wgmma_wait<0>();
-    if constexpr (Chunked) {
-      // Every panel has come and been read by all four warps: the ring is free.
-      asm volatile("bar.sync 1, %0;" ::"n"(warpgroup) : "memory");
-      share_sums<N>(reinterpret_cast<float*>(ring), sums);
-    } else {
-      write_tile<N, Gated>(p, tile, first_row, sums);
-    }
+    if (!Chunked || exchange_chunks<N>(exchange, 0, chunk, sums)) end_tile<N>(p, tile, first_row, sums);
   }
   if constexpr (Chunked) {
-    cluster_sync();
-    merge_chunks<N, Gated>(p, tile, first_row, chunk, chunks, reinterpret_cast<const float*>(ring));
-    cluster_sync();  // nobody's memory goes while others read it
+    __syncwarp();
+    cluster_sync();  // nobody's memory goes while others send to it
   }
 }
 
@@ -236,7 +177,7 @@ __device__ __forceinline__ Place place_of(const Product& p, int unit) {
   return {(first_pair + within % width) * 2, within / width * N};
 }
 
-template <int N, bool Gated, bool Chunked>
+template <int N, bool Chunked>
 __global__ void __launch_bounds__(ManyRows<N>::threads, 1) many_rows(const Product p, const int chunks) {
   using Shape = ManyRows<N>;
   extern __shared__ std::byte unaligned[];
@@ -313,9 +254,9 @@ __global__ void __launch_bounds__(ManyRows<N>::threads, 1) many_rows(const Produ
     }
     if (place.tile + side >= tiles) continue;
     if constexpr (Chunked) {
-      write_tile<N, Gated>(p, place.tile + side, place.first_row, total);
+      end_tile<N>(p, place.tile + side, place.first_row, total);
     } else {
-      write_tile<N, Gated>(p, place.tile + side, place.first_row, sums);
+      end_tile<N>(p, place.tile + side, place.first_row, sums);
     }
   }
 }
@@ -336,12 +277,8 @@ cudaError_t launch_few_rows(cudaStream_t stream, const Product& p, int chunks) {
   using Shape = FewRows<N>;
   const LaunchShape shape{dim3(static_cast<unsigned>(p.weight.tiles() * chunks), static_cast<unsigned>(divided_up(p.rows, N))),
                           Shape::threads, Shape::shared_bytes, chunks};
-  if (chunks == 1) {
-    return p.output != nullptr ? launch(stream, shape, few_rows<N, false, false>, p, chunks)
-                               : launch(stream, shape, few_rows<N, true, false>, p, chunks);
-  }
-  return p.output != nullptr ? launch(stream, shape, few_rows<N, false, true>, p, chunks)
-                             : launch(stream, shape, few_rows<N, true, true>, p, chunks);
+  return chunks == 1 ? launch(stream, shape, few_rows<N, false>, p, chunks)
+                     : launch(stream, shape, few_rows<N, true>, p, chunks);
 }
 
 template <int N, bool Chunked>
@@ -349,11 +286,26 @@ cudaError_t launch_many_rows(cudaStream_t stream, const Product& p, int chunks) 
   using Shape = ManyRows<N>;
   const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
   const LaunchShape shape{dim3(static_cast<unsigned>(std::min(units, processors()))), Shape::threads, Shape::shared_bytes, 1};
-  return p.output != nullptr ? launch(stream, shape, many_rows<N, false, Chunked>, p, chunks)
-                             : launch(stream, shape, many_rows<N, true, Chunked>, p, chunks);
+  return launch(stream, shape, many_rows<N, Chunked>, p, chunks);
+}
+
+__global__ void __launch_bounds__(warpgroup)
+    scale_rows(const ResidualRows residual, const int rows, const float epsilon, float* scales) {
+  let_next_begin();
+  wait_for_previous();
+  const int row = static_cast<int>(blockIdx.x * (warpgroup / 4) + threadIdx.x / 4);
+  const auto stride = static_cast<std::size_t>(residual.normed.capacity);
+  const float scale =
+      norm_scale(residual.squares + min(row, rows - 1), stride, divided_up(residual.hidden, 16), residual.hidden, epsilon);
+  if (row < rows && threadIdx.x % 4 == 0) scales[row] = scale;
 }
 
 }  // namespace
+
+cudaError_t norm_scales(cudaStream_t stream, const ResidualRows& residual, int rows, float epsilon, float* scales) {
+  const LaunchShape shape{dim3(static_cast<unsigned>(divided_up(rows, warpgroup / 4))), warpgroup};
+  return launch(stream, shape, scale_rows, residual, rows, epsilon, scales);
+}
 
 cudaError_t product(cudaStream_t stream, const Product& arguments) {
   const int chunks = k_chunks(arguments.weight);

@@ -10,15 +10,28 @@
 
 namespace troupe::kernels::cuda {
 
+/// Rows that products are added to. Beside the sums they leave what the next norm needs: the rows times its weights, and the
+/// sums of the squares of 16 outputs each (of outputs n and n + 8, then over the eight pairs in a tree).
+struct ResidualRows {
+  float* x = nullptr;              ///< [rows, hidden]
+  const float* weights = nullptr;  ///< of the next norm, [hidden]
+  RowTiles normed;                 ///< x times the weights, not yet divided by the row's length
+  float* squares = nullptr;        ///< [hidden / 16, normed.capacity]
+  std::int32_t hidden = 0;
+};
+
 struct Product {
   WeightTiles weight;
   RowTiles input;
   std::int32_t rows = 0;
-  /// Either float rows [rows, output_stride], or, for weights whose rows alternate between eight gates and eight ups, the rows
-  /// silu(gate) * up as tiles, half as wide.
+  const float* row_scales = nullptr;  ///< [rows], each row of the product is multiplied by its own; null: by nothing
+  /// One of the three is where the product goes: plain rows [rows, output_stride];
   float* output = nullptr;
   std::int32_t output_stride = 0;
+  /// of weights whose rows alternate between eight gates and eight ups, the rows silu(gate) * up, half as wide;
   RowTiles gated;
+  /// or what it is added to (without scales).
+  ResidualRows residual;
 };
 
 inline constexpr int k_chunks_max = 2;  ///< processors that share their memory come in pairs
@@ -37,5 +50,8 @@ __host__ __device__ constexpr int k_chunks(const WeightTiles& weight) {
 __host__ __device__ constexpr int chunk_begin(int panels, int chunk, int chunks) { return panels / 2 * chunk / chunks * 2; }
 
 cudaError_t product(cudaStream_t stream, const Product& arguments);
+
+/// scales[row] = 1 / sqrt(mean square of a residual row + epsilon), of rows that `product` or `embed` has left.
+cudaError_t norm_scales(cudaStream_t stream, const ResidualRows& residual, int rows, float epsilon, float* scales);
 
 }  // namespace troupe::kernels::cuda

@@ -1,6 +1,7 @@
 // Random questions to real processes that are killed at random times; dev/chaos runs it.
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -18,6 +19,7 @@ struct Options {
   std::uint64_t nodes = 0;
   bool drains = false;
   bool json = false;
+  std::filesystem::path folder;
 };
 
 void print(const ChaosSummary& summary, const Options& options) {
@@ -53,15 +55,17 @@ int main(int count, char** values) {
       ->check(CLI::Range(1, 3));
   app.add_flag("--drains", options.drains,
                "Instead of killing nodes, drains one of three in every burst and lets it join again");
+  app.add_option("--folder", options.folder, "Where the nodes' data and logs are, and stay (default: a temporary folder)");
   app.add_flag("--json", options.json, "One JSON object on standard output");
   try {
     app.parse(count, values);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  const troupe::tests::TemporaryFolder folder;
+  const troupe::tests::TemporaryFolder temporary;
+  if (!options.folder.empty()) std::filesystem::create_directories(options.folder);
   Chaos chaos(
-      folder.path(),
+      options.folder.empty() ? temporary.path() : options.folder,
       {.seed = options.seed, .nodes = static_cast<std::size_t>(options.nodes), .only_drains = options.drains, .clusters = {}});
   const auto summary = chaos.run(options.events);
   if (!summary) {
