@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <caf/io/all.hpp>
+#include <caf/io/basp_broker.hpp>
 #include <charconv>
 #include <condition_variable>
 #include <deque>
@@ -20,9 +21,16 @@ constexpr std::size_t dials_max = 256;
 
 caf::atom_value engine_name(std::size_t index) { return caf::atom_from_string("engine" + std::to_string(index)); }
 
+/// An actor that another node has registered; empty if it has none, or does not answer. As middleman::remote_lookup, which
+/// waits five minutes for a node that dies meanwhile, and whoever wants to reach it waits with it.
 template <class Handle>
 Handle look_up(caf::actor_system& system, caf::atom_value name, const caf::node_id& node) {
-  return caf::actor_cast<Handle>(system.middleman().remote_lookup(name, node));
+  const caf::actor broker = system.middleman().named_broker<caf::io::basp_broker>(caf::atom("BASP"));
+  caf::strong_actor_ptr found;
+  caf::scoped_actor self{system, true};
+  self->send(broker, caf::forward_atom::value, node, caf::atom("ConfigServ"), caf::make_message(caf::get_atom::value, name));
+  self->receive([&](caf::strong_actor_ptr& actor) { found = std::move(actor); }, caf::after(handshake_timeout) >> [] {});
+  return caf::actor_cast<Handle>(std::move(found));
 }
 
 Result<Connected> dial(caf::actor_system& system, const std::string& text, const schemas::Hello& hello) {
@@ -45,15 +53,15 @@ Result<Connected> dial(caf::actor_system& system, const std::string& text, const
   connected.node = *answering;
   connected.handles.node = *node;
   connected.handles.home = look_up<HomeActor>(system, caf::atom("home"), id);
-  connected.handles.reader = look_up<ReaderActor>(system, caf::atom("reader"), id);
+  if (connected.handles.home) connected.handles.reader = look_up<ReaderActor>(system, caf::atom("reader"), id);
+  if (!connected.handles.home || !connected.handles.reader) {
+    return Error{ErrorCode::unavailable, "the node at " + text + " is still starting, or has just ended"};
+  }
   if (connected.node.leases) connected.handles.lease = look_up<LeaseActor>(system, caf::atom("lease"), id);
   for (std::size_t index = 0; index < connected.node.replicas.size(); ++index) {
     connected.handles.engines.push_back(look_up<EngineActor>(system, engine_name(index), id));
   }
   connected.handles.kv = look_up<KvShardActor>(system, caf::atom("kv"), id);
-  if (!connected.handles.home || !connected.handles.reader) {
-    return Error{ErrorCode::unavailable, "the node at " + text + " is still starting"};
-  }
   return connected;
 }
 

@@ -208,7 +208,10 @@ void ConversationState::prepare(LiveTurn& turn) {
                                if (live == nullptr) return;
                                if (prepared) return plan(*live, *std::move(prepared));
                                const ErrorCode code = prepared.error().code;
-                               if (code == ErrorCode::unavailable || code == ErrorCode::overloaded) return;
+                               if (code == ErrorCode::unavailable || code == ErrorCode::overloaded) {
+                                 live->waits_for = prepared.error().message;
+                                 return;  // tick() tries again
+                               }
                                live->doom = prepared.error();
                                advance(*live);
                              });

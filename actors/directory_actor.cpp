@@ -87,7 +87,10 @@ void DirectoryState::learn(const policy::NodeView& view, bool first_hand) {
   Known& known = found == known_.end() ? known_[view.id] : found->second;
   if (view.incarnation < known.view.incarnation) return;
   const bool again = view.incarnation > known.view.incarnation;
-  if (again) known.handles = {};  // they led to its former life
+  if (again) {
+    known.handles = {};  // they led to its former life
+    known.connecting = false;
+  }
   if (again || first_hand) {
     if (known.view.state != view.state || again) {
       context_->log(

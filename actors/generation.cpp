@@ -11,6 +11,7 @@ namespace {
 constexpr Duration quiet_max = std::chrono::seconds(1);       ///< then the engine is asked what became of the attempt
 constexpr Duration in_touch_every = std::chrono::seconds(3);  ///< so that the engine knows that somebody waits
 constexpr Duration again_after = std::chrono::milliseconds(100);
+constexpr Duration silence_max = std::chrono::seconds(10);  ///< then it is worth telling
 }  // namespace
 
 EngineActor engine_at(const Cluster& cluster, const policy::ReplicaPlace& place) {
@@ -86,9 +87,16 @@ void Generation::drive() {
   if (!place_) {
     const auto views = views_of(*cluster);
     place_ = policy::choose_place(views, places(*cluster, views), before_, context_->self, expected_reuse(views));
-    if (!place_) return;
+    if (!place_) {
+      trouble_ =
+          Error{ErrorCode::unavailable, "no node runs the model that the answer began with (" + job_.model.fingerprint + ")"};
+      return;
+    }
     heard_ = now;
     return send(engine_at(*cluster, *place_), /*anew=*/true);
+  }
+  if (now - heard_ >= silence_max) {
+    trouble_ = Error{ErrorCode::unavailable, "node " + place_->node.value + " says nothing about the answer"};
   }
   if (now - std::max(heard_, sent_) >= quiet_max || now - sent_ >= in_touch_every) send(engine_at(*cluster, *place_));
 }
