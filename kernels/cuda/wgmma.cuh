@@ -1,5 +1,6 @@
 // wgmma: a warpgroup's product of a 64 x 16 by a 16 x N tile of bf16, both in shared memory, added to sums in registers
-// (float). In troupe the 64 rows are outputs (weights), and the N columns are tokens.
+// (float). In troupe the 64 rows are outputs (weights), and the N columns are tokens; in attention the 64 rows are tokens'
+// heads, and the columns positions or dimensions.
 //
 // Thread t of the warpgroup holds of the sums, for each j < N / 8: d[4j], d[4j+1] at row (t / 32) * 16 + (t % 32) / 4, columns
 // 8j + 2 (t % 4) and the next; d[4j+2], d[4j+3] eight rows below.
@@ -168,6 +169,29 @@ struct Wgmma<256> {
           "+f"(d[115]), "+f"(d[116]), "+f"(d[117]), "+f"(d[118]), "+f"(d[119]), "+f"(d[120]), "+f"(d[121]), "+f"(d[122]),
           "+f"(d[123]), "+f"(d[124]), "+f"(d[125]), "+f"(d[126]), "+f"(d[127])
         : "l"(a), "l"(b), "r"(static_cast<int>(add)));
+  }
+};
+
+/// One instruction with the 64 x 16 tile in registers, a warp's 16 rows as in mma.cuh, and the 16 x N tile in shared memory
+/// with its N columns side by side (wgmma calls that transposed): what `tile_descriptor` says of rows goes for the tile's 16.
+template <int N>
+struct WgmmaOfRegisters;
+
+template <>
+struct WgmmaOfRegisters<64> {
+  static __device__ __forceinline__ void step(float (&d)[32], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
+                                              std::uint32_t a3, std::uint64_t b, bool add) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "{%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
+          "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]),
+          "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]),
+          "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"(static_cast<int>(add)));
   }
 };
 
