@@ -45,7 +45,7 @@ function(troupe_cuda_sources target)
   get_filename_component(root ${root} ABSOLUTE)
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${target}_cuda)
   file(MAKE_DIRECTORY ${folder})
-  set(options -std=c++20 -O3 -gencode=arch=compute_90a,code=sm_90a -Xcompiler=-fPIC,-Wall,-Wextra
+  set(options -std=c++20 -O3 -gencode=arch=compute_90a,code=sm_90a --compress-mode=size -Xcompiler=-fPIC,-Wall,-Wextra
       -Xcompiler=-ffile-prefix-map=${root}/= -I${root})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND options -ccbin=${CMAKE_CXX_COMPILER})
