@@ -1,8 +1,8 @@
 # NCCL and CUDA's runtime, where there are any: then troupe_nccl is a library to link, and TROUPE_NCCL is on. Both come with CUDA,
 # from a distribution, or as PyPI's wheels nvidia-nccl-cu13 and nvidia-cuda-runtime; TROUPE_NCCL_PATHS names folders to look in
 # besides the usual ones (of wheels: the one that has the folder "nvidia"). Headers of an older NCCL go with a newer library.
-set(TROUPE_NCCL_PATHS "" CACHE STRING "Where to look for NCCL and CUDA's runtime, beside the usual places")
-set(nccl_places ${TROUPE_NCCL_PATHS} $ENV{CUDA_HOME} /usr/local/cuda)
+# The runtime of the compiler, if there is one, since a program may have only one.
+set(nccl_places ${TROUPE_CUDA_ROOT} ${TROUPE_NCCL_PATHS} $ENV{CUDA_HOME} /usr/local/cuda)
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${nccl_places} PATH_SUFFIXES include nvidia/nccl/include)
 find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 NAMES_PER_DIR HINTS ${nccl_places} PATH_SUFFIXES lib lib64 nvidia/nccl/lib)
 find_path(CUDART_INCLUDE_DIR cuda_runtime_api.h HINTS ${nccl_places} PATH_SUFFIXES include nvidia/cu13/include)

@@ -1,0 +1,103 @@
+"""What dev/gpu ends with: what the test programs and the benchmarks left, in words or as JSON, and whether all is well."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+MARKS = {20 << 20: 0.6, 64 << 20: 0.8}  # shares of NCCL alone, by bytes
+TEST_PROGRAMS = {"tests": "gpu_test", "kernels_tests": "gpu_kernels_test"}
+
+
+def read(logs: Path, name: str) -> object:
+    """What a program left, or nothing if it ended early."""
+    try:
+        return json.loads((logs / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def marks_met(bandwidth: list[dict] | None) -> bool:
+    return bool(bandwidth) and all(
+        min(row["gets_of_plain"], row["puts_of_plain"]) >= MARKS.get(row["bytes"], 0) for row in bandwidth
+    )
+
+
+def fabric_lines(bandwidth: list[dict]) -> list[str]:
+    return [
+        f"  {row['bytes'] >> 20} MiB: NCCL alone {row['plain_bytes_per_second'] / 1e9:.2f} GB/s, gets {row['gets_of_plain']:.2f}"
+        f" of it, puts {row['puts_of_plain']:.2f} (mark {MARKS.get(row['bytes'], 0):.1f})"
+        for row in bandwidth
+    ]
+
+
+def product_lines(products: list[dict]) -> list[str]:
+    """A line for each matrix, of few rows, which are as fast as weights are read, and one of many, which are arithmetic."""
+    matrices: dict[str, list[dict]] = {}
+    for row in products:
+        matrices.setdefault(f"{row['model']} {row['matrix']}", []).append(row)
+    lines = []
+    for name, rows in matrices.items():
+        few = [row for row in rows if row["rows"] <= 64]
+        many = [row for row in rows if row["rows"] > 64]
+        lines.append(f"    {name:13} " + ", ".join(cell(row, f"{row['of_floor']:.2f}") for row in few))
+        lines.append(f"    {'':13} " + ", ".join(cell(row, f"{row['tflops']:.0f} TF/s") for row in many))
+    return lines
+
+
+def cell(row: dict, speed: str) -> str:
+    beside = "" if row["cublas_us"] is None else f", cuBLAS {row['cublas_us']:.1f}"
+    return f"{row['rows']}: {row['us']:.1f} us ({speed}{beside})"
+
+
+def kernel_lines(kernels: dict) -> list[str]:
+    lines = [f"  kernels: memory is read at {kernels['read_bytes_per_second'] / 1e9:.0f} GB/s"]
+    lines.append("  steps of decoding, and the share of the floor:")
+    lines += [
+        f"    {row['model']:5} batch {row['batch']:2}, context {row['context']:5}: {row['ms']:.3f} ms, floor {row['floor_ms']:.3f} ms:"
+        f" {row['of_floor']:.2f}"
+        for row in kernels["decoding"]
+    ]
+    lines.append("  products by rows: time (share of the floor or operations per second, and cuBLAS's time):")
+    return lines + product_lines(kernels["products"])
+
+
+def main() -> int:
+    logs, gpu, as_json, seconds, filter_ = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "true", int(sys.argv[4]), sys.argv[5]
+    runs = {} if filter_ == "-" else {name: read(logs, name) for name in TEST_PROGRAMS}
+    bandwidth = read(logs, "bench")
+    kernels = read(logs, "kernels_bench")
+    cases = [case for run in runs.values() if run for suite in run.get("testsuites", []) for case in suite["testsuite"]]
+    failed = [case["classname"] + "." + case["name"] for case in cases if case.get("failures")]
+    skipped = sum(case.get("result") == "SKIPPED" for case in cases)
+    summary = {
+        "gpu": gpu,
+        "tests": len(cases),
+        "failed": len(failed),
+        "skipped": skipped,
+        "failures": failed,
+        "bandwidth": bandwidth,
+        "marks_met": marks_met(bandwidth),
+        "kernels": kernels,
+        "seconds": seconds,
+    }
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        lines = [f"{gpu}: {len(cases)} tests, {len(failed)} failed, {skipped} skipped, in {seconds} s"]
+        lines += [f"  failed: {name}" for name in failed]
+        lines += fabric_lines(bandwidth) if bandwidth else []
+        lines += kernel_lines(kernels) if kernels else []
+        print("\n".join(lines))
+    early = [name for name, run in runs.items() if run is None]
+    for name in early:
+        print(f"dev/gpu: {TEST_PROGRAMS[name]} did not end; {logs}/{name}.log says how far it came", file=sys.stderr)
+    unmeasured = [name for name, result in (("bench", bandwidth), ("kernels_bench", kernels)) if result is None]
+    for name in unmeasured:
+        print(f"dev/gpu: no benchmark; {logs}/{name}.log says why", file=sys.stderr)
+    return 1 if failed or skipped or early or unmeasured else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

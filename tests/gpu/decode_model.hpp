@@ -1,0 +1,90 @@
+// A model with random weights, and the batches that kernels/cuda/decode_step.hpp decodes with it. All that tests and benchmarks
+// know of that interface is here.
+#pragma once
+
+#include <optional>
+
+#include "kernels/cuda/decode_step.hpp"
+#include "tests/gpu/products.hpp"
+
+namespace troupe::kernels::cuda {
+
+struct LayerWeights {
+  Matrix qkv;
+  Matrix attention_output;
+  Matrix gate_up;
+  Matrix down;
+  DeviceArray<float> attention_norm;
+  DeviceArray<float> feed_forward_norm;
+  std::optional<DeviceArray<float>> query_norm;
+  std::optional<DeviceArray<float>> key_norm;
+};
+
+/// What rotates a dimension of a head at a position.
+double rope_angle(int position, int dimension, int head_dim);
+
+class DecodeModel {
+ public:
+  /// Epsilon and the attention's scale are filled in. For sequences of up to `positions` tokens.
+  DecodeModel(DecodeShape shape, bool query_key_norms, int positions);
+
+  const DecodeShape& shape() const { return shape_; }
+  const std::vector<LayerWeights>& layers() const { return layers_; }
+  const DeviceArray<bf16>& embedding() const { return embedding_; }
+  const Matrix& output_projection() const { return output_projection_; }
+  const DeviceArray<float>& final_norm() const { return final_norm_; }
+  /// That a step reads, but for the embeddings.
+  std::size_t weight_bytes() const;
+  std::size_t kv_bytes_per_position() const;
+  /// A step of which everything is set that is the model's.
+  DecodeStep step() const;
+
+ private:
+  DecodeShape shape_;
+  std::vector<LayerWeights> layers_;
+  DeviceArray<DecodeLayer> layer_table_;
+  DeviceArray<bf16> embedding_;
+  Matrix output_projection_;
+  DeviceArray<float> final_norm_;
+  DeviceArray<float> cosine_;
+  DeviceArray<float> sine_;
+};
+
+/// Room for the sequences of a batch, each with as many KV blocks as it may need; the blocks are full of NaN.
+class DecodeBatch {
+ public:
+  DecodeBatch(const DecodeModel& model, int rows, int positions);
+
+  int rows() const { return rows_; }
+  int blocks_each() const { return blocks_each_; }
+  DeviceArray<bf16>& kv() { return kv_; }
+  /// Which of the pool's blocks are whose: [rows, blocks_each], each of rows * blocks_each once.
+  void place_blocks(const std::vector<std::int32_t>& blocks) { blocks_.write(blocks); }
+  /// The sequences' next tokens, and where they stand.
+  void set(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& positions);
+  void run(cudaStream_t stream) const { check_cuda(decode_step(stream, step_)); }
+  std::vector<float> logits(int row) const;
+
+ private:
+  int rows_;
+  int vocabulary_;
+  int blocks_each_;
+  DecodeStep step_;
+  DeviceArray<bf16> kv_;
+  DeviceArray<std::int32_t> tokens_;
+  DeviceArray<std::int32_t> positions_;
+  DeviceArray<std::int32_t> blocks_;
+  DeviceArray<std::int32_t> spans_before_;
+  DeviceArray<float> x_;
+  Rows normed_;
+  DeviceArray<float> squares_;
+  DeviceArray<float> qkv_;
+  Rows attended_;
+  Rows gated_;
+  DeviceArray<float> logits_;
+  DeviceArray<float> spans_;
+  DeviceArray<float2> span_sums_;
+  DeviceArray<std::int32_t> counters_;
+};
+
+}  // namespace troupe::kernels::cuda

@@ -1,0 +1,100 @@
+// How fast the CUDA kernels are, beside what the same GPU reads per second in the same run, and beside cuBLAS if it is here.
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include "tests/gpu/hopper.hpp"
+#include "tests/gpu/kernels_bench.hpp"
+#include "tests/gpu/timing.hpp"
+
+namespace troupe::kernels::cuda {
+namespace {
+
+struct Measured {
+  std::string gpu;
+  double read_bytes_per_second = 0;
+  bool cublas = false;
+  std::vector<ProductSpeed> products;
+  std::vector<DecodeSpeed> decoding;
+};
+
+Measured measure() {
+  Measured measured;
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, 0));
+  measured.gpu = properties.name;
+  measured.read_bytes_per_second = read_ceiling();
+  const auto cublas = Cublas::open();
+  measured.cublas = cublas != nullptr;
+  measure_products(measured.products, cublas.get());
+  measure_decoding(measured.decoding);
+  return measured;
+}
+
+void print_json(const Measured& measured) {
+  const double ceiling = measured.read_bytes_per_second;
+  std::printf("{\"gpu\": \"%s\", \"read_bytes_per_second\": %.0f, \"cublas\": %s,\n \"products\": [", measured.gpu.c_str(),
+              ceiling, measured.cublas ? "true" : "false");
+  const char* separator = "\n";
+  for (const ProductSpeed& speed : measured.products) {
+    std::printf(
+        "%s  {\"model\": \"%s\", \"matrix\": \"%s\", \"outputs\": %d, \"inputs\": %d, \"rows\": %d, \"us\": %.2f, "
+        "\"of_floor\": %.3f, \"tflops\": %.1f, \"cublas_us\": ",
+        separator, speed.model.c_str(), speed.matrix.c_str(), speed.outputs, speed.inputs, speed.rows, speed.seconds * 1e6,
+        speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+    std::printf(speed.cublas_seconds ? "%.2f}" : "null}", speed.cublas_seconds.value_or(0) * 1e6);
+    separator = ",\n";
+  }
+  std::printf("],\n \"decoding\": [");
+  separator = "\n";
+  for (const DecodeSpeed& speed : measured.decoding) {
+    std::printf("%s  {\"model\": \"%s\", \"batch\": %d, \"context\": %d, \"ms\": %.4f, \"floor_ms\": %.4f, \"of_floor\": %.3f}",
+                separator, speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
+                speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+    separator = ",\n";
+  }
+  std::printf("]}\n");
+}
+
+void print_table(const Measured& measured) {
+  const double ceiling = measured.read_bytes_per_second;
+  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %10s\n", measured.gpu.c_str(), ceiling / 1e9, "product", "rows",
+              "us", "of floor", "TFLOP/s", "cuBLAS us");
+  for (const ProductSpeed& speed : measured.products) {
+    std::printf("%-5s %-9s %6d %10.2f %9.3f %8.1f ", speed.model.c_str(), speed.matrix.c_str(), speed.rows, speed.seconds * 1e6,
+                speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+    std::printf(speed.cublas_seconds ? "%10.2f\n" : "         -\n", speed.cublas_seconds.value_or(0) * 1e6);
+  }
+  std::printf("\n%-8s %6s %8s %9s %9s %9s\n", "decoding", "batch", "context", "ms", "floor ms", "of floor");
+  for (const DecodeSpeed& speed : measured.decoding) {
+    std::printf("%-8s %6d %8d %9.3f %9.3f %9.3f\n", speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
+                speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+  }
+}
+
+int run(bool json) {
+  if (const auto why = why_no_hopper()) {
+    std::fprintf(stderr, "gpu_kernels_bench: %s\n", why->c_str());
+    return 3;
+  }
+  const Measured measured = measure();
+  json ? print_json(measured) : print_table(measured);
+  return 0;
+}
+
+}  // namespace
+}  // namespace troupe::kernels::cuda
+
+int main(int argc, char** argv) {
+  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
+  if (argc > 1 && !json) {
+    std::fputs("usage: gpu_kernels_bench [--json]\n", stderr);
+    return 2;
+  }
+  try {
+    return troupe::kernels::cuda::run(json);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gpu_kernels_bench: %s\n", error.what());
+    return 1;
+  }
+}
