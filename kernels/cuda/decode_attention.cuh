@@ -124,7 +124,7 @@ __device__ __forceinline__ float exp2_fast(float x) {
 template <int N>
 struct StepShared {
   AttentionShared attention;
-  Exchange<N> exchange;  ///< one: a block has at most one chunk of an operation's tiles
+  Exchange<N> exchanges[2];  ///< in turn: one block may be ahead of the other by a task
   BatchShared batch;
   float row_scales[N];
   Barrier scales_said;

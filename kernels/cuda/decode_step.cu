@@ -49,10 +49,13 @@ __device__ const RowTiles& input_of(const DecodeStep& step, int operation) {
   return operation == op_output ? step.attended : operation == op_down ? step.gated : step.normed;
 }
 
-/// Counters, zero at the begin of a step: how many parts of an operation are complete, [layers][operations]; then how many
-/// spans of a row's KV head are, over all layers, [row_capacity][kv_heads].
-__host__ __device__ int counters_of(const DecodeShape& shape, int row_capacity) {
+/// Counters, zero at the begin of a step: how many parts of an operation are complete, [layers][operations]; then, over all
+/// layers, how many spans of a row's KV head are, [row_capacity][kv_heads], and how many parts of each panel of `gated`.
+__host__ __device__ int gated_counters(const DecodeShape& shape, int row_capacity) {
   return shape.layers * operations + row_capacity * shape.kv_heads;
+}
+__host__ __device__ int counters_of(const DecodeShape& shape, int row_capacity) {
+  return gated_counters(shape, row_capacity) + panels_of(shape.intermediate);
 }
 
 /// Walks the tasks of this block, the same for every role: product(layer, operation, matrix, tile, chunk), attention(layer,
@@ -157,6 +160,8 @@ struct WeightStreamer {
   }
 };
 
+constexpr int panel_tiles = panel_inputs / (tile_outputs / 2);  ///< of gates and ups, that a panel of `gated` comes from
+
 __device__ __forceinline__ bool wants_scales(int operation) { return operation == op_qkv || operation == op_gate_up; }
 
 /// Streams activations as soon as the operation before has written them, and says what their lengths divide products by.
@@ -173,17 +178,37 @@ struct RowStreamer {
   __device__ void begin(int layer, int operation) {
     if (threadIdx.x % 32 == 0) {
       if (layer == 0) wait_for_previous();
-      wait_for(step, operation == op_output ? shared.batch.parts : 0, layer, operation);
+      if (operation != op_down) wait_for(step, operation == op_output ? shared.batch.parts : 0, layer, operation);
       fence_proxy_async_all();
     }
     __syncwarp();
     scales_due = wants_scales(operation);
   }
-  __device__ void product(int /*layer*/, int operation, const Matrix& matrix, int /*tile*/, int chunk) {
+  /// Returns up to which panel of `gated` all are there, at least the next ones after `known`: a lane looks at a panel. Tiles
+  /// of gates and ups take several rounds; what is there already is multiplied meanwhile.
+  __device__ int wait_for_gated(int layer, int known, int wanted, int end) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int tiles = divided_up(2 * step.shape.intermediate, tile_outputs);
+    const int panel = min(known + lane, end - 1);
+    const int target = min(panel_tiles, max(tiles - panel * panel_tiles, 0)) * tile_slices * (layer + 1);
+    const std::int32_t* const counter = step.counters + gated_counters(step.shape, step.row_capacity) + panel;
+    int ready = known;
+    for (long long looks = 0; ready < wanted; ++looks) {
+      const unsigned there = __ballot_sync(0xFFFFFFFF, load_acquire(counter) >= target);
+      ready = min(known + (~there == 0 ? 32 : __ffs(static_cast<int>(~there)) - 1), end);
+      if (looks > looks_max) trap();
+    }
+    fence_proxy_async_all();
+    __syncwarp();
+    return ready;
+  }
+  __device__ void product(int layer, int operation, const Matrix& matrix, int /*tile*/, int chunk) {
     const int first = chunk_begin(matrix.weight.panels(), chunk, matrix.chunks);
     const int end = chunk_begin(matrix.weight.panels(), chunk + 1, matrix.chunks);
     const RowTiles& rows = input_of(step, operation);
+    int ready = operation == op_down ? first : end;
     for (int panel = first; panel < end; panel += Ring<N>::panels, ++stage) {
+      if (panel + Ring<N>::panels > ready) ready = wait_for_gated(layer, ready, panel + Ring<N>::panels, end);
       if (panel - first == Stages::panels * Stages::stages || (panel > first && panel + Stages::panels >= end)) say_scales();
       if (threadIdx.x % 32 != 0) continue;
       constexpr std::uint32_t bytes = Stages::row_bytes;
@@ -263,11 +288,21 @@ struct Computer {
     }
     wgmma_wait<0>();
     ring.release(stage - 1);
-    if (matrix.chunks == 1 || exchange_chunks<N>(shared.exchange, exchanges++, chunk, sums)) {
+    if (matrix.chunks == 1 || exchange(chunk, sums)) {
       finish(layer, operation, matrix, tile, sums);
       __syncwarp();
-      if (layer < step.shape.layers && threadIdx.x % 32 == 0) add_release(step.counters + layer * operations + operation, 1);
+      if (layer < step.shape.layers && threadIdx.x % 32 == 0)
+        add_release(step.counters + counter_of(layer, operation, tile), 1);
     }
+  }
+
+  __device__ __forceinline__ int counter_of(int layer, int operation, int tile) const {
+    if (operation == op_gate_up) return gated_counters(step.shape, step.row_capacity) + tile / panel_tiles;
+    return layer * operations + operation;
+  }
+  __device__ __forceinline__ bool exchange(int chunk, float (&sums)[N / 2]) {
+    const std::uint32_t before = exchanges++;
+    return exchange_chunks<N>(shared.exchanges[before % 2], before / 2, chunk, sums);
   }
 
   __device__ __forceinline__ void finish(int layer, int operation, const Matrix& matrix, int tile, const float (&sums)[N / 2]) {
@@ -334,11 +369,10 @@ struct Computer {
   }
 };
 
-constexpr int blocks_each = 2;  ///< on a processor: one computes while the other one ends a task
 constexpr int step_threads = warpgroup + 64;
 
 template <int N, int HeadDim>
-__global__ void __launch_bounds__(step_threads, blocks_each) whole_step(const __grid_constant__ DecodeStep step) {
+__global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_constant__ DecodeStep step) {
   extern __shared__ std::byte unaligned[];
   __shared__ StepShared<N> shared;
   Ring<N> ring{unaligned + (1024 - shared_address(unaligned) % 1024) % 1024, shared.barriers};
@@ -346,7 +380,7 @@ __global__ void __launch_bounds__(step_threads, blocks_each) whole_step(const __
     ring.init();
     shared.batch.known.init(1);
     shared.scales_said.init(1);
-    shared.exchange.init();
+    for (auto& exchange : shared.exchanges) exchange.init();
     fence_barrier_init();
   }
   __syncthreads();

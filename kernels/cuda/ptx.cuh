@@ -73,16 +73,21 @@ __device__ __forceinline__ void fence_proxy_async_all() { asm volatile("fence.pr
 __device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {
   asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(counter), "r"(value) : "memory");
 }
-/// Returns once the counter has reached a value. A counter that never does is a bug, and ends the program instead of hanging
+__device__ __forceinline__ std::int32_t load_acquire(const std::int32_t* counter) {
+  std::int32_t now;
+  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
+  return now;
+}
+/// A counter that does not get where it should within so many looks (seconds) is a bug; it ends the program instead of hanging
 /// it.
+inline constexpr int looks_max = 1 << 23;
+__device__ __forceinline__ void trap() { asm volatile("trap;"); }
+/// Returns once the counter has reached a value.
 __device__ __forceinline__ void wait_until(const std::int32_t* counter, std::int32_t value) {
-  constexpr int looks_max = 1 << 23;  // seconds
-  std::int32_t now = 0;
   for (int looks = 0; looks < looks_max; ++looks) {
-    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
-    if (now >= value) return;
+    if (load_acquire(counter) >= value) return;
   }
-  asm volatile("trap;");
+  trap();
 }
 
 // Clusters: blocks that run at the same time and read each other's shared memory.

@@ -19,7 +19,7 @@ struct Ring {
   static constexpr int stage_bytes = weight_bytes + row_bytes;
   static constexpr int kv_bytes = 16 * 1024;
   static_assert(stage_bytes >= kv_bytes);
-  static constexpr int stages = 95 * 1024 / stage_bytes;
+  static constexpr int stages = (N == 64 ? 184 : 196) * 1024 / stage_bytes;  // what the rest of shared memory leaves
   static constexpr int shared_bytes = stages * stage_bytes + 1024;
   /// Of one KV head, in a stage.
   template <int HeadDim>
