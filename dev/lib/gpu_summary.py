@@ -59,6 +59,14 @@ def kernel_lines(kernels: dict) -> list[str]:
         f" {row['of_floor']:.2f}"
         for row in kernels["decoding"]
     ]
+    lines.append("  prefill attention of rows after a context:")
+    lines += [
+        f"    {row['heads']} heads of {row['head_dim']:3}, {row['kv_heads']} KV heads, {row['context']:5} + {row['rows']}:"
+        f" {row['ms']:.3f} ms, {row['tflops']:.0f} TF/s"
+        for row in kernels["attention"]
+    ]
+    lines.append("  passes of a prompt through all layers:")
+    lines += [f"    {row['model']:5} {row['rows']:5} tokens: {row['ms']:.2f} ms, {row['tflops']:.0f} TF/s" for row in kernels["passes"]]
     lines.append("  products by rows: time (share of the floor or operations per second, and cuBLAS's time):")
     return lines + product_lines(kernels["products"])
 

@@ -5,6 +5,7 @@
 
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
+#include "tests/gpu/passes_bench.hpp"
 #include "tests/gpu/timing.hpp"
 
 namespace troupe::kernels::cuda {
@@ -16,6 +17,8 @@ struct Measured {
   bool cublas = false;
   std::vector<ProductSpeed> products;
   std::vector<DecodeSpeed> decoding;
+  std::vector<AttentionSpeed> attention;
+  std::vector<PassSpeed> passes;
 };
 
 Measured measure() {
@@ -28,6 +31,8 @@ Measured measure() {
   measured.cublas = cublas != nullptr;
   measure_products(measured.products, cublas.get());
   measure_decoding(measured.decoding);
+  measure_attention(measured.attention);
+  measure_passes(measured.passes);
   return measured;
 }
 
@@ -53,6 +58,23 @@ void print_json(const Measured& measured) {
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
     separator = ",\n";
   }
+  std::printf("],\n \"attention\": [");
+  separator = "\n";
+  for (const AttentionSpeed& speed : measured.attention) {
+    std::printf(
+        "%s  {\"head_dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"context\": %d, \"rows\": %d, \"ms\": %.4f, \"tflops\": "
+        "%.1f}",
+        separator, speed.head_dim, speed.heads, speed.kv_heads, speed.context, speed.rows, speed.seconds * 1e3,
+        speed.operations_per_second() / 1e12);
+    separator = ",\n";
+  }
+  std::printf("],\n \"passes\": [");
+  separator = "\n";
+  for (const PassSpeed& speed : measured.passes) {
+    std::printf("%s  {\"model\": \"%s\", \"rows\": %d, \"ms\": %.3f, \"tflops\": %.1f}", separator, speed.model.c_str(),
+                speed.rows, speed.seconds * 1e3, speed.operations_per_second() / 1e12);
+    separator = ",\n";
+  }
   std::printf("]}\n");
 }
 
@@ -69,6 +91,17 @@ void print_table(const Measured& measured) {
   for (const DecodeSpeed& speed : measured.decoding) {
     std::printf("%-8s %6d %8d %9.3f %9.3f %9.3f\n", speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+  }
+  std::printf("\n%-9s %6s %9s %8s %6s %9s %8s\n", "attention", "heads", "head_dim", "context", "rows", "ms", "TFLOP/s");
+  for (const AttentionSpeed& speed : measured.attention) {
+    const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
+    std::printf("%-9s %6s %9d %8d %6d %9.3f %8.1f\n", "", heads.c_str(), speed.head_dim, speed.context, speed.rows,
+                speed.seconds * 1e3, speed.operations_per_second() / 1e12);
+  }
+  std::printf("\n%-8s %6s %9s %8s\n", "pass", "rows", "ms", "TFLOP/s");
+  for (const PassSpeed& speed : measured.passes) {
+    std::printf("%-8s %6d %9.2f %8.1f\n", speed.model.c_str(), speed.rows, speed.seconds * 1e3,
+                speed.operations_per_second() / 1e12);
   }
 }
 
