@@ -178,6 +178,8 @@ struct RowStreamer {
   __device__ void begin(int layer, int operation) {
     if (threadIdx.x % 32 == 0) {
       if (layer == 0) wait_for_previous();
+      // `down` waits for the panels one by one. It changes nothing that gates and ups read before all of them are there: its
+      // tiles are complete only with the last panel.
       if (operation != op_down) wait_for(step, operation == op_output ? shared.batch.parts : 0, layer, operation);
       fence_proxy_async_all();
     }
@@ -447,6 +449,11 @@ DecodeWorkspace decode_workspace(const DecodeShape& shape, int row_capacity, int
 }
 
 cudaError_t decode_step(cudaStream_t stream, const DecodeStep& step) {
+  const DecodeShape& shape = step.shape;
+  const bool fits = (shape.head_dim == 64 || shape.head_dim == 128) && shape.kv_heads > 0 &&
+                    shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= decode_group_max &&
+                    shape.intermediate % (tile_outputs / 2) == 0 && step.rows > 0 && step.rows <= step.row_capacity;
+  if (!fits) return cudaErrorInvalidValue;
   switch (step.row_capacity) {
     case 8: return launch_step<8>(stream, step);
     case 16: return launch_step<16>(stream, step);

@@ -81,6 +81,7 @@ struct DecodeWorkspace {
 /// `spans`: the most that all rows together can have.
 DecodeWorkspace decode_workspace(const DecodeShape& shape, int row_capacity, int spans);
 
+/// `cudaErrorInvalidValue` if the shape or the number of rows is none that this is for.
 cudaError_t decode_step(cudaStream_t stream, const DecodeStep& step);
 
 }  // namespace troupe::kernels::cuda

@@ -21,6 +21,8 @@ struct ModelCase {
   int steps;
 };
 
+std::ostream& operator<<(std::ostream& stream, const ModelCase& model) { return stream << model.name; }
+
 int token_of(const DecodeShape& shape, int sequence, int position) {
   return (sequence * 131 + position * 17 + sequence * position) % shape.vocabulary;
 }
@@ -78,7 +80,7 @@ class CudaDecode : public OnHopper, public testing::WithParamInterface<ModelCase
       ASSERT_TRUE(same_bits(logits[step], alone()[step]))
           << differing(logits[step], alone()[step]) << " of " << logits[step].size() << " logits differ at position " << step
           << ", in a batch of " << around.rows << " at place " << around.place << ", block order " << around.block_order;
-      ASSERT_FALSE(std::isnan(logits[step][0])) << "at position " << step;
+      ASSERT_FALSE(has_nan(logits[step])) << "at position " << step;
     }
   }
 

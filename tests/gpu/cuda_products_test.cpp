@@ -25,6 +25,8 @@ struct Shape {
   int inputs;
 };
 
+std::ostream& operator<<(std::ostream& stream, const Shape& shape) { return stream << shape.outputs << " x " << shape.inputs; }
+
 class CudaProducts : public OnHopper, public testing::WithParamInterface<Shape> {
  protected:
   void SetUp() override {
@@ -96,6 +98,7 @@ TEST_P(PlainProducts, HaveTheSameBitsForEveryNumberOfRows) {
     for (std::size_t i = written; i < some.size(); ++i)
       ASSERT_TRUE(std::isnan(some[i])) << "the row after " << rows << " is written";
     some.resize(written);
+    ASSERT_FALSE(has_nan(some)) << "something is not written, for " << rows << " rows";
     ASSERT_EQ(differing(some, all), 0U) << "of " << written << ", for " << rows << " rows";
   }
 }

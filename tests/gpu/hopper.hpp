@@ -38,6 +38,10 @@ std::size_t differing(const std::vector<Element>& left, const std::vector<Elemen
   return count;
 }
 
+inline bool has_nan(const std::vector<float>& numbers) {
+  return std::any_of(numbers.begin(), numbers.end(), [](float number) { return std::isnan(number); });
+}
+
 /// The length of what numbers differ by from what they should be, as a share of the length of the latter.
 class RelativeError {
  public:

@@ -19,6 +19,8 @@ struct Operands {
   double exponents;  ///< normal numbers times 2 to a random power between minus this and this
 };
 
+std::ostream& operator<<(std::ostream& stream, const Operands& operands) { return stream << operands.name; }
+
 /// [rows, depth]
 std::vector<bf16> random_rows(const Operands& operands, int rows, unsigned seed) {
   std::mt19937 generator(seed);
