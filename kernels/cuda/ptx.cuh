@@ -42,6 +42,9 @@ __device__ __forceinline__ void fence_barrier_init() { asm volatile("fence.mbarr
 /// Between ordinary writes to shared memory and the copy engine or the tensor cores that read them.
 __device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+/// The same for memory of any kind, after other blocks have written it.
+__device__ __forceinline__ void fence_proxy_async_all() { asm volatile("fence.proxy.async;" ::: "memory"); }
+
 /// Copies a multiple of 16 bytes from global to shared memory, both 16-byte aligned, and counts them at the barrier.
 __device__ __forceinline__ void copy_bulk(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
   asm volatile(
@@ -59,14 +62,6 @@ __device__ __forceinline__ void copy_bulk_once(void* target, const void* source,
       "l"(source), "r"(bytes), "r"(shared_address(&barrier)), "l"(policy)
       : "memory");
 }
-
-/// Has global memory brought into the L2 cache, a multiple of 16 bytes.
-__device__ __forceinline__ void prefetch_bulk(const void* source, std::uint32_t bytes) {
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
-}
-
-/// The same for memory of any kind, after other blocks have written it.
-__device__ __forceinline__ void fence_proxy_async_all() { asm volatile("fence.proxy.async;" ::: "memory"); }
 
 // Counters in global memory, by which blocks tell each other that something is written.
 
@@ -90,7 +85,7 @@ __device__ __forceinline__ void wait_until(const std::int32_t* counter, std::int
   trap();
 }
 
-// Clusters: blocks that run at the same time and read each other's shared memory.
+// Clusters: blocks that run at the same time and reach each other's shared memory.
 
 __device__ __forceinline__ void cluster_sync() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
@@ -110,15 +105,6 @@ __device__ __forceinline__ void store_async(float4* target, Barrier& barrier, st
                "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier_address)
                : "memory");
 }
-/// Reads what lies at `pointer` in the shared memory of a block of the cluster.
-__device__ __forceinline__ float load_from_block(const float* pointer, std::uint32_t block) {
-  std::uint32_t address;
-  float value;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(pointer)), "r"(block));
-  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
-  return value;
-}
-
 /// Registers that each thread of the warpgroup may use from here on.
 template <int Registers>
 __device__ __forceinline__ void take_registers() {

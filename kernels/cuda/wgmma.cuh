@@ -12,8 +12,6 @@
 
 namespace troupe::kernels::cuda {
 
-inline constexpr int tile_inputs = 64;  ///< of a tile's row: 128 bytes, which is what the swizzle repeats over
-
 /// Describes rows of 128 bytes, swizzled in groups of eight rows (1024-byte aligned): element k of row r lies at byte
 /// r * 128 + ((k / 8) ^ (r % 8)) * 16 + (k % 8) * 2.
 __device__ __forceinline__ std::uint64_t tile_descriptor(const void* tile) {
