@@ -1,7 +1,9 @@
 // Whether the GPU that the CUDA kernels are for is here, and how numbers are compared with what they should be.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -33,8 +35,10 @@ bool same_bits(const std::vector<Element>& left, const std::vector<Element>& rig
 template <class Element>
 std::size_t differing(const std::vector<Element>& left, const std::vector<Element>& right) {
   std::size_t count = 0;
-  for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i)
-    count += std::memcmp(&left[i], &right[i], sizeof(Element)) == 0 ? 0U : 1U;
+  const auto* const lefts = reinterpret_cast<const std::byte*>(left.data());
+  const auto* const rights = reinterpret_cast<const std::byte*>(right.data());
+  for (std::size_t at = 0; at < std::min(left.size(), right.size()) * sizeof(Element); at += sizeof(Element))
+    count += std::memcmp(lefts + at, rights + at, sizeof(Element)) == 0 ? 0U : 1U;
   return count;
 }
 

@@ -90,7 +90,8 @@ class TensorCoreSums : public OnHopper, public testing::WithParamInterface<Opera
 
 TEST_P(TensorCoreSums, AreTheProductsSums) {
   // Each step may lose a bit or two of the largest number that it adds.
-  const double tolerance = 1e-6 + GetParam().depth / 16 * 1e-6;
+  const int steps = GetParam().depth / 16;
+  const double tolerance = 1e-6 + steps * 1e-6;
   for (int row = 0; row < left_count; ++row) {
     for (int column = 0; column < right_count; ++column) {
       const auto [sum, magnitudes] = exact(row, column);
