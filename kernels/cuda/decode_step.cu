@@ -15,7 +15,8 @@ namespace {
 
 constexpr int cluster_blocks = k_chunks_max;
 
-enum Operation : int { op_qkv, op_attention, op_output, op_gate_up, op_down, operations };
+/// Of a layer; after the last one come the logits.
+enum Operation : int { op_qkv, op_attention, op_output, op_gate_up, op_down, operations, op_logits = operations };
 
 __host__ __device__ int qkv_outputs(const DecodeShape& shape) { return (shape.heads + 2 * shape.kv_heads) * shape.head_dim; }
 
@@ -23,6 +24,7 @@ __host__ __device__ int qkv_outputs(const DecodeShape& shape) { return (shape.he
 struct Matrix {
   WeightTiles weight;
   int chunks;
+  __device__ Panels panels(int chunk) const { return panels_of_chunk(weight.panels(), chunk, chunks); }
 };
 __host__ __device__ Matrix matrix_of(const DecodeShape& shape, int operation) {
   WeightTiles weight;
@@ -79,7 +81,7 @@ __device__ __forceinline__ void walk(const DecodeStep& step, const BatchShared& 
         role.attention(layer, items.first, items.end);
         continue;
       }
-      const Matrix matrix = matrix_of(step.shape, logits ? static_cast<int>(operations) : operation);
+      const Matrix matrix = matrix_of(step.shape, logits ? static_cast<int>(op_logits) : operation);
       const int tasks = matrix.weight.tiles() * matrix.chunks;
       const int turns = divided_up(tasks, cluster_blocks) * cluster_blocks;  // so that a tile's chunks stay within a cluster
       if (turn < tasks) role.begin(layer, operation);
@@ -120,8 +122,7 @@ struct WeightStreamer {
   __device__ void wait_for_batch() { shared.batch.known.wait(0); }
   __device__ void begin(int /*layer*/, int /*operation*/) {}
   __device__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
-    const int first = chunk_begin(matrix.weight.panels(), chunk, matrix.chunks);
-    const int end = chunk_begin(matrix.weight.panels(), chunk + 1, matrix.chunks);
+    const auto [first, end] = matrix.panels(chunk);
     const bf16* const weights = weights_of(step, layer, operation) + static_cast<std::size_t>(tile) *
                                                                          static_cast<std::size_t>(matrix.weight.panels()) *
                                                                          tile_elements;
@@ -205,8 +206,7 @@ struct RowStreamer {
     return ready;
   }
   __device__ void product(int layer, int operation, const Matrix& matrix, int /*tile*/, int chunk) {
-    const int first = chunk_begin(matrix.weight.panels(), chunk, matrix.chunks);
-    const int end = chunk_begin(matrix.weight.panels(), chunk + 1, matrix.chunks);
+    const auto [first, end] = matrix.panels(chunk);
     const RowTiles& rows = input_of(step, operation);
     int ready = operation == op_down ? first : end;
     for (int panel = first; panel < end; panel += Ring<N>::panels, ++stage) {
@@ -271,8 +271,7 @@ struct Computer {
   }
 
   __device__ __forceinline__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
-    const int first = chunk_begin(matrix.weight.panels(), chunk, matrix.chunks);
-    const int end = chunk_begin(matrix.weight.panels(), chunk + 1, matrix.chunks);
+    const auto [first, end] = matrix.panels(chunk);
     float sums[N / 2];
 #pragma unroll
     for (int i = 0; i < N / 2; ++i) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(sums[i]));

@@ -14,16 +14,6 @@ namespace {
 constexpr int tile_bytes = tile_elements * 2;  // one panel of a weight tile
 constexpr int row_bytes = panel_inputs * 2;
 
-/// A range of panels of one chunk.
-struct Panels {
-  int first;
-  int count;
-};
-__device__ __forceinline__ Panels panels_of_chunk(int panels, int chunk, int chunks) {
-  const int first = chunk_begin(panels, chunk, chunks);
-  return {first, chunk_begin(panels, chunk + 1, chunks) - first};
-}
-
 /// Adds a panel to the sums of a warpgroup's tile. Asynchronous: committed as one group.
 template <int N>
 __device__ __forceinline__ void add_panel(float (&sums)[N / 2], const void* weights, const void* rows, bool add) {
@@ -68,22 +58,20 @@ template <int N>
 __device__ void stream_few_rows(const Product& p, int tile, Panels panels, int first_row, std::byte* ring, Barrier* full,
                                 Barrier* empty) {
   using Shape = FewRows<N>;
-  const int steps = divided_up(panels.count, Shape::stage_panels);
+  const int steps = (panels.end - panels.first) / Shape::stage_panels;
   const int copied_rows = min(N, p.input.capacity - first_row);
   const bf16* const weights =
       p.weight.data + static_cast<std::size_t>(tile) * static_cast<std::size_t>(p.weight.panels()) * tile_elements;
-  const auto panels_in = [&](int step) { return min(Shape::stage_panels, panels.count - step * Shape::stage_panels); };
   const auto copy_weights = [&](int step) {
-    const int count = panels_in(step);
     Barrier& barrier = full[step % Shape::stages];
-    barrier.arrive_expecting(static_cast<std::uint32_t>(count * (tile_bytes + copied_rows * row_bytes)));
+    barrier.arrive_expecting(static_cast<std::uint32_t>(Shape::stage_panels * (tile_bytes + copied_rows * row_bytes)));
     copy_bulk_once(ring + step % Shape::stages * Shape::stage_bytes,
                    weights + static_cast<std::size_t>(panels.first + step * Shape::stage_panels) * tile_elements,
-                   static_cast<std::uint32_t>(count * tile_bytes), barrier);
+                   Shape::stage_panels * tile_bytes, barrier);
   };
   const auto copy_rows = [&](int step) {
     std::byte* const target = ring + step % Shape::stages * Shape::stage_bytes + Shape::stage_panels * tile_bytes;
-    for (int i = 0; i < panels_in(step); ++i) {
+    for (int i = 0; i < Shape::stage_panels; ++i) {
       const int panel = panels.first + step * Shape::stage_panels + i;
       copy_bulk(target + i * N * row_bytes,
                 p.input.data + (static_cast<std::size_t>(panel) * static_cast<std::size_t>(p.input.capacity) +
@@ -130,7 +118,7 @@ __global__ void __launch_bounds__(FewRows<N>::threads) few_rows(const Product p,
     if (threadIdx.x == warpgroup) stream_few_rows<N>(p, tile, panels, first_row, ring, full, empty);
   } else {
     float sums[N / 2];
-    for (int panel = 0; panel < panels.count; ++panel) {
+    for (int panel = 0; panel < panels.end - panels.first; ++panel) {
       const int step = panel / Shape::stage_panels;
       const int half = panel % Shape::stage_panels;
       const std::byte* const stage = ring + step % Shape::stages * Shape::stage_bytes;
@@ -235,7 +223,7 @@ __global__ void __launch_bounds__(ManyRows<N>::threads, 1) many_rows(const Produ
     [[maybe_unused]] float total[Chunked ? N / 2 : 1];
     int panel = 0;
     for (int chunk = 0; chunk < (Chunked ? chunks : 1); ++chunk) {
-      const int end = Chunked ? chunk_begin(panels, chunk + 1, chunks) : panels;
+      const int end = Chunked ? panels_of_chunk(panels, chunk, chunks).end : panels;
       for (int first = panel; panel < end; ++panel, ++step) {
         full[step % Shape::stages].wait((step / Shape::stages) & 1);
         const std::byte* const stage = ring + step % Shape::stages * Shape::stage_bytes;

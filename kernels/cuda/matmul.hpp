@@ -46,8 +46,14 @@ __host__ __device__ constexpr int k_chunks(const WeightTiles& weight) {
   return chunks;
 }
 
-/// Where a chunk begins, in panels.
-__host__ __device__ constexpr int chunk_begin(int panels, int chunk, int chunks) { return panels / 2 * chunk / chunks * 2; }
+/// The panels of a chunk; pairs are not divided.
+struct Panels {
+  int first;
+  int end;
+};
+__host__ __device__ constexpr Panels panels_of_chunk(int panels, int chunk, int chunks) {
+  return {panels / 2 * chunk / chunks * 2, panels / 2 * (chunk + 1) / chunks * 2};
+}
 
 cudaError_t product(cudaStream_t stream, const Product& arguments);
 
