@@ -10,6 +10,7 @@ namespace troupe::kernels {
 constexpr std::string_view numeric_class(DeviceKind kind) {
   switch (kind) {
     case DeviceKind::cpu: return "cpu-f32-v1";
+    case DeviceKind::cuda: return "cuda-sm90-v1";
   }
   return {};
 }
