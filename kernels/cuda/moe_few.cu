@@ -212,6 +212,7 @@ struct Computer {
     if (threadIdx.x % 32 == 0) before = add_acquire_release(p.buffers.counters + moe_counters(p.shape).slice(slice), 1);
     before = __shfl_sync(all_lanes, before, 0);
     if (before + 1 < chosen.count) return;
+    __syncwarp();  // what one lane has acquired, all have
     combine_slice({p.buffers.outputs, &chosen.weight[0][0], moe_chosen_max, p.shape.chosen}, p.residual, 0, tile, p.rows);
   }
   __device__ __forceinline__ void write_answers(const float (&sums)[columns / 2], int index, int tile) {
@@ -235,6 +236,7 @@ __device__ __forceinline__ void end_layer(const Moe& p) {
   if (threadIdx.x == 0) before = add_acquire_release(p.buffers.counters + counters.ended(), 1);
   before = __shfl_sync(all_lanes, before, 0);
   if (before + 1 < static_cast<int>(gridDim.x)) return;
+  __syncwarp();
   for (int i = static_cast<int>(threadIdx.x); i < counters.count(); i += 32) p.buffers.counters[i] = 0;
 }
 
