@@ -68,6 +68,12 @@ __device__ __forceinline__ void copy_bulk_once(void* target, const void* source,
 __device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {
   asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(counter), "r"(value) : "memory");
 }
+/// Returns what the counter was. Whoever brings it to its end has seen what all others had written.
+__device__ __forceinline__ std::int32_t add_acquire_release(std::int32_t* counter, std::int32_t value) {
+  std::int32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], %2;" : "=r"(before) : "l"(counter), "r"(value) : "memory");
+  return before;
+}
 __device__ __forceinline__ std::int32_t load_acquire(const std::int32_t* counter) {
   std::int32_t now;
   asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
