@@ -22,15 +22,17 @@ struct MoeShape {
   std::int32_t chosen = 0;        ///< by a row; at most moe_chosen_max, and no more than there are
   bool normalize = true;          ///< a row's weights are divided by their sum
 
-  /// One expert's matrix in an array of all experts', one after the other.
+  std::int64_t stride = 0;  ///< elements from an expert's matrix to the next one's; 0: they lie side by side
+
+  /// One expert's matrix among all experts'.
   __host__ __device__ WeightTiles gate_up(const bf16* all, int expert) const {
     WeightTiles weight{nullptr, 2 * intermediate, hidden};
-    weight.data = all + static_cast<std::size_t>(expert) * weight.elements();
+    weight.data = all + expert * (stride > 0 ? stride : static_cast<std::int64_t>(weight.elements()));
     return weight;
   }
   __host__ __device__ WeightTiles down(const bf16* all, int expert) const {
     WeightTiles weight{nullptr, hidden, intermediate};
-    weight.data = all + static_cast<std::size_t>(expert) * weight.elements();
+    weight.data = all + expert * (stride > 0 ? stride : static_cast<std::int64_t>(weight.elements()));
     return weight;
   }
 };
@@ -81,8 +83,8 @@ MoeBuffers moe_buffers(const MoeShape& shape, int rows_max, void* memory);
 /// Everything is device memory.
 struct Moe {
   MoeShape shape;
-  const bf16* gate_up = nullptr;  ///< [experts], WeightTiles of [2 intermediate, hidden]: eight gates, eight ups, ...
-  const bf16* down = nullptr;     ///< [experts], WeightTiles of [hidden, intermediate]
+  const bf16* gate_up = nullptr;  ///< of the first expert, WeightTiles [2 intermediate, hidden]: eight gates, eight ups, ...
+  const bf16* down = nullptr;     ///< of the first expert, WeightTiles [hidden, intermediate]
   std::int32_t rows = 0;
   const float* logits = nullptr;      ///< [rows, experts]
   RowTiles input;                     ///< hidden wide; may be residual.normed

@@ -293,6 +293,7 @@ class Transformer::Launcher {
     multiply(layer.router, memory_.normed, memory_.scales, rows_, memory_.router);
     Moe experts;
     experts.shape = moe_shape(shape_);
+    experts.shape.stride = static_cast<std::int64_t>(layer.expert_stride);
     experts.gate_up = data_of(layer.expert_gate_up);
     experts.down = data_of(layer.expert_down);
     experts.rows = rows_;
