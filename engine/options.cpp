@@ -21,7 +21,7 @@ Result<void> check(std::string_view name, std::int64_t value, std::int64_t low, 
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
+Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options, kernels::DeviceKind device,
                                const model::WeightParts& parts) {
   constexpr std::int32_t any = std::numeric_limits<std::int32_t>::max();
   TROUPE_TRY_DO(check("kv_blocks", options.kv_blocks, 0, any));
@@ -32,7 +32,7 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOpt
   TROUPE_TRY_DO(check("batch.chunk_tokens_max", options.batch.chunk_tokens_max, 1, 1 << 16));
   TROUPE_TRY_DO(check("passes", options.passes, 1, 64));
 
-  const kernels::KvLayout layout = config.kv_layout();
+  const kernels::KvLayout layout = config.kv_layout(device);
   MemoryPlan plan;
   const std::size_t from_bytes =
       std::min<std::size_t>(options.kv_bytes / layout.block_bytes(), any / kernels::kv_block_positions);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/result.hpp"
+#include "kernels/device.hpp"
 #include "model/config.hpp"
 #include "model/weights.hpp"
 #include "policy/batch.hpp"
@@ -35,8 +36,8 @@ struct MemoryPlan {
 };
 
 /// `out_of_range` names the option, its value and its limits; `too_large` a context that the model or the pool cannot hold.
-/// `parts`: what of the weights is loaded here.
-Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
+/// `device` is where the engine runs; `parts`: what of the weights is loaded there.
+Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options, kernels::DeviceKind device,
                                const model::WeightParts& parts = {});
 
 }  // namespace troupe::engine

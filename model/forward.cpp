@@ -43,7 +43,7 @@ void ForwardPass::start(const ForwardBatch& batch, std::function<void()> wake) {
   tokens_.assign(batch.tokens.begin(), batch.tokens.end());
   sequences_.assign(batch.sequences.begin(), batch.sequences.end());
   logit_rows_.assign(batch.logit_rows.begin(), batch.logit_rows.end());
-  pool_ = batch.pool;
+  pool_ = reinterpret_cast<float*>(batch.pool);
   wake_ = std::move(wake);
   layer_ = 0;
   has_branch_ = false;
@@ -102,7 +102,7 @@ void ForwardPass::attend(const LayerWeights& layer) {
                                           .cosine = rope_.cosine(),
                                           .sine = rope_.sine(),
                                           .pool = pool_,
-                                          .layout = config_.kv_layout(),
+                                          .layout = config_.kv_layout(device_.kind()),
                                           .sequences = sequences_,
                                           .layer = layer_,
                                           .heads = config_.heads,
@@ -110,7 +110,7 @@ void ForwardPass::attend(const LayerWeights& layer) {
   kernels::attention(device_.stream(), {.query = activations_.qkv,
                                         .output = activations_.attended,
                                         .pool = pool_,
-                                        .layout = config_.kv_layout(),
+                                        .layout = config_.kv_layout(device_.kind()),
                                         .sequences = sequences_,
                                         .query_stride = config_.qkv_width(),
                                         .layer = layer_,

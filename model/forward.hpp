@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,7 +31,7 @@ struct ForwardBatch {
   std::span<const TokenId> tokens;                   ///< [rows]
   std::span<const kernels::SequenceRows> sequences;  ///< covers all rows, in order
   std::span<const std::int32_t> logit_rows;          ///< rows whose logits are wanted, ascending; may be empty
-  float* pool = nullptr;                             ///< KV blocks, device memory
+  std::byte* pool = nullptr;                         ///< KV blocks, device memory
 };
 
 /// Owns the activations of one batch. Reused for batch after batch.

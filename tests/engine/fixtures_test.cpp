@@ -69,7 +69,7 @@ TEST_P(Fixtures, LogitsAreTheReferencesWithinRounding) {
   const auto rope = model::RopeTable::create(model_.config, tokens_max, *device_).value();
   const auto pass = model::ForwardPass::create(model_.config, model_.weights, rope, *device_, {tokens_max, 6}).value();
   const auto experts = model::LocalExperts::create(model_.config, model_.weights, *device_, tokens_max).value();
-  const auto layout = model_.config.kv_layout();
+  const auto layout = model_.config.kv_layout(device_->kind());
   const auto pool = device_->allocate(block_count * layout.block_bytes()).value();
   std::vector<std::int32_t> blocks(block_count);
   std::iota(blocks.rbegin(), blocks.rend(), 0);
@@ -84,7 +84,7 @@ TEST_P(Fixtures, LogitsAreTheReferencesWithinRounding) {
     std::vector<std::int32_t> rows = positions;  // short prompts repeat the last one
     rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
     const kernels::SequenceRows sequence{0, static_cast<std::int32_t>(ids.size()), 0, blocks.data()};
-    pass->start({ids, {&sequence, 1}, rows, pool.as<float>()}, {});
+    pass->start({ids, {&sequence, 1}, rows, pool.as<std::byte>()}, {});
     ASSERT_EQ(pass->advance(*experts).value(), model::ForwardPass::State::done);
     const auto vocabulary = static_cast<std::size_t>(model_.config.vocabulary);
     for (std::size_t row = 0; row < rows.size(); ++row) {
