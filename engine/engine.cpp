@@ -60,10 +60,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
     return Error{ErrorCode::invalid_argument, "the model has " + std::to_string(loaded) + " of its " + std::to_string(all) +
                                                   " experts loaded, and nobody is given who computes the others"};
   }
-  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options, {.trunk = true, .experts = model.weights.experts()},
-                                                {device.kind(), device.free_bytes()}));
+  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options, {device.kind(), device.free_bytes()},
+                                                {.trunk = true, .experts = model.weights.experts()}));
   TROUPE_TRY(auto rope, model::RopeTable::create(model.config, plan.context_max, device));
-  TROUPE_TRY(auto cache, KvCache::create(device, model.config.kv_layout(), plan.kv_blocks, model.fingerprint,
+  TROUPE_TRY(auto cache, KvCache::create(device, model.config.kv_layout(device.kind()), plan.kv_blocks, model.fingerprint,
                                          std::string(kernels::numeric_class(device.kind()))));
   auto engine = std::unique_ptr<Engine>(new Engine(model, device, clock, options, plan, std::move(rope), std::move(cache)));
   if (model::runs_ahead(device.kind())) {
@@ -299,7 +299,7 @@ bool Engine::start_batch(InflightBatch& batch) {
   batch.active = true;
   batch.number = ++last_batch_;
   batch.started = clock_.now();
-  batch.pass->start({tokens, rows, logit_rows, choices, shows_logits, reinterpret_cast<std::byte*>(cache_.data())}, wake_);
+  batch.pass->start({tokens, rows, logit_rows, choices, shows_logits, cache_.data()}, wake_);
   return true;
 }
 

@@ -50,8 +50,8 @@ Result<std::size_t> choose_pool_bytes(const MemoryPlan& plan, const EngineOption
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options, const model::WeightParts& parts,
-                               const EnginePlace& place) {
+Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options, const EnginePlace& place,
+                               const model::WeightParts& parts) {
   TROUPE_TRY_DO(check("kv_blocks", options.kv_blocks, 0, any));
   TROUPE_TRY_DO(check("context_max", options.context_max, 0, any));
   TROUPE_TRY_DO(check("waiting_max", options.waiting_max, 1, 1 << 20));
@@ -68,7 +68,7 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOpt
   const std::int32_t context_wanted = options.context_max > 0 ? std::min(options.context_max, config.positions_max) : config.positions_max;
   size_passes(plan, config, options, place.kind, context_wanted);
 
-  const kernels::KvLayout layout = config.kv_layout();
+  const kernels::KvLayout layout = config.kv_layout(place.kind);
   TROUPE_TRY(const std::size_t pool_bytes, choose_pool_bytes(plan, options, layout, place));
   const std::size_t from_bytes = std::min<std::size_t>(pool_bytes / layout.block_bytes(), any / kernels::kv_block_positions);
   plan.kv_blocks = options.kv_blocks > 0 ? options.kv_blocks : static_cast<std::int32_t>(from_bytes);

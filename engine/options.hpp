@@ -50,7 +50,7 @@ struct MemoryPlan {
 
 /// `out_of_range` names the option, its value and its limits; `too_large` a context that the model or the pool cannot hold;
 /// `overloaded` if a GPU has too little memory. `parts`: what of the weights is loaded here.
-Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
-                               const model::WeightParts& parts = {}, const EnginePlace& place = {});
+Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOptions& options, const EnginePlace& place = {},
+                               const model::WeightParts& parts = {});
 
 }  // namespace troupe::engine

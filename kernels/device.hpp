@@ -15,6 +15,9 @@ namespace troupe::kernels {
 
 enum class DeviceKind : std::uint8_t { cpu, cuda };
 
+/// Whether the host reads and writes such a device's memory as its own. Else only the device's stream reaches it.
+constexpr bool host_readable(DeviceKind kind) { return kind == DeviceKind::cpu; }
+
 class Device;
 class WeightWriter;
 

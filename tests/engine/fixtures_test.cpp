@@ -70,7 +70,7 @@ TEST_P(Fixtures, LogitsAreTheReferencesWithinRounding) {
   const auto passes = model::create_passes(model_.config, model_.weights, rope, *device_, {tokens_max, 6}, 1).value();
   model::ForwardPass& pass = *passes.front();
   const auto experts = model::LocalExperts::create(model_.config, model_.weights, *device_, tokens_max).value();
-  const auto layout = model_.config.kv_layout();
+  const auto layout = model_.config.kv_layout(device_->kind());
   const auto pool = device_->allocate(block_count * layout.block_bytes()).value();
   std::vector<std::int32_t> blocks(block_count);
   std::iota(blocks.rbegin(), blocks.rend(), 0);
