@@ -101,6 +101,13 @@ __device__ __forceinline__ std::uint32_t cluster_rank() {
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
 }
+/// Where another block of the cluster has what this one has at `pointer` in its shared memory.
+template <class Type>
+__device__ __forceinline__ Type* in_block(Type* pointer, std::uint32_t block) {
+  std::uint64_t address;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(address) : "l"(pointer), "r"(block));
+  return reinterpret_cast<Type*>(address);
+}
 /// Stores four numbers at `target` in the shared memory of a block of the cluster, and counts their 16 bytes at its `barrier`.
 __device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {
   std::uint32_t address;
