@@ -56,7 +56,10 @@ void print_json(const Measured& measured) {
         "\"of_floor\": %.3f, \"tflops\": %.1f, \"cublas_us\": ",
         separator, speed.model.c_str(), speed.matrix.c_str(), speed.outputs, speed.inputs, speed.rows, speed.seconds * 1e6,
         speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
-    std::printf(speed.cublas_seconds ? "%.2f}" : "null}", speed.cublas_seconds.value_or(0) * 1e6);
+    if (speed.cublas_seconds)
+      std::printf("%.2f, \"of_cublas\": %.3f}", *speed.cublas_seconds * 1e6, *speed.of_cublas());
+    else
+      std::printf("null, \"of_cublas\": null}");
     separator = ",\n";
   }
   std::printf("],\n \"decoding\": [");
@@ -97,14 +100,37 @@ void print_json(const Measured& measured) {
   std::printf("]}\n");
 }
 
+void print_cublas(const ProductSpeed& speed) {
+  if (speed.cublas_seconds)
+    std::printf("%10.2f %9.2f\n", *speed.cublas_seconds * 1e6, *speed.of_cublas());
+  else
+    std::printf("%10s %9s\n", "-", "-");
+}
+
+/// A line for each shape and number of rows: by each plan, and a star at the picked one.
+void print_plans(const std::vector<PlansSpeed>& speeds) {
+  std::printf("%-15s %5s %8s %8s %9s %8s  by plan, us\n", "product", "rows", "us", "cuBLAS", "of cuBLAS", "residual");
+  for (const PlansSpeed& speed : speeds) {
+    const ProductSpeed& picked = speed.picked;
+    std::printf("%-5s %-9s %5d %8.2f %8.2f %9.2f %8.2f ", picked.model.c_str(), picked.matrix.c_str(), picked.rows,
+                picked.seconds * 1e6, picked.cublas_seconds.value_or(0) * 1e6, picked.of_cublas().value_or(0),
+                speed.residual_seconds.value_or(0) * 1e6);
+    for (const PlanSpeed& by : speed.plans) {
+      std::printf(" %s%dx%d%s %.2f", by.plan == speed.pick ? "*" : "", by.plan.outputs, by.plan.rows, by.plan.split ? "s" : "",
+                  by.seconds * 1e6);
+    }
+    std::printf("\n");
+  }
+}
+
 void print_table(const Measured& measured) {
   const double ceiling = measured.read_bytes_per_second;
-  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %10s\n", measured.gpu.c_str(), ceiling / 1e9, "product", "rows",
-              "us", "of floor", "TFLOP/s", "cuBLAS us");
+  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %10s %9s\n", measured.gpu.c_str(), ceiling / 1e9, "product",
+              "rows", "us", "of floor", "TFLOP/s", "cuBLAS us", "of cuBLAS");
   for (const ProductSpeed& speed : measured.products) {
     std::printf("%-5s %-9s %6d %10.2f %9.3f %8.1f ", speed.model.c_str(), speed.matrix.c_str(), speed.rows, speed.seconds * 1e6,
                 speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
-    std::printf(speed.cublas_seconds ? "%10.2f\n" : "         -\n", speed.cublas_seconds.value_or(0) * 1e6);
+    print_cublas(speed);
   }
   std::printf("\n%-8s %6s %8s %9s %9s %9s\n", "decoding", "batch", "context", "ms", "floor ms", "of floor");
   for (const DecodeSpeed& speed : measured.decoding) {
@@ -131,13 +157,23 @@ void print_table(const Measured& measured) {
 
 bool is_part(const std::string& name) { return std::find(std::begin(parts), std::end(parts), name) != std::end(parts); }
 
-int run(bool json, const std::string& only) {
+/// What is printed: everything as a table or as JSON, or products of many rows by all plans.
+enum class Report { table, json, plans };
+
+int run(Report report, const std::string& only) {
   if (const auto why = why_no_hopper()) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", why->c_str());
     return 3;
   }
+  if (report == Report::plans) {
+    const auto cublas = Cublas::open();
+    std::vector<PlansSpeed> speeds;
+    measure_plans(speeds, cublas.get());
+    print_plans(speeds);
+    return 0;
+  }
   const Measured measured = measure(only);
-  json ? print_json(measured) : print_table(measured);
+  report == Report::json ? print_json(measured) : print_table(measured);
   return 0;
 }
 
@@ -145,21 +181,24 @@ int run(bool json, const std::string& only) {
 }  // namespace troupe::kernels::cuda
 
 int main(int argc, char** argv) {
-  bool json = false;
+  using troupe::kernels::cuda::Report;
+  Report report = Report::table;
   std::string only;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     if (option == "--json") {
-      json = true;
+      report = Report::json;
+    } else if (option == "--plans") {
+      report = Report::plans;
     } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
       only = argv[++i];
     } else {
-      std::fputs("usage: gpu_kernels_bench [--json] [--only products|decoding|attention|passes|moe]\n", stderr);
+      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only products|decoding|attention|passes|moe]\n", stderr);
       return 2;
     }
   }
   try {
-    return troupe::kernels::cuda::run(json, only);
+    return troupe::kernels::cuda::run(report, only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", error.what());
     return 1;
