@@ -3,6 +3,7 @@
 #include <cstring>
 #include <exception>
 
+#include "tests/gpu/decode_attention_bench.hpp"
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
 #include "tests/gpu/passes_bench.hpp"
@@ -17,6 +18,7 @@ struct Measured {
   bool cublas = false;
   std::vector<ProductSpeed> products;
   std::vector<DecodeSpeed> decoding;
+  std::vector<DecodeAttentionSpeed> decode_attention;
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
 };
@@ -31,6 +33,7 @@ Measured measure() {
   measured.cublas = cublas != nullptr;
   measure_products(measured.products, cublas.get());
   measure_decoding(measured.decoding);
+  measure_decode_attention(measured.decode_attention);
   measure_attention(measured.attention);
   measure_passes(measured.passes);
   return measured;
@@ -56,6 +59,16 @@ void print_json(const Measured& measured) {
     std::printf("%s  {\"model\": \"%s\", \"batch\": %d, \"context\": %d, \"ms\": %.4f, \"floor_ms\": %.4f, \"of_floor\": %.3f}",
                 separator, speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+    separator = ",\n";
+  }
+  std::printf("],\n \"decode_attention\": [");
+  separator = "\n";
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    std::printf(
+        "%s  {\"head_dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"batch\": %d, \"lengths\": \"%s\", \"us\": %.2f, "
+        "\"of_floor\": %.3f, \"plan_us\": %.2f}",
+        separator, speed.head_dim, speed.heads, speed.kv_heads, speed.rows, speed.lengths.c_str(), speed.seconds * 1e6,
+        speed.of_floor(ceiling), speed.plan_seconds * 1e6);
     separator = ",\n";
   }
   std::printf("],\n \"attention\": [");
@@ -91,6 +104,13 @@ void print_table(const Measured& measured) {
   for (const DecodeSpeed& speed : measured.decoding) {
     std::printf("%-8s %6d %8d %9.3f %9.3f %9.3f\n", speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+  }
+  std::printf("\n%-16s %6s %9s %6s %13s %9s %9s %8s\n", "decode attention", "heads", "head_dim", "batch", "lengths", "us",
+              "of floor", "plan us");
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
+    std::printf("%-16s %6s %9d %6d %13s %9.2f %9.3f %8.2f\n", "", heads.c_str(), speed.head_dim, speed.rows,
+                speed.lengths.c_str(), speed.seconds * 1e6, speed.of_floor(ceiling), speed.plan_seconds * 1e6);
   }
   std::printf("\n%-9s %6s %9s %8s %6s %9s %8s\n", "attention", "heads", "head_dim", "context", "rows", "ms", "TFLOP/s");
   for (const AttentionSpeed& speed : measured.attention) {
