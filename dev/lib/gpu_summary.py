@@ -59,6 +59,12 @@ def kernel_lines(kernels: dict) -> list[str]:
         f" {row['of_floor']:.2f}"
         for row in kernels["decoding"]
     ]
+    lines.append("  attention of decoding rows, a layer, and the share of the floor:")
+    lines += [
+        f"    {row['heads']} heads of {row['head_dim']:3}, {row['kv_heads']} KV heads, {row['batch']:3} of {row['lengths']}:"
+        f" {row['us']:.1f} us: {row['of_floor']:.2f} (planned in {row['plan_us']:.1f} us)"
+        for row in kernels["decode_attention"]
+    ]
     lines.append("  prefill attention of rows after a context:")
     lines += [
         f"    {row['heads']} heads of {row['head_dim']:3}, {row['kv_heads']} KV heads, {row['context']:5} + {row['rows']}:"

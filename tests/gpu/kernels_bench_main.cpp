@@ -5,6 +5,7 @@
 #include <iterator>
 #include <string>
 
+#include "tests/gpu/decode_attention_bench.hpp"
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
 #include "tests/gpu/moe_bench.hpp"
@@ -20,12 +21,13 @@ struct Measured {
   bool cublas = false;
   std::vector<ProductSpeed> products;
   std::vector<DecodeSpeed> decoding;
+  std::vector<DecodeAttentionSpeed> decode_attention;
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
   std::vector<MoeSpeed> moe;
 };
 
-constexpr const char* parts[] = {"products", "decoding", "attention", "passes", "moe"};
+constexpr const char* parts[] = {"products", "decoding", "decode_attention", "attention", "passes", "moe"};
 
 /// Everything, or one of the parts.
 Measured measure(const std::string& only) {
@@ -39,6 +41,7 @@ Measured measure(const std::string& only) {
   measured.cublas = cublas != nullptr;
   if (wants("products")) measure_products(measured.products, cublas.get());
   if (wants("decoding")) measure_decoding(measured.decoding);
+  if (wants("decode_attention")) measure_decode_attention(measured.decode_attention);
   if (wants("attention")) measure_attention(measured.attention);
   if (wants("passes")) measure_passes(measured.passes);
   if (wants("moe")) measure_moe(measured.moe);
@@ -68,6 +71,16 @@ void print_json(const Measured& measured) {
     std::printf("%s  {\"model\": \"%s\", \"batch\": %d, \"context\": %d, \"ms\": %.4f, \"floor_ms\": %.4f, \"of_floor\": %.3f}",
                 separator, speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+    separator = ",\n";
+  }
+  std::printf("],\n \"decode_attention\": [");
+  separator = "\n";
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    std::printf(
+        "%s  {\"head_dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"batch\": %d, \"lengths\": \"%s\", \"us\": %.2f, "
+        "\"of_floor\": %.3f, \"plan_us\": %.2f}",
+        separator, speed.head_dim, speed.heads, speed.kv_heads, speed.rows, speed.lengths.c_str(), speed.seconds * 1e6,
+        speed.of_floor(ceiling), speed.plan_seconds * 1e6);
     separator = ",\n";
   }
   std::printf("],\n \"attention\": [");
@@ -137,6 +150,13 @@ void print_table(const Measured& measured) {
     std::printf("%-8s %6d %8d %9.3f %9.3f %9.3f\n", speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
   }
+  std::printf("\n%-16s %6s %9s %6s %13s %9s %9s %8s\n", "decode attention", "heads", "head_dim", "batch", "lengths", "us",
+              "of floor", "plan us");
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
+    std::printf("%-16s %6s %9d %6d %13s %9.2f %9.3f %8.2f\n", "", heads.c_str(), speed.head_dim, speed.rows,
+                speed.lengths.c_str(), speed.seconds * 1e6, speed.of_floor(ceiling), speed.plan_seconds * 1e6);
+  }
   std::printf("\n%-9s %6s %9s %8s %6s %9s %8s\n", "attention", "heads", "head_dim", "context", "rows", "ms", "TFLOP/s");
   for (const AttentionSpeed& speed : measured.attention) {
     const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
@@ -193,7 +213,7 @@ int main(int argc, char** argv) {
     } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
       only = argv[++i];
     } else {
-      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only products|decoding|attention|passes|moe]\n", stderr);
+      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART]\n", stderr);
       return 2;
     }
   }
