@@ -6,6 +6,7 @@
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
 #include "tests/gpu/passes_bench.hpp"
+#include "tests/gpu/sample_bench.hpp"
 #include "tests/gpu/timing.hpp"
 
 namespace troupe::kernels::cuda {
@@ -19,9 +20,12 @@ struct Measured {
   std::vector<DecodeSpeed> decoding;
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
+  std::vector<SampleSpeed> sampling;
 };
 
-Measured measure() {
+/// Nothing of a part that is not wanted; empty: all.
+Measured measure(const std::string& only) {
+  const auto wants = [&](const char* part) { return only.empty() || only == part; };
   Measured measured;
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, 0));
@@ -29,10 +33,11 @@ Measured measure() {
   measured.read_bytes_per_second = read_ceiling();
   const auto cublas = Cublas::open();
   measured.cublas = cublas != nullptr;
-  measure_products(measured.products, cublas.get());
-  measure_decoding(measured.decoding);
-  measure_attention(measured.attention);
-  measure_passes(measured.passes);
+  if (wants("products")) measure_products(measured.products, cublas.get());
+  if (wants("decoding")) measure_decoding(measured.decoding);
+  if (wants("attention")) measure_attention(measured.attention);
+  if (wants("passes")) measure_passes(measured.passes);
+  if (wants("sampling")) measure_sampling(measured.sampling);
   return measured;
 }
 
@@ -75,6 +80,15 @@ void print_json(const Measured& measured) {
                 speed.rows, speed.seconds * 1e3, speed.operations_per_second() / 1e12);
     separator = ",\n";
   }
+  std::printf("],\n \"sampling\": [");
+  separator = "\n";
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf(
+        "%s  {\"options\": \"%s\", \"vocabulary\": %d, \"rows\": %d, \"blocks_per_row\": %d, \"us\": %.2f, \"of_floor\": %.3f}",
+        separator, speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row, speed.seconds * 1e6,
+        speed.of_floor(ceiling));
+    separator = ",\n";
+  }
   std::printf("]}\n");
 }
 
@@ -103,14 +117,19 @@ void print_table(const Measured& measured) {
     std::printf("%-8s %6d %9.2f %8.1f\n", speed.model.c_str(), speed.rows, speed.seconds * 1e3,
                 speed.operations_per_second() / 1e12);
   }
+  std::printf("\n%-32s %10s %6s %6s %9s %9s\n", "sampling", "vocabulary", "rows", "blocks", "us", "of floor");
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf("%-32s %10d %6d %6d %9.2f %9.3f\n", speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row,
+                speed.seconds * 1e6, speed.of_floor(ceiling));
+  }
 }
 
-int run(bool json) {
+int run(bool json, const std::string& only) {
   if (const auto why = why_no_hopper()) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", why->c_str());
     return 3;
   }
-  const Measured measured = measure();
+  const Measured measured = measure(only);
   json ? print_json(measured) : print_table(measured);
   return 0;
 }
@@ -119,13 +138,20 @@ int run(bool json) {
 }  // namespace troupe::kernels::cuda
 
 int main(int argc, char** argv) {
-  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
-  if (argc > 1 && !json) {
-    std::fputs("usage: gpu_kernels_bench [--json]\n", stderr);
-    return 2;
+  bool json = false;
+  std::string only;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--json") == 0) {
+      json = true;
+    } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+      only = argv[++i];
+    } else {
+      std::fputs("usage: gpu_kernels_bench [--json] [--only products|decoding|attention|passes|sampling]\n", stderr);
+      return 2;
+    }
   }
   try {
-    return troupe::kernels::cuda::run(json);
+    return troupe::kernels::cuda::run(json, only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", error.what());
     return 1;
