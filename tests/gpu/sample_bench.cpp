@@ -1,6 +1,7 @@
 #include "tests/gpu/sample_bench.hpp"
 
 #include <cstdio>
+#include <optional>
 
 #include "tests/gpu/sample_cases.hpp"
 #include "tests/gpu/timing.hpp"
@@ -31,46 +32,53 @@ const std::vector<Options> all_options = {
     {"top_p 0.9, flat", {.temperature = 1, .top_p = 0.9F}, LogitKind::flat},
 };
 
-/// Rows of the same kind that differ.
-SampleSpeed measure(const Options& options, int vocabulary, int rows, int blocks_per_row) {
-  SampleBatch batch(rows, vocabulary, vocabulary);
-  constexpr int different = 4;
-  std::vector<std::vector<float>> logits;
-  for (int i = 0; i < different; ++i)
-    logits.push_back(random_logits(options.kind, static_cast<std::size_t>(vocabulary), static_cast<std::uint64_t>(i)));
-  std::vector<float> all;
-  std::vector<RowSampling> parameters;
+/// Of a kind, of which each row is one of a few.
+std::vector<float> rows_of_logits(LogitKind kind, int vocabulary, int rows) {
+  constexpr int different_max = 4;
+  std::vector<float> logits;
   for (int row = 0; row < rows; ++row) {
-    const auto& own = logits[static_cast<std::size_t>(row % different)];
-    all.insert(all.end(), own.begin(), own.end());
-    parameters.push_back(options.row);
-    parameters.back().position = row;
+    if (row < different_max) {
+      const auto own = random_logits(kind, static_cast<std::size_t>(vocabulary), static_cast<std::uint64_t>(row));
+      logits.insert(logits.end(), own.begin(), own.end());
+    } else {
+      const std::size_t first = logits.size() - static_cast<std::size_t>(different_max) * static_cast<std::size_t>(vocabulary);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(vocabulary); ++i) logits.push_back(logits[first + i]);
+    }
   }
-  batch.write_logits(all);
+  return logits;
+}
+
+double seconds_of(SampleBatch& batch, const RowSampling& options, int blocks_per_row) {
+  std::vector<RowSampling> parameters(static_cast<std::size_t>(batch.rows()), options);
+  for (std::size_t row = 0; row < parameters.size(); ++row) parameters[row].position = static_cast<std::int32_t>(row);
   batch.write_parameters(parameters);
   batch.set_blocks_per_row(blocks_per_row);
   const Stream stream;
-  batch.run(stream.get());
+  batch.run(stream.get());  // what is loaded at the first use is not loaded while capturing
   check_cuda(cudaStreamSynchronize(stream.get()));
   const Graph graph(stream, [&](cudaStream_t captured) {
     for (int i = 0; i < launches_per_run; ++i) batch.run(captured);
   });
-  const double seconds = median_seconds(stream, [&] { graph.launch(stream); }) / launches_per_run;
-  return {options.name, vocabulary, rows, blocks_per_row, seconds};
+  return median_seconds(stream, [&] { graph.launch(stream); }) / launches_per_run;
 }
 
 }  // namespace
 
 void measure_sampling(std::vector<SampleSpeed>& speeds) {
   std::fprintf(stderr, "gpu_kernels_bench: sampling\n");
-  constexpr int vocabulary = 128256;
-  for (const Options& options : all_options) {
+  for (const int vocabulary : {128256, sampled_vocabulary_max}) {
     for (const int rows : {1, 4, 32, 256}) {
-      for (const int blocks_per_row : {8, 16}) speeds.push_back(measure(options, vocabulary, rows, blocks_per_row));
+      SampleBatch batch(rows, vocabulary, vocabulary);
+      std::optional<LogitKind> kind;
+      for (const Options& options : all_options) {
+        if (kind != options.kind) batch.write_logits(rows_of_logits(options.kind, vocabulary, rows));
+        kind = options.kind;
+        for (const int blocks : {8, 16})
+          speeds.push_back({options.name, vocabulary, rows, blocks, seconds_of(batch, options.row, blocks)});
+        if (vocabulary == sampled_vocabulary_max) break;  // greedy alone
+      }
     }
   }
-  speeds.push_back(measure(all_options.front(), sampled_vocabulary_max, 1, 16));
-  speeds.push_back(measure(all_options.back(), sampled_vocabulary_max, 256, 8));
 }
 
 }  // namespace troupe::kernels::cuda
