@@ -79,6 +79,12 @@ def kernel_lines(kernels: dict) -> list[str]:
         f" {row['of_floor']:.2f}, {row['tflops']:.0f} TF/s"
         for row in kernels["moe"]
     ]
+    lines.append("  sampling, and the share of the floor:")
+    lines += [
+        f"    {row['options']:32} {row['rows']:3} rows of {row['vocabulary']}, {row['blocks_per_row']:2} blocks each:"
+        f" {row['us']:.1f} us, {row['of_floor']:.2f}"
+        for row in kernels["sampling"]
+    ]
     lines.append("  products by rows: time (share of the floor or operations per second, and cuBLAS's time):")
     return lines + product_lines(kernels["products"])
 

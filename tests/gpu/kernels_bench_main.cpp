@@ -10,6 +10,7 @@
 #include "tests/gpu/kernels_bench.hpp"
 #include "tests/gpu/moe_bench.hpp"
 #include "tests/gpu/passes_bench.hpp"
+#include "tests/gpu/sample_bench.hpp"
 #include "tests/gpu/timing.hpp"
 
 namespace troupe::kernels::cuda {
@@ -25,9 +26,10 @@ struct Measured {
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
   std::vector<MoeSpeed> moe;
+  std::vector<SampleSpeed> sampling;
 };
 
-constexpr const char* parts[] = {"products", "decoding", "decode_attention", "attention", "passes", "moe"};
+constexpr const char* parts[] = {"products", "decoding", "decode_attention", "attention", "passes", "moe", "sampling"};
 
 /// Everything, or one of the parts.
 Measured measure(const std::string& only) {
@@ -45,6 +47,7 @@ Measured measure(const std::string& only) {
   if (wants("attention")) measure_attention(measured.attention);
   if (wants("passes")) measure_passes(measured.passes);
   if (wants("moe")) measure_moe(measured.moe);
+  if (wants("sampling")) measure_sampling(measured.sampling);
   return measured;
 }
 
@@ -110,6 +113,15 @@ void print_json(const Measured& measured) {
         speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
     separator = ",\n";
   }
+  std::printf("],\n \"sampling\": [");
+  separator = "\n";
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf(
+        "%s  {\"options\": \"%s\", \"vocabulary\": %d, \"rows\": %d, \"blocks_per_row\": %d, \"us\": %.2f, \"of_floor\": %.3f}",
+        separator, speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row, speed.seconds * 1e6,
+        speed.of_floor(ceiling));
+    separator = ",\n";
+  }
   std::printf("]}\n");
 }
 
@@ -172,6 +184,11 @@ void print_table(const Measured& measured) {
   for (const MoeSpeed& speed : measured.moe) {
     std::printf("%-8s %6d %8.1f %9.2f %9.2f %9.3f %8.1f\n", speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6,
                 speed.floor_seconds(ceiling) * 1e6, speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+  }
+  std::printf("\n%-32s %10s %6s %6s %9s %9s\n", "sampling", "vocabulary", "rows", "blocks", "us", "of floor");
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf("%-32s %10d %6d %6d %9.2f %9.3f\n", speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row,
+                speed.seconds * 1e6, speed.of_floor(ceiling));
   }
 }
 
