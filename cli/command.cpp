@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/open_device.hpp"
+
 namespace troupe::cli {
 
 namespace {
@@ -53,6 +55,17 @@ Result<int> checked_output(Result<int> status) {
 }
 
 void DeviceChoice::add_to(CLI::App& command) {
+  command
+      .add_option("--device", device,
+                  "What to compute on: auto (a Hopper GPU if there is one, else the CPU), cpu or cuda. Answers are the same within a "
+                  "kind, and close between them")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str()
+      ->group("Machine");
+  command.add_option("--gpu", gpu, "Which GPU, as nvidia-smi counts them")
+      ->check(CLI::Range(0, 63))
+      ->capture_default_str()
+      ->group("Machine");
   command.add_option("--threads", threads, "Compute threads (0: one per processor)")
       ->check(CLI::Range(0, 1024))
       ->group("Machine");
@@ -63,16 +76,24 @@ void DeviceChoice::add_to(CLI::App& command) {
       ->group("Machine");
 }
 
-Result<std::unique_ptr<kernels::CpuDevice>> DeviceChoice::open() const {
-  kernels::CpuOptions options;
-  options.threads = threads;
-  if (!instruction_set.empty()) options.instruction_set = kernels::instruction_set_named(instruction_set);
-  return kernels::CpuDevice::create(options);
+Result<std::unique_ptr<kernels::Device>> DeviceChoice::open() const {
+  kernels::DeviceOptions options;
+  // Who says how the CPU should compute wants the CPU.
+  const bool means_cpu = device == "cpu" || (device == "auto" && (threads != 0 || !instruction_set.empty()));
+  options.wish = means_cpu          ? kernels::DeviceWish::cpu
+                 : device == "cuda" ? kernels::DeviceWish::cuda
+                                    : kernels::DeviceWish::automatic;
+  options.gpu = gpu;
+  options.cpu.threads = threads;
+  if (!instruction_set.empty()) options.cpu.instruction_set = kernels::instruction_set_named(instruction_set);
+  TROUPE_TRY(kernels::OpenedDevice opened, kernels::open_device(options));
+  if (!opened.why.empty()) std::fprintf(stderr, "troupe: computing on the CPU: %s\n", opened.why.c_str());
+  return std::move(opened.device);
 }
 
 void EngineChoice::add_to(CLI::App& command) {
-  command.add_option("--kv-memory", kv_mebibytes, "Memory for keys and values, MiB")
-      ->check(CLI::Range(1, 1 << 20))
+  command.add_option("--kv-memory", kv_mebibytes, "Memory for keys and values, MiB (0: 512 on a CPU; on a GPU what is free)")
+      ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str()
       ->group("Engine");
   command.add_option("--context", context, "Longest prompt and answer together, tokens (0: what the model allows)")

@@ -10,7 +10,7 @@
 
 #include "base/result.hpp"
 #include "engine/options.hpp"
-#include "kernels/cpu_device.hpp"
+#include "kernels/device.hpp"
 #include "model/fingerprint.hpp"
 
 namespace troupe::cli {
@@ -47,16 +47,19 @@ Result<int> checked_output(Result<int> status);
 
 /// Options of the device, the same for every subcommand that computes.
 struct DeviceChoice {
+  std::string device = "auto";
+  int gpu = 0;
   std::string instruction_set;  ///< empty: the best there is
   int threads = 0;
 
   void add_to(CLI::App& command);
-  Result<std::unique_ptr<kernels::CpuDevice>> open() const;
+  /// Says on the error stream if there is a GPU that cannot be used, and goes on with the CPU unless a GPU was asked for.
+  Result<std::unique_ptr<kernels::Device>> open() const;
 };
 
 /// Options of the engine's size.
 struct EngineChoice {
-  std::int64_t kv_mebibytes = 512;
+  std::int64_t kv_mebibytes = 0;
   std::int32_t context = 0;
   std::int32_t batch_tokens = 512;
   std::int32_t batch_sequences = 64;

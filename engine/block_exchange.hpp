@@ -17,9 +17,9 @@
 
 namespace troupe::engine {
 
-/// XXH3, 64 bits, over the floats' bytes (little-endian), seeded with the name's first eight bytes: the right contents under
+/// XXH3, 64 bits, over a block's bytes, seeded with the name's first eight bytes: the right contents under
 /// another name are refused too.
-std::uint64_t block_checksum(const BlockId& id, std::span<const float> payload);
+std::uint64_t block_checksum(const BlockId& id, std::span<const std::byte> payload);
 
 /// A block that is here and stays until it is unpinned. Its contents are at KvCache::block(index).
 struct PinnedBlock {
@@ -50,7 +50,7 @@ struct BlocksImported {
 class EvictedBlocks {
  public:
   virtual ~EvictedBlocks() = default;
-  virtual void keep(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) = 0;
+  virtual void keep(const BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) = 0;
 };
 
 /// Blocks that have come or gone since somebody looked last.

@@ -67,6 +67,12 @@ def kernel_lines(kernels: dict) -> list[str]:
     ]
     lines.append("  passes of a prompt through all layers:")
     lines += [f"    {row['model']:5} {row['rows']:5} tokens: {row['ms']:.2f} ms, {row['tflops']:.0f} TF/s" for row in kernels["passes"]]
+    lines.append("  mixture-of-experts layers, the experts that rows choose on average, and the share of the floor:")
+    lines += [
+        f"    {row['model']:8} {row['rows']:5} rows, {row['experts']:5.1f} experts: {row['us']:.1f} us, floor {row['floor_us']:.1f} us:"
+        f" {row['of_floor']:.2f}, {row['tflops']:.0f} TF/s"
+        for row in kernels["moe"]
+    ]
     lines.append("  products by rows: time (share of the floor or operations per second, and cuBLAS's time):")
     return lines + product_lines(kernels["products"])
 

@@ -414,7 +414,8 @@ __global__ void __launch_bounds__(warpgroup) begin_step(const DecodeStep step) {
   wait_for_previous();
   const int row = static_cast<int>(blockIdx.x);
   const ResidualRows target{step.x, step.layers[0].attention_norm, step.normed, step.squares, step.shape.hidden};
-  embed_row<warpgroup>(step.embedding, step.tokens[row], target, row);
+  const WeightTiles embedding{step.embedding, step.shape.vocabulary, step.shape.hidden};
+  embed_row<warpgroup>(embedding, step.tokens[row], target, row);
   if (row == 0) {
     for (int i = static_cast<int>(threadIdx.x); i < counters_of(step.shape, step.row_capacity); i += warpgroup)
       step.counters[i] = 0;

@@ -46,7 +46,7 @@ struct DecodeShape {
 struct DecodeStep {
   DecodeShape shape;
   const DecodeLayer* layers = nullptr;  ///< [layers]
-  const bf16* embedding = nullptr;      ///< [vocabulary, hidden], plain rows
+  const bf16* embedding = nullptr;      ///< WeightTiles [vocabulary, hidden]; may be the output projection
   const bf16* output_projection = nullptr;
   const float* final_norm = nullptr;
   const float* cosine = nullptr;  ///< [positions, head_dim / 2]

@@ -68,6 +68,12 @@ __device__ __forceinline__ void copy_bulk_once(void* target, const void* source,
 __device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {
   asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(counter), "r"(value) : "memory");
 }
+/// Returns what the counter was. Whoever brings it to its end has seen what all others had written.
+__device__ __forceinline__ std::int32_t add_acquire_release(std::int32_t* counter, std::int32_t value) {
+  std::int32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], %2;" : "=r"(before) : "l"(counter), "r"(value) : "memory");
+  return before;
+}
 __device__ __forceinline__ std::int32_t load_acquire(const std::int32_t* counter) {
   std::int32_t now;
   asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
@@ -94,6 +100,13 @@ __device__ __forceinline__ std::uint32_t cluster_rank() {
   std::uint32_t rank;
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
+}
+/// Where another block of the cluster has what this one has at `pointer` in its shared memory.
+template <class Type>
+__device__ __forceinline__ Type* in_block(Type* pointer, std::uint32_t block) {
+  std::uint64_t address;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(address) : "l"(pointer), "r"(block));
+  return reinterpret_cast<Type*>(address);
 }
 /// Stores four numbers at `target` in the shared memory of a block of the cluster, and counts their 16 bytes at its `barrier`.
 __device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {

@@ -308,6 +308,22 @@ TEST_F(KvLending, NeedsAFabricAndBlocksThatMove) {
   for (Node* node : {&a, &b}) EXPECT_EQ(refused(*node, of(node->replica(), prompt(3), "c")).code, ErrorCode::not_found);
 }
 
+TEST_F(KvLending, IsNotOfMemoryThatOnlyADeviceReaches) {
+  Node& a = add("a", {{.device = testing::far_device}, {.model = 2}});
+  a.replica(0).compute(prompt(3));
+  a.replica(1).compute(prompt(2));
+  Neighbour& b = add_neighbour("b");
+  publish();
+  EXPECT_EQ(refused(a, of(a.replica(0), prompt(3))).code, ErrorCode::not_found);
+  EXPECT_EQ(granted(a, of(a.replica(1), prompt(2))).blocks.size(), 2U);
+  ASSERT_EQ(b.heard.size(), 1U);
+  EXPECT_EQ(set_of(b.heard[0].come), set_of(a.replica(1).chain(prompt(2)))) << "nobody is told of what nobody can fetch";
+  a.replica(0).compute(prompt(5));
+  pass(milliseconds(300));
+  EXPECT_EQ(b.heard.size(), 1U);
+  EXPECT_EQ(fetch(a, prompt(6)), 0U);
+}
+
 TEST_F(KvLending, IsOfTheSharedPartOfAPoolAtMost) {
   Node& a = add("a", {{.blocks = 16}});
   a.replica().compute(prompt(8));

@@ -67,9 +67,10 @@ class Fixtures : public testing::TestWithParam<std::string> {
 
 TEST_P(Fixtures, LogitsAreTheReferencesWithinRounding) {
   const auto rope = model::RopeTable::create(model_.config, tokens_max, *device_).value();
-  const auto pass = model::ForwardPass::create(model_.config, model_.weights, rope, *device_, {tokens_max, 6}).value();
+  const auto passes = model::create_passes(model_.config, model_.weights, rope, *device_, {tokens_max, 6}, 1).value();
+  model::ForwardPass& pass = *passes.front();
   const auto experts = model::LocalExperts::create(model_.config, model_.weights, *device_, tokens_max).value();
-  const auto layout = model_.config.kv_layout();
+  const auto layout = model_.config.kv_layout(device_->kind());
   const auto pool = device_->allocate(block_count * layout.block_bytes()).value();
   std::vector<std::int32_t> blocks(block_count);
   std::iota(blocks.rbegin(), blocks.rend(), 0);
@@ -84,12 +85,13 @@ TEST_P(Fixtures, LogitsAreTheReferencesWithinRounding) {
     std::vector<std::int32_t> rows = positions;  // short prompts repeat the last one
     rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
     const kernels::SequenceRows sequence{0, static_cast<std::int32_t>(ids.size()), 0, blocks.data()};
-    pass->start({ids, {&sequence, 1}, rows, pool.as<float>()}, {});
-    ASSERT_EQ(pass->advance(*experts).value(), model::ForwardPass::State::done);
+    const std::vector<model::TokenChoice> choices(rows.size());
+    pass.start({ids, {&sequence, 1}, rows, choices, /*shows_logits=*/true, pool.as<std::byte>()}, {});
+    ASSERT_EQ(pass.advance(*experts).value(), model::ForwardPass::State::done);
     const auto vocabulary = static_cast<std::size_t>(model_.config.vocabulary);
     for (std::size_t row = 0; row < rows.size(); ++row) {
       for (std::size_t token = 0; token < vocabulary; ++token) {
-        const float difference = std::abs(pass->logits()[row * vocabulary + token] - expected[row * vocabulary + token]);
+        const float difference = std::abs(pass.logits(row)[token] - expected[row * vocabulary + token]);
         worst = std::max(worst, std::isnan(difference) ? INFINITY : difference);
       }
     }

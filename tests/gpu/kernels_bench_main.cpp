@@ -1,10 +1,13 @@
 // How fast the CUDA kernels are, beside what the same GPU reads per second in the same run, and beside cuBLAS if it is here.
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <exception>
+#include <iterator>
+#include <string>
 
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
+#include "tests/gpu/moe_bench.hpp"
 #include "tests/gpu/passes_bench.hpp"
 #include "tests/gpu/timing.hpp"
 
@@ -19,9 +22,14 @@ struct Measured {
   std::vector<DecodeSpeed> decoding;
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
+  std::vector<MoeSpeed> moe;
 };
 
-Measured measure() {
+constexpr const char* parts[] = {"products", "decoding", "attention", "passes", "moe"};
+
+/// Everything, or one of the parts.
+Measured measure(const std::string& only) {
+  const auto wants = [&](const char* part) { return only.empty() || only == part; };
   Measured measured;
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, 0));
@@ -29,10 +37,11 @@ Measured measure() {
   measured.read_bytes_per_second = read_ceiling();
   const auto cublas = Cublas::open();
   measured.cublas = cublas != nullptr;
-  measure_products(measured.products, cublas.get());
-  measure_decoding(measured.decoding);
-  measure_attention(measured.attention);
-  measure_passes(measured.passes);
+  if (wants("products")) measure_products(measured.products, cublas.get());
+  if (wants("decoding")) measure_decoding(measured.decoding);
+  if (wants("attention")) measure_attention(measured.attention);
+  if (wants("passes")) measure_passes(measured.passes);
+  if (wants("moe")) measure_moe(measured.moe);
   return measured;
 }
 
@@ -76,6 +85,16 @@ void print_json(const Measured& measured) {
   for (const PassSpeed& speed : measured.passes) {
     std::printf("%s  {\"model\": \"%s\", \"rows\": %d, \"ms\": %.3f, \"tflops\": %.1f}", separator, speed.model.c_str(),
                 speed.rows, speed.seconds * 1e3, speed.operations_per_second() / 1e12);
+    separator = ",\n";
+  }
+  std::printf("],\n \"moe\": [");
+  separator = "\n";
+  for (const MoeSpeed& speed : measured.moe) {
+    std::printf(
+        "%s  {\"model\": \"%s\", \"rows\": %d, \"experts\": %.1f, \"us\": %.2f, \"floor_us\": %.2f, \"of_floor\": %.3f, "
+        "\"tflops\": %.1f}",
+        separator, speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6, speed.floor_seconds(ceiling) * 1e6,
+        speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
     separator = ",\n";
   }
   std::printf("]}\n");
@@ -129,12 +148,19 @@ void print_table(const Measured& measured) {
     std::printf("%-8s %6d %9.2f %8.1f\n", speed.model.c_str(), speed.rows, speed.seconds * 1e3,
                 speed.operations_per_second() / 1e12);
   }
+  std::printf("\n%-8s %6s %8s %9s %9s %9s %8s\n", "moe", "rows", "experts", "us", "floor us", "of floor", "TFLOP/s");
+  for (const MoeSpeed& speed : measured.moe) {
+    std::printf("%-8s %6d %8.1f %9.2f %9.2f %9.3f %8.1f\n", speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6,
+                speed.floor_seconds(ceiling) * 1e6, speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+  }
 }
+
+bool is_part(const std::string& name) { return std::find(std::begin(parts), std::end(parts), name) != std::end(parts); }
 
 /// What is printed: everything as a table or as JSON, or products of many rows by all plans.
 enum class Report { table, json, plans };
 
-int run(Report report) {
+int run(Report report, const std::string& only) {
   if (const auto why = why_no_hopper()) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", why->c_str());
     return 3;
@@ -146,7 +172,7 @@ int run(Report report) {
     print_plans(speeds);
     return 0;
   }
-  const Measured measured = measure();
+  const Measured measured = measure(only);
   report == Report::json ? print_json(measured) : print_table(measured);
   return 0;
 }
@@ -156,14 +182,23 @@ int run(Report report) {
 
 int main(int argc, char** argv) {
   using troupe::kernels::cuda::Report;
-  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
-  const bool plans = argc == 2 && std::strcmp(argv[1], "--plans") == 0;
-  if (argc > 1 && !json && !plans) {
-    std::fputs("usage: gpu_kernels_bench [--json | --plans]\n", stderr);
-    return 2;
+  Report report = Report::table;
+  std::string only;
+  for (int i = 1; i < argc; ++i) {
+    const std::string option = argv[i];
+    if (option == "--json") {
+      report = Report::json;
+    } else if (option == "--plans") {
+      report = Report::plans;
+    } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
+      only = argv[++i];
+    } else {
+      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only products|decoding|attention|passes|moe]\n", stderr);
+      return 2;
+    }
   }
   try {
-    return troupe::kernels::cuda::run(json ? Report::json : plans ? Report::plans : Report::table);
+    return troupe::kernels::cuda::run(report, only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", error.what());
     return 1;

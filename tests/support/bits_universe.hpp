@@ -43,6 +43,7 @@ class Recorder final : public engine::Listener {
   explicit Recorder(std::int32_t prompt_tokens) : prompt_tokens_(prompt_tokens) {}
   void on_tokens(const engine::TokensEvent& event) override;
   void on_finished(const engine::FinishedEvent& event) override { finished_ = event; }
+  bool wants_logits() const override { return true; }
   void on_logits(engine::SequenceId sequence, std::int32_t position, std::span<const float> logits) override;
 
   const std::vector<HashedToken>& tokens() const { return tokens_; }

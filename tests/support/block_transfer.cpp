@@ -13,8 +13,8 @@ PinnedPrefix::~PinnedPrefix() {
   cache_.unpin(held);
 }
 
-std::span<const float> PinnedPrefix::payload(std::size_t block) const {
-  return {cache_.block(blocks_[block].index), cache_.layout().block_elements()};
+std::span<const std::byte> PinnedPrefix::payload(std::size_t block) const {
+  return {cache_.block(blocks_[block].index), cache_.layout().block_bytes()};
 }
 
 Transferred transfer(const PinnedPrefix& source, engine::KvCache& target, bool damaged) {
@@ -24,9 +24,9 @@ Transferred transfer(const PinnedPrefix& source, engine::KvCache& target, bool d
   std::vector<std::uint64_t> checksums;
   for (std::size_t i = 0; i < import.incoming.size(); ++i) {
     const std::size_t place = import.present.size() + i;
-    float* written = target.block(import.incoming[i].index);
+    std::byte* const written = target.block(import.incoming[i].index);
     std::ranges::copy(source.payload(place), written);
-    if (damaged && i + 1 == import.incoming.size()) reinterpret_cast<unsigned char*>(written)[5] ^= 0x10U;
+    if (damaged && i + 1 == import.incoming.size()) written[5] ^= std::byte{0x10};
     checksums.push_back(source.blocks()[place].checksum);
   }
   const engine::BlocksImported imported = target.finish_import(import, checksums);
