@@ -230,7 +230,9 @@ int main(int argc, char** argv) {
     } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
       only = argv[++i];
     } else {
-      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART]\n", stderr);
+      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART], where a part is one of", stderr);
+      for (const char* part : troupe::kernels::cuda::parts) std::fprintf(stderr, " %s", part);
+      std::fputs("\n", stderr);
       return 2;
     }
   }
