@@ -80,7 +80,9 @@ def check(name: str, config: object, program: str, folder: Path) -> dict:
     generator = np.random.default_rng(1)
     prompts = [generator.integers(3, config.vocab_size, length).tolist() for length in PROMPTS]
     (folder / "prompts.json").write_text(json.dumps({"prompts": prompts, "answer": ANSWER}), encoding="utf-8")
-    subprocess.run([program, checkpoint, folder / "prompts.json", folder / "answers.json"], check=True)
+    done = subprocess.run([program, checkpoint, folder / "prompts.json", folder / "answers.json"], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{name}: {done.stderr}")
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))["tokens"]
     ours = np.fromfile(folder / "answers.json.logits", dtype=np.float32).reshape(len(prompts), ANSWER, config.vocab_size)
 

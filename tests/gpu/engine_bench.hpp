@@ -1,5 +1,5 @@
-// Measures whole engines on the GPU, host, sampling and all: how long a token takes, how fast prompts are read, how long the GPU
-// stands still between passes. Weights are random ones of the shapes in bench/shapes.
+// Measures whole engines on the GPU, host, sampling and all: how long a token takes, how fast prompts are read, how long the
+// GPU stands still between passes. Weights are random ones of the shapes in bench/shapes.
 #pragma once
 
 #include <cstdint>

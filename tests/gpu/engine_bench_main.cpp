@@ -13,8 +13,8 @@ namespace {
 using namespace troupe::bench;
 
 void print_table(const EngineSpeeds& speeds, double ceiling) {
-  std::printf("reads %.0f GB/s\n\n%-14s %6s %8s %9s %9s %9s %7s\n", ceiling / 1e9, "decoding", "batch", "context", "ms", "tokens/s",
-              "of floor", "idle");
+  std::printf("reads %.0f GB/s\n\n%-14s %6s %8s %9s %9s %9s %7s\n", ceiling / 1e9, "decoding", "batch", "context", "ms",
+              "tokens/s", "of floor", "idle");
   for (const EngineDecodeSpeed& speed : speeds.decoding) {
     std::printf("%-14s %6d %8d %9.4f %9.1f %9.3f %7.4f\n", speed.model.c_str(), speed.batch, speed.context, speed.seconds * 1e3,
                 speed.batch / speed.seconds, speed.of_floor(ceiling), speed.idle);
@@ -27,9 +27,8 @@ void print_table(const EngineSpeeds& speeds, double ceiling) {
 }
 
 void print_json(const EngineSpeeds& speeds, double ceiling) {
-  nlohmann::ordered_json found{{"read_bytes_per_second", ceiling},
-                               {"decoding", nlohmann::json::array()},
-                               {"prefill", nlohmann::json::array()}};
+  nlohmann::ordered_json found{
+      {"read_bytes_per_second", ceiling}, {"decoding", nlohmann::json::array()}, {"prefill", nlohmann::json::array()}};
   for (const EngineDecodeSpeed& speed : speeds.decoding) {
     found["decoding"].push_back({{"model", speed.model},
                                  {"batch", speed.batch},
