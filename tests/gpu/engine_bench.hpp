@@ -49,6 +49,13 @@ struct EngineCases {
 };
 const std::vector<EngineCases>& engine_cases();
 
+/// Seconds that a checkpoint's weights take from its files to the GPU, the median of three; and their bytes there.
+struct LoadSpeed {
+  double seconds = 0;
+  double bytes = 0;
+};
+Result<LoadSpeed> measure_load(const std::string& folder);
+
 /// Adds to `speeds`. `shapes` is the folder; `say` hears what is being done.
 Result<void> measure_engine_cases(const EngineCases& cases, const std::string& shapes, EngineSpeeds& speeds,
                                   const std::function<void(const std::string&)>& say);

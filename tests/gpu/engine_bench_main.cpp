@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   bool json = false;
   std::string shapes = "bench/shapes";
   std::string only;
+  std::string checkpoint;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--json") == 0) {
       json = true;
@@ -59,14 +60,26 @@ int main(int argc, char** argv) {
       shapes = argv[++i];
     } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
       only = argv[++i];
+    } else if (std::strcmp(argv[i], "--load") == 0 && i + 1 < argc) {
+      checkpoint = argv[++i];
     } else {
-      std::fputs("usage: gpu_engine_bench [--json] [--shapes FOLDER] [--only MODEL]\n", stderr);
+      std::fputs("usage: gpu_engine_bench [--json] [--shapes FOLDER] [--only MODEL | --load CHECKPOINT]\n", stderr);
       return 2;
     }
   }
   if (const auto why = troupe::kernels::cuda::why_no_hopper()) {
     std::fprintf(stderr, "gpu_engine_bench: %s\n", why->c_str());
     return 3;
+  }
+  if (!checkpoint.empty()) {
+    const auto load = measure_load(checkpoint);
+    if (!load) {
+      std::fprintf(stderr, "gpu_engine_bench: %s\n", load.error().message.c_str());
+      return 1;
+    }
+    std::printf("%s: %.2f GB in %.3f s, %.1f GB/s\n", checkpoint.c_str(), load->bytes / 1e9, load->seconds,
+                load->bytes / load->seconds / 1e9);
+    return 0;
   }
   EngineSpeeds speeds;
   const double ceiling = troupe::kernels::cuda::read_ceiling();
