@@ -38,7 +38,8 @@ def tensors(config: dict) -> dict[str, list[int]]:
         for expert in experts:
             mlp = prefix + "mlp." if expert is None else f"{prefix}mlp.experts.{expert}."
             wide = inner if expert is None else config["moe_intermediate_size"]
-            shapes |= {mlp + "gate_proj.weight": [wide, hidden], mlp + "up_proj.weight": [wide, hidden], mlp + "down_proj.weight": [hidden, wide]}
+            shapes |= {mlp + name + "_proj.weight": [wide, hidden] for name in ("gate", "up")}
+            shapes[mlp + "down_proj.weight"] = [hidden, wide]
     return shapes
 
 

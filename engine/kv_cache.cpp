@@ -144,6 +144,7 @@ void KvCache::write(BlockIndex index, std::span<const std::byte> contents) {
 
 BlocksImported KvCache::finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums) {
   TROUPE_CHECK(checksums.size() <= import.incoming.size(), "only incoming blocks have come");
+  device_->stream().synchronize();  // what `write` was given may be on its way
   BlocksImported imported;
   bool whole = true;
   for (std::size_t i = 0; i < checksums.size(); ++i) {
