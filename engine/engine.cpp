@@ -68,7 +68,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
   auto engine = std::unique_ptr<Engine>(new Engine(model, device, clock, options, plan, std::move(rope), std::move(cache)));
   if (model::runs_ahead(device.kind())) {
     if (experts != nullptr) {
-      return Error{ErrorCode::unsupported, "on a GPU a model computes its experts itself; others can on CPUs only"};
+      return Error{ErrorCode::unsupported, "on a GPU a model computes its experts itself; experts on other nodes are for CPUs only (--device cpu)"};
     }
   } else if (experts == nullptr) {
     TROUPE_TRY(engine->local_experts_,

@@ -82,9 +82,8 @@ BlockIndex KvCache::take_reserved() {
     const BlockId id = *pool_.name_of(*victim);
     if (evicted_ != nullptr) {
       const auto payload = readable(*victim);
-      auto& noted = noted_checksum(*victim);
-      if (!noted) noted = block_checksum(id, payload);
-      evicted_->keep(id, *noted, payload);
+      const auto& noted = noted_checksum(*victim);
+      evicted_->keep(id, noted ? *noted : block_checksum(id, payload), payload);
     }
     note(id, false);
   }

@@ -39,7 +39,7 @@ Result<std::size_t> choose_pool_bytes(const MemoryPlan& plan, const EngineOption
   if (!place.free_bytes) return wanted > 0 ? wanted : on_cpu;
   const std::size_t beside = plan.activation_bytes + plan.rope_bytes + gpu_reserve_bytes;
   const std::size_t left = *place.free_bytes > beside ? *place.free_bytes - beside : 0;
-  if (wanted <= left && left >= layout.block_bytes()) return wanted > 0 ? wanted : left;
+  if (wanted <= left && left >= layout.block_bytes()) return wanted > 0 ? wanted : static_cast<std::size_t>(static_cast<double>(left) * options.gpu_share);
   return Error{ErrorCode::overloaded,
                "the GPU has " + std::to_string(*place.free_bytes >> 20) + " MiB free with the weights loaded; beside " +
                    std::to_string(plan.activation_bytes >> 20) + " MiB of activations, " + std::to_string(plan.rope_bytes >> 20) +

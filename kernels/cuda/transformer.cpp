@@ -67,6 +67,7 @@ struct Transformer::Pass {
     std::size_t row_sequences = 0;
     std::size_t spans_before = 0;
     std::size_t sequences = 0;
+    std::size_t single_rows = 0;
     std::size_t logit_rows = 0;
     std::size_t samples = 0;
     std::size_t tiles = 0;
@@ -81,6 +82,7 @@ struct Transformer::Pass {
       place(row_sequences, rows, sizeof(std::int32_t));
       place(spans_before, rows + 1, sizeof(std::int32_t));
       place(sequences, sequences_max, sizeof(PrefillSequence));
+      place(single_rows, sequences_max, sizeof(DecodeRow));
       place(logit_rows, sequences_max, sizeof(std::int32_t));
       place(samples, sequences_max, sizeof(RowSampling));
       tiles = bytes;
@@ -175,7 +177,7 @@ class Transformer::Launcher {
     std::ranges::copy(batch_.samples, host<RowSampling>(layout_.samples));
     std::size_t bytes = layout_.bytes;
     if (!is_decoding()) {
-      const std::vector<PrefillTile> tiles = prefill_tiles({sequences, static_cast<std::size_t>(sequences_)}, group());
+      const std::vector<PrefillTile> tiles = prefill_tiles(take_single_rows({sequences, static_cast<std::size_t>(sequences_)}), group());
       tile_count_ = static_cast<std::int32_t>(tiles.size());
       std::ranges::copy(tiles, host<PrefillTile>(layout_.tiles));
       bytes += tiles.size() * sizeof(PrefillTile);
@@ -185,6 +187,18 @@ class Transformer::Launcher {
     const std::size_t width = static_cast<std::size_t>(blocks_most) * sizeof(std::int32_t);
     check_launch(cudaMemcpy2DAsync(pass_.blocks.data(), static_cast<std::size_t>(blocks_stride_) * sizeof(std::int32_t), blocks,
                                    width, width, static_cast<std::size_t>(sequences_), cudaMemcpyHostToDevice, stream_));
+  }
+  /// The rows of sequences that have one are listed by themselves; what is left for tiles are the other sequences.
+  std::vector<PrefillSequence> take_single_rows(std::span<const PrefillSequence> sequences) {
+    std::vector<PrefillSequence> others(sequences.begin(), sequences.end());
+    auto* const rows = host<DecodeRow>(layout_.single_rows);
+    for (std::int32_t i = 0; i < sequences_; ++i) {
+      PrefillSequence& sequence = others[static_cast<std::size_t>(i)];
+      if (sequence.rows != 1 || single_rows_ == decode_attention_rows_max) continue;
+      rows[single_rows_++] = {sequence.first_row, i, sequence.first_position};
+      sequence.rows = 0;
+    }
+    return others;
   }
   static std::int32_t blocks_of(const SequenceRows& sequence) {
     return divided_up(sequence.first_position + sequence.rows, kv_block_positions);
@@ -235,6 +249,7 @@ class Transformer::Launcher {
     const std::vector<TransformerLayer>& layers = weights_.layers;
     check_launch(embed(stream_, {tiles_of(weights_.embedding), device<std::int32_t>(layout_.tokens), rows_,
                                  residual(layers.front().attention_norm)}));
+    if (single_rows_ > 0) check_launch(plan_decode_attention(stream_, attention_of_single_rows(0)));
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const TransformerLayer& layer = layers[i];
       const float* const next_norm = i + 1 < layers.size() ? layers[i + 1].attention_norm : weights_.final_norm;
@@ -253,6 +268,22 @@ class Transformer::Launcher {
       }
     }
     scale_norms();
+  }
+
+  DecodeAttention attention_of_single_rows(std::int32_t layer) const {
+    DecodeAttention attention;
+    attention.queries = memory_.queries;
+    attention.attended = memory_.attended;
+    attention.kv = kv();
+    attention.layer = layer;
+    attention.heads = shape_.heads;
+    attention.scale = decode_shape(shape_).scale;
+    attention.rows = device<DecodeRow>(layout_.single_rows);
+    attention.row_count = single_rows_;
+    attention.blocks = pass_.blocks.as<std::int32_t>();
+    attention.blocks_stride = blocks_stride_;
+    attention.workspace = memory_.single_rows;
+    return attention;
   }
 
   void attend(const TransformerLayer& layer, std::int32_t index) {
@@ -274,6 +305,8 @@ class Transformer::Launcher {
     rotation.kv = kv();
     check_launch(rotate_append(stream_, rotation));
 
+    if (single_rows_ > 0) check_launch(decode_attention(stream_, attention_of_single_rows(index)));
+    if (tile_count_ == 0) return;
     PrefillAttention attention;
     attention.queries = memory_.queries;
     attention.attended = memory_.attended;
@@ -373,6 +406,7 @@ class Transformer::Launcher {
   Pass::Layout layout_;
   std::int32_t spans_ = 0;
   std::int32_t tile_count_ = 0;
+  std::int32_t single_rows_ = 0;
 };
 
 Transformer::Transformer(CudaDevice& device, const TransformerShape& shape, TransformerWeights weights,

@@ -10,6 +10,9 @@ namespace {
 constexpr int span_positions = 128;
 constexpr int decode_spans_max = 8192;  // a million positions; batches of more are passes of many rows
 
+/// Of what blocks of decode_attention leave to each other; with less they share less evenly.
+constexpr int single_rows_bytes = 64 << 20;
+
 class Slicer {
  public:
   explicit Slicer(std::byte* base) : base_(base) {}
@@ -79,6 +82,12 @@ TransformerMemory::TransformerMemory(const TransformerShape& shape, const Transf
   memory.slice(queries, area(rows, query_width));
   memory.slice(attended, rows, query_width);
   memory.slice(gated, rows, shape.intermediate);
+  const int group = shape.heads / shape.kv_heads;
+  single_rows.entries = single_rows_bytes / (group * shape.head_dim * static_cast<int>(sizeof(float)));
+  memory.slice(single_rows.shares, static_cast<std::size_t>(decode_attention_blocks()));
+  memory.slice(single_rows.counters, area(2, decode_attention_blocks()));
+  memory.slice(single_rows.values, area(single_rows.entries, group * shape.head_dim));
+  memory.slice(single_rows.sums, area(single_rows.entries, group));
   memory.slice(last, limits.logit_rows_max, shape.hidden);
   memory.slice(last_scales, static_cast<std::size_t>(last.capacity));
   if (shape.experts > 0) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cuda/decode_attention.hpp"
 #include "kernels/cuda/decode_step.hpp"
 #include "kernels/cuda/moe.hpp"
 #include "kernels/cuda/prefill_attention.hpp"
@@ -37,6 +38,7 @@ struct TransformerMemory {
   bf16* queries = nullptr;   ///< [rows, heads, head_dim]
   RowTiles attended;         ///< heads * head_dim wide
   RowTiles gated;            ///< intermediate wide
+  DecodeAttentionWorkspace single_rows;  ///< of sequences that have one row
   RowTiles last;             ///< hidden wide: the rows that want logits
   float* last_scales = nullptr;
   // Of a mixture of experts.

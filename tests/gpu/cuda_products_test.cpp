@@ -324,7 +324,8 @@ std::string name_of(const testing::TestParamInfo<Shape>& info) {
   return std::to_string(info.param.outputs) + "By" + std::to_string(info.param.inputs);
 }
 
-// Of models, and some that are no multiples of anything; with one chunk of inputs and with two.
+// Of models, and some that are no multiples of anything; with one chunk of inputs and with two; and for each way to end, shapes
+// of which blocks of many rows have several tiles, with more panels than a tile's end takes and with fewer.
 INSTANTIATE_TEST_SUITE_P(Shapes, PlainProducts,
                          testing::Values(Shape{6144, 4096}, Shape{4096, 14336}, Shape{2048, 2048}, Shape{1024, 3072},
                                          Shape{4104, 320}, Shape{288, 224}, Shape{128, 192}, Shape{96, 160}, Shape{1001, 3331},
@@ -333,10 +334,11 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PlainProducts,
 // Gates and ups come in eights.
 INSTANTIATE_TEST_SUITE_P(Shapes, GatedProducts,
                          testing::Values(Shape{6144, 1024}, Shape{1024, 192}, Shape{320, 320}, Shape{1008, 3331},
-                                         Shape{336, 333}, Shape{16, 1}),
+                                         Shape{336, 333}, Shape{4112, 333}, Shape{16, 1}),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Shapes, ResidualProducts,
-                         testing::Values(Shape{2048, 2048}, Shape{1000, 3331}, Shape{6152, 192}, Shape{72, 333}, Shape{8, 1}),
+                         testing::Values(Shape{2048, 2048}, Shape{4096, 1024}, Shape{6144, 1024}, Shape{1000, 3331},
+                                         Shape{6152, 192}, Shape{72, 333}, Shape{8, 1}),
                          name_of);
 
 }  // namespace
