@@ -70,13 +70,16 @@ struct Folder {
 
     const auto copy_values = [&](int first, int buffer) {
       constexpr int pieces = Columns / 4;  // of 16 bytes
-#pragma unroll
-      for (int i = 0; i < fold_floats / 4 / 32; ++i) {
-        const int entry = (i * 32 + lane()) / pieces;
-        const int at = lane() % pieces * 4;
-        if (first + entry >= run.entries) continue;
-        copy_async(&shared.values[buffer][entry * Columns + at],
-                   values + static_cast<std::size_t>(first + entry) * group * HeadDim + at);
+      constexpr int together = 32 / pieces;
+      const int at = lane() % pieces * 4;
+      const std::size_t stride = group * HeadDim;
+      const float* from = values + static_cast<std::size_t>(first + lane() / pieces) * stride + at;
+      float* to = &shared.values[buffer][lane() / pieces * Columns + at];
+#pragma unroll 4
+      for (int entry = first + lane() / pieces; entry < min(first + entries, run.entries); entry += together) {
+        copy_async(to, from);
+        from += together * stride;
+        to += together * Columns;
       }
       end_copies();
     };
