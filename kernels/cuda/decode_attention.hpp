@@ -1,6 +1,6 @@
 // Attention of single rows on Hopper, each the last one of its sequence or any other: over paged KV, the query heads of a KV
 // head together. For passes that are no decode_step: more rows than it takes, mixture-of-experts models, and rows that decode
-// beside others that prefill. It is as fast as keys and values are read.
+// beside others that prefill. Its floor: the keys and values of each row are read once.
 //
 // For each row the order of every sum is that of prefill_attention.hpp (docs/numerics.md), so it gets the same bits whatever is
 // computed beside it, and however its spans are spread over blocks. Equal shares of the work cut runs, a run being the spans of

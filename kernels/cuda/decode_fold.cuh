@@ -10,7 +10,7 @@ namespace troupe::kernels::cuda {
 constexpr int folding_warps = 8;        ///< of a block
 constexpr int fold_floats = 2048;       ///< of values that a warp copies at once
 constexpr int fold_columns_wide = 32;   ///< of a query head, that a warp folds at once: one a lane,
-constexpr int fold_columns_narrow = 8;  /// or fewer, if there are more warps than columns
+constexpr int fold_columns_narrow = 8;  ///< or fewer, if there are more warps than columns
 
 /// A warp's. While it folds some entries, the values of the next ones are on their way.
 struct FoldShared {
