@@ -24,9 +24,9 @@ inline constexpr int cluster_blocks = 2;
 template <int N, Chunks C, Ending E>
 struct ManyRows {
   /// Both blocks of a cluster multiply the same rows, of the same inputs.
-  static constexpr bool rows_shared = C != Chunks::split;
+  static constexpr bool rows_shared = stays({2 * tile_outputs, N, C == Chunks::split});
   /// Tiles end beside the next one's products: for that a thread has two sets of sums.
-  static constexpr bool ends_beside = C != Chunks::split && N <= 192;
+  static constexpr bool ends_beside = cuda::ends_beside({2 * tile_outputs, N, C == Chunks::split});
   /// How many end together: few where the tensor cores would wait for it, and fewer where registers are scarce.
   static constexpr int group_rows = !ends_beside ? 32 : N > 128 && E == Ending::residual ? 8 : 16;
   using Staging = RowStaging<group_rows>;

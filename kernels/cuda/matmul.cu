@@ -206,11 +206,14 @@ template <int N, Chunks C>
 cudaError_t launch_many_rows(cudaStream_t stream, const Product& p) {
   return by_ending(p, [&](auto ending) {
     using Shape = ManyRows<N, C, ending()>;
+    constexpr auto kernel = many_rows<N, C, ending()>;
+    // Those that stay are all there at once, or the last ones would begin when the first ones end.
+    static const int most = most_clusters(kernel, Shape::threads, Shape::shared_bytes, cluster_blocks);
     const int units = units_of<Shape, N>(p);
-    const int clusters = C == Chunks::split ? units : std::min(units, processors() / cluster_blocks);
+    const int clusters = C == Chunks::split || most == 0 ? units : std::min(units, most);
     const LaunchShape shape{dim3(static_cast<unsigned>(clusters * cluster_blocks)), Shape::threads, Shape::shared_bytes,
                             cluster_blocks};
-    return launch(stream, shape, many_rows<N, C, ending()>, p);
+    return launch(stream, shape, kernel, p);
   });
 }
 

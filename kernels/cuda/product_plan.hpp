@@ -34,25 +34,38 @@ constexpr bool fits(const ProductPlan& plan, const WeightTiles& weight) {
   return !chunked || (plan.outputs == 128 && plan.rows <= 192);
 }
 
-/// About how many cycles a plan takes of so many processors. The numbers are fits to measurements of an H200: tensor cores
-/// multiply 64 outputs, a panel and one row in two cycles; a processor receives up to 56 bytes a cycle, and all of them
-/// together 42 each; a tile's end costs what it writes; and so much passes before the first and after the last product.
+/// Whether blocks of a plan stay, take one tile after the other, and share rows with a neighbour that has the next outputs
+/// (many_rows.cuh). Otherwise each tile, or chunk of one, has a block of its own.
+constexpr bool stays(const ProductPlan& plan) { return plan.outputs == 2 * tile_outputs && !plan.split; }
+/// Whether a tile of theirs ends while the next one is multiplied.
+constexpr bool ends_beside(const ProductPlan& plan) { return stays(plan) && plan.rows <= 192; }
+
+/// About how many cycles a plan takes of so many processors. The numbers are fits to measurements of an H200.
 constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTiles& weight, std::int32_t rows,
                                         std::int32_t processors) {
-  constexpr std::int64_t around = 4000;
-  constexpr std::int64_t processor_bytes = 56;
-  constexpr std::int64_t shared_bytes = 42;
-  constexpr std::int64_t elements_ended = 10;
+  constexpr std::int64_t before = 4000;         // until a kernel's first product
+  constexpr std::int64_t next_block = 7500;     // between blocks that follow each other
+  constexpr std::int64_t next_tile = 1500;      // between tiles of a block, and where two blocks share a processor
+  constexpr std::int64_t elements_ended = 4;    // in a cycle
+  constexpr std::int64_t processor_bytes = 56;  // that arrive in a cycle
+  constexpr std::int64_t shared_bytes = 42;     // that arrive if all processors ask for some, each
+  constexpr std::int64_t row_quarters = 9;      // of a cycle, for 64 outputs, 64 inputs and a row; 8 at best
   const std::int32_t parts = plan.split ? k_chunks(weight) : 1;
-  const std::int64_t blocks =
-      std::int64_t{divided_up(weight.tiles(), plan.outputs / tile_outputs)} * divided_up(rows, plan.rows) * parts;
+  const std::int32_t row_tiles = divided_up(rows, plan.rows);
+  const std::int32_t columns =
+      stays(plan) ? divided_up(weight.tiles(), 4) * 2 : divided_up(weight.tiles(), plan.outputs / tile_outputs);
+  const std::int64_t blocks = std::int64_t{columns} * row_tiles * parts;
   const std::int64_t waves = (blocks + processors - 1) / processors;
   const std::int64_t busy = std::min<std::int64_t>(blocks, processors);
+  const std::int64_t multiply = plan.outputs / tile_outputs * plan.rows * row_quarters / 4;
+  const std::int64_t arrives = std::int64_t{plan.outputs + plan.rows} * panel_inputs * 2;
+  const std::int64_t asked = std::int64_t{plan.outputs + (stays(plan) ? plan.rows / 2 : plan.rows)} * panel_inputs * 2;
   const std::int64_t received = std::min(processor_bytes, shared_bytes * processors / busy);
-  const std::int64_t multiply = std::int64_t{plan.outputs / tile_outputs} * plan.rows * 2;
-  const std::int64_t copy = std::int64_t{plan.outputs + plan.rows} * panel_inputs * 2 / received;
+  const std::int64_t panel = std::max({multiply, arrives / processor_bytes, asked / received});
+  const bool share_processors = plan.outputs == tile_outputs && plan.rows <= 64 && blocks > processors;
+  const std::int64_t between = stays(plan) || share_processors ? next_tile : next_block;
   const std::int64_t end = std::int64_t{plan.outputs} * plan.rows / elements_ended;
-  return around + waves * (weight.panels() / parts * std::max(multiply, copy) + end);
+  return before + waves * (weight.panels() / parts) * panel + (waves - 1) * between + (ends_beside(plan) ? 1 : waves) * end;
 }
 
 /// The plan for a product.
@@ -60,7 +73,7 @@ constexpr ProductPlan pick(const WeightTiles& weight, std::int32_t rows, std::in
   ProductPlan best;
   std::int64_t least = INT64_MAX;
   for (const ProductPlan& plan : product_plans) {
-    if (!fits(plan, weight) || plan.rows < std::min(rows, 128)) continue;
+    if (!fits(plan, weight) || plan.rows < std::min(rows, 64)) continue;
     if (rows <= 64) return plan;  // the narrowest that has all rows; these come first
     const std::int64_t cycles = estimated_cycles(plan, weight, rows, processors);
     if (cycles < least) {
