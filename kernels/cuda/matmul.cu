@@ -48,15 +48,15 @@ enum class Sharing { one_block, two_blocks };
 
 template <int N, Sharing S>
 struct FewRows {
-  static constexpr bool staged = N > 64;  ///< the ends of many rows (tile_end.cuh)
   static constexpr int group_rows = 32;
+  /// Ends as many rows do (tile_end.cuh), through the ring's memory once all products are there.
+  static constexpr bool staged = N >= group_rows;
   using Staging = RowStaging<group_rows>;
   static constexpr int stage_panels = 2;
   static constexpr int stage_bytes = stage_panels * (tile_bytes + N * row_bytes);
   static constexpr int ring_bytes = S == Sharing::two_blocks ? 96 * 1024 : 192 * 1024;
   static constexpr int stages = ring_bytes / stage_bytes;
-  static constexpr int staging_bytes = staged ? warpgroup / 32 * static_cast<int>(sizeof(Staging)) : 0;
-  static constexpr int shared_bytes = 1024 + stages * stage_bytes + staging_bytes;
+  static constexpr int shared_bytes = 1024 + stages * stage_bytes;
   static constexpr int threads = warpgroup + 32;
 };
 
@@ -136,9 +136,10 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
       if (half == 0 && step > 0 && threadIdx.x % 32 == 0) empty[(step - 1) % Shape::stages].arrive();
     }
     wgmma_wait<0>();
+    if constexpr (Shape::staged) warpgroup_sync();  // nobody reads the ring any more
     if (!Chunked || exchange_chunks<N>(exchange, 0, chunk, sums)) {
       if constexpr (Shape::staged) {
-        auto* const stagings = reinterpret_cast<typename Shape::Staging*>(ring + Shape::stages * Shape::stage_bytes);
+        auto* const stagings = reinterpret_cast<typename Shape::Staging*>(ring);
         TileEnd<N, E, Shape::group_rows> end;
 #pragma unroll
         for (int i = 0; i < N / 2; ++i) end.sums[i] = sums[i];

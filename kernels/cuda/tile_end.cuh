@@ -49,7 +49,7 @@ class TileEnd {
     }
     stage_group<N>(sums, first / Rows, staging);
     __syncwarp();
-#pragma unroll(E == Ending::gated ? 2 : rows_each)
+#pragma unroll
     for (int i = 0; i < rows_each; ++i) {
       const int row = first + staged_first_row() + i * 8;
       const RowSums of = staged_sums(staging, i);
