@@ -48,10 +48,8 @@ enum class Sharing { one_block, two_blocks };
 
 template <int N, Sharing S>
 struct FewRows {
-  static constexpr int group_rows = 32;
-  /// Ends as many rows do (tile_end.cuh), through the ring's memory once all products are there.
-  static constexpr bool staged = N >= group_rows;
-  using Staging = RowStaging<group_rows>;
+  /// Ends as many rows do (row_staging.cuh), through the ring's memory once all products are there.
+  static constexpr bool staged = N >= RowStaging::rows;
   static constexpr int stage_panels = 2;
   static constexpr int stage_bytes = stage_panels * (tile_bytes + N * row_bytes);
   static constexpr int ring_bytes = S == Sharing::two_blocks ? 96 * 1024 : 192 * 1024;
@@ -139,12 +137,7 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
     if constexpr (Shape::staged) warpgroup_sync();  // nobody reads the ring any more
     if (!Chunked || exchange_chunks<N>(exchange, 0, chunk, sums)) {
       if constexpr (Shape::staged) {
-        auto* const stagings = reinterpret_cast<typename Shape::Staging*>(ring);
-        TileEnd<N, E, Shape::group_rows> end;
-#pragma unroll
-        for (int i = 0; i < N / 2; ++i) end.sums[i] = sums[i];
-        end.begin(p, tile, first_row);
-        end.finish(p, stagings[threadIdx.x / 32]);
+        end_staged_tile<N, E>(p, tile, first_row, sums, reinterpret_cast<RowStaging*>(ring)[threadIdx.x / 32]);
       } else {
         end_tile<N, E>(p, tile, first_row, sums);
       }
@@ -205,17 +198,12 @@ cudaError_t launch_few_rows(cudaStream_t stream, const Product& p) {
 
 template <int N, Chunks C>
 cudaError_t launch_many_rows(cudaStream_t stream, const Product& p) {
-  return by_ending(p, [&](auto ending) {
-    using Shape = ManyRows<N, C, ending()>;
-    constexpr auto kernel = many_rows<N, C, ending()>;
-    // Those that stay are all there at once, or the last ones would begin when the first ones end.
-    static const int most = most_clusters(kernel, Shape::threads, Shape::shared_bytes, cluster_blocks);
-    const int units = units_of<Shape, N>(p);
-    const int clusters = C == Chunks::split || most == 0 ? units : std::min(units, most);
-    const LaunchShape shape{dim3(static_cast<unsigned>(clusters * cluster_blocks)), Shape::threads, Shape::shared_bytes,
-                            cluster_blocks};
-    return launch(stream, shape, kernel, p);
-  });
+  using Shape = ManyRows<N, C>;
+  const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
+  const int cluster = C == Chunks::split ? k_chunks_max : 1;
+  const int blocks = C == Chunks::split ? units * k_chunks_max : std::min(units, processors());
+  const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, cluster};
+  return by_ending(p, [&](auto ending) { return launch(stream, shape, many_rows<N, C, ending()>, p); });
 }
 
 /// What is compiled for a plan of 128 outputs.
@@ -263,7 +251,7 @@ cudaError_t norm_scales(cudaStream_t stream, const ResidualRows& residual, int r
 }
 
 cudaError_t product(cudaStream_t stream, const Product& arguments) {
-  return product_by(stream, arguments, pick(arguments.weight, arguments.rows, processors()));
+  return product_by(stream, arguments, pick(arguments.weight, arguments.rows, processors(), ending_of(arguments)));
 }
 
 cudaError_t product_by(cudaStream_t stream, const Product& arguments, const ProductPlan& plan) {

@@ -74,7 +74,8 @@ class ProductBench {
   }
   PlansSpeed measure_all(int rows, int processors) const {
     const WeightTiles& weights = matrices_.front().weights;
-    PlansSpeed speeds{measure(rows), pick(weights, rows, processors), {}};
+    const Ending ending = kind_.gated ? Ending::gated : kind_.residual ? Ending::residual : Ending::rows;
+    PlansSpeed speeds{measure(rows), pick(weights, rows, processors, ending), {}};
     for (const ProductPlan& plan : product_plans) {
       if (fits(plan, weights) && plan.rows >= std::min(rows, many_rows_min))
         speeds.plans.push_back({plan, our_seconds_of(rows, plan)});
