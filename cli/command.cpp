@@ -56,9 +56,10 @@ Result<int> checked_output(Result<int> status) {
 
 void DeviceChoice::add_to(CLI::App& command) {
   command
-      .add_option("--device", device,
-                  "What to compute on: auto (a Hopper GPU if there is one, else the CPU), cpu or cuda. Answers are the same within a "
-                  "kind, and close between them")
+      .add_option(
+          "--device", device,
+          "What to compute on: auto (a Hopper GPU if there is one, else the CPU), cpu or cuda. Answers are the same within a "
+          "kind, and close between them")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str()
       ->group("Machine");
@@ -84,11 +85,24 @@ Result<std::unique_ptr<kernels::Device>> DeviceChoice::open() const {
                  : device == "cuda" ? kernels::DeviceWish::cuda
                                     : kernels::DeviceWish::automatic;
   options.gpu = gpu;
-  options.cpu.threads = threads;
-  if (!instruction_set.empty()) options.cpu.instruction_set = kernels::instruction_set_named(instruction_set);
+  options.cpu = cpu_options();
   TROUPE_TRY(kernels::OpenedDevice opened, kernels::open_device(options));
   if (!opened.why.empty()) std::fprintf(stderr, "troupe: computing on the CPU: %s\n", opened.why.c_str());
   return std::move(opened.device);
+}
+
+Result<std::unique_ptr<kernels::CpuDevice>> DeviceChoice::open_cpu() const {
+  if (device == "cuda") {
+    return Error{ErrorCode::unsupported, "this measures CPUs; what a GPU can do, dev/gpu measures on a machine that has one"};
+  }
+  return kernels::CpuDevice::create(cpu_options());
+}
+
+kernels::CpuOptions DeviceChoice::cpu_options() const {
+  kernels::CpuOptions options;
+  options.threads = threads;
+  if (!instruction_set.empty()) options.instruction_set = kernels::instruction_set_named(instruction_set);
+  return options;
 }
 
 void EngineChoice::add_to(CLI::App& command) {
@@ -100,23 +114,27 @@ void EngineChoice::add_to(CLI::App& command) {
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str()
       ->group("Engine");
-  command.add_option("--batch-tokens", batch_tokens, "Tokens computed in one step at most")
-      ->check(CLI::Range(1, 1 << 16))
+  command.add_option("--batch-tokens", batch_tokens, "Tokens computed in one step at most (0: 512 on a CPU, 8192 on a GPU)")
+      ->check(CLI::Range(0, 1 << 16))
       ->capture_default_str()
       ->group("Engine");
-  command.add_option("--batch-sequences", batch_sequences, "Answers under way at once at most")
-      ->check(CLI::Range(1, 1 << 12))
+  command.add_option("--batch-sequences", batch_sequences, "Answers under way at once at most (0: 64 on a CPU, 256 on a GPU)")
+      ->check(CLI::Range(0, 1 << 12))
       ->capture_default_str()
       ->group("Engine");
 }
 
-engine::EngineOptions EngineChoice::options() const {
+engine::EngineOptions EngineChoice::options(kernels::DeviceKind kind) const {
+  const bool on_gpu = kind == kernels::DeviceKind::cuda;
+  const auto chosen = [on_gpu](std::int32_t said, std::int32_t cpu, std::int32_t gpu) {
+    return said > 0 ? said : on_gpu ? gpu : cpu;
+  };
   engine::EngineOptions options;
   options.kv_bytes = static_cast<std::size_t>(kv_mebibytes) << 20;
   options.context_max = context;
-  options.batch.tokens_max = batch_tokens;
-  options.batch.chunk_tokens_max = batch_tokens;
-  options.batch.sequences_max = batch_sequences;
+  options.batch.tokens_max = chosen(batch_tokens, 512, 8192);
+  options.batch.chunk_tokens_max = options.batch.tokens_max;
+  options.batch.sequences_max = chosen(batch_sequences, 64, 256);
   return options;
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/result.hpp"
 #include "engine/options.hpp"
-#include "kernels/device.hpp"
+#include "kernels/cpu_device.hpp"
 #include "model/fingerprint.hpp"
 
 namespace troupe::cli {
@@ -55,17 +55,23 @@ struct DeviceChoice {
   void add_to(CLI::App& command);
   /// Says on the error stream if there is a GPU that cannot be used, and goes on with the CPU unless a GPU was asked for.
   Result<std::unique_ptr<kernels::Device>> open() const;
+  /// For what computes on CPUs only; `unsupported` if a GPU was asked for.
+  Result<std::unique_ptr<kernels::CpuDevice>> open_cpu() const;
+
+ private:
+  kernels::CpuOptions cpu_options() const;
 };
 
 /// Options of the engine's size.
 struct EngineChoice {
   std::int64_t kv_mebibytes = 0;
   std::int32_t context = 0;
-  std::int32_t batch_tokens = 512;
-  std::int32_t batch_sequences = 64;
+  std::int32_t batch_tokens = 0;
+  std::int32_t batch_sequences = 0;
 
   void add_to(CLI::App& command);
-  engine::EngineOptions options() const;
+  /// For an engine on such a device.
+  engine::EngineOptions options(kernels::DeviceKind kind) const;
 };
 
 /// "what: 42 %" on the error stream, only if it takes over two seconds.

@@ -2,7 +2,7 @@
 // host memory, a disk.
 //
 // Whoever takes blocks derives their names from tokens of its own, so what it asked for belongs to its place in a sequence, its
-// model and its tenant. The checksum, which is made where a block is written and goes with it wherever it is kept, then tells
+// model and its tenant. The checksum, which is made where a block was written and goes with it wherever it is kept, then tells
 // whether what came is that block. It proves nothing about a sender that computes wrongly: that takes trust in it, or computing
 // the block again.
 #pragma once
@@ -17,8 +17,8 @@
 
 namespace troupe::engine {
 
-/// XXH3, 64 bits, over a block's bytes, seeded with the name's first eight bytes: the right contents under
-/// another name are refused too.
+/// XXH3, 64 bits, over a block's bytes, seeded with the name's first eight bytes: the right contents under another name are
+/// refused too.
 std::uint64_t block_checksum(const BlockId& id, std::span<const std::byte> payload);
 
 /// A block that is here and stays until it is unpinned. Its contents are at KvCache::block(index).

@@ -82,9 +82,8 @@ BlockIndex KvCache::take_reserved() {
     const BlockId id = *pool_.name_of(*victim);
     if (evicted_ != nullptr) {
       const auto payload = readable(*victim);
-      auto& noted = noted_checksum(*victim);
-      if (!noted) noted = block_checksum(id, payload);
-      evicted_->keep(id, *noted, payload);
+      const auto& noted = noted_checksum(*victim);
+      evicted_->keep(id, noted ? *noted : block_checksum(id, payload), payload);
     }
     note(id, false);
   }
@@ -145,6 +144,7 @@ void KvCache::write(BlockIndex index, std::span<const std::byte> contents) {
 
 BlocksImported KvCache::finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums) {
   TROUPE_CHECK(checksums.size() <= import.incoming.size(), "only incoming blocks have come");
+  device_->stream().synchronize();  // what `write` was given may be on its way
   BlocksImported imported;
   bool whole = true;
   for (std::size_t i = 0; i < checksums.size(); ++i) {

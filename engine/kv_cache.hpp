@@ -69,6 +69,9 @@ class KvCache {
   /// where they are until the stream has been waited for, as finish_import does. Where the host can read the pool, whoever has
   /// an import may also write its blocks in place.
   void write(BlockIndex index, std::span<const std::byte> contents);
+  /// A block's contents in host memory: the block itself, or a copy of it, which waits for the device's stream and which the
+  /// next call overwrites.
+  std::span<const std::byte> readable(BlockIndex index);
   /// Verifies what was written for the incoming blocks against `checksums` (one for each of the first ones, as many as have
   /// come), names those that match, and lets go of all. A block that the engine has computed itself meanwhile stays as it is.
   BlocksImported finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums);
@@ -86,8 +89,6 @@ class KvCache {
   /// Of a named block: as it was noted, or made from its contents, which is then noted.
   std::uint64_t checksum(BlockIndex index, const BlockId& id);
   std::optional<std::uint64_t>& noted_checksum(BlockIndex index) { return checksums_[static_cast<std::size_t>(index)]; }
-  /// The contents where the host can read them: the block itself, or a copy in `staging_`, which the next call overwrites.
-  std::span<const std::byte> readable(BlockIndex index);
   void note(const BlockId& id, bool come);
 
   static constexpr std::size_t changes_max = std::size_t{1} << 16;

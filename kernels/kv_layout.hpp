@@ -1,6 +1,6 @@
-// The shape of a KV block: keys and values of 16 consecutive positions of one sequence, as [layer][k,v][kv_head][a head's].
-// Each layer is contiguous, so that it can move alone. On a CPU a head's are [position][dim] in float32; a GPU has bf16 in an
-// order of its own (cuda/kv_tiles.hpp). Above the kernels a block is so many bytes that nobody looks into.
+// The shape of a KV block: keys and values of 16 consecutive positions of one sequence, by [layer][k,v][kv_head]. Each layer is
+// contiguous, so that it can move alone. Within a head, a CPU has [position][dim] in float32, and a GPU bf16 in an order of its
+// own (cuda/kv_tiles.hpp). Above the kernels a block is a number of bytes that nobody looks into.
 #pragma once
 
 #include <cstddef>

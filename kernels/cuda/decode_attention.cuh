@@ -1,11 +1,9 @@
-// Attention of one token over a span of its sequence, and the spans' merge: the order of docs/numerics.md, with which prefill's
-// kernel agrees. A warpgroup does a span for all query heads of a KV head at once: scores of 32 positions a warp, then values
-// of a quarter of the dimensions a warp.
+// Attention within a step of decoding: which spans a block does, the spans themselves (attention_span.cuh), and their merge.
 #pragma once
 
+#include "kernels/cuda/attention_span.cuh"
 #include "kernels/cuda/decode_step.hpp"
 #include "kernels/cuda/exchange.cuh"
-#include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/step_ring.cuh"
 
@@ -14,9 +12,7 @@ namespace troupe::kernels::cuda {
 struct AttentionShared {
   /// 16 rows of up to two times 64, laid out like KV tiles.
   alignas(128) bf16 queries[decode_group_max * 128];
-  alignas(128) bf16 weights[decode_group_max * attention_tile_span];
-  float maxima[4][decode_group_max];
-  float weight_sums[4][decode_group_max][4];  ///< by warp, row, and lane of four
+  SpanShared span;
 };
 
 /// Which sequence, KV head and positions an attention task is about.
@@ -115,12 +111,6 @@ __device__ __forceinline__ PartOf part_of(const BatchShared& batch, int rows, in
   return part;
 }
 
-__device__ __forceinline__ float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 template <int N>
 struct StepShared {
   AttentionShared attention;
@@ -208,100 +198,26 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
   if (last) append_token<N, HeadDim, false>(step, layer, place, ring, stage);
   warpgroup_sync();
 
-  // Scores of 32 positions.
   float scores[4][4] = {};
-  {
-    const std::uint32_t queries = shared_address(shared.queries);
-    const int first = warp * 32;
-    const std::uint32_t keys = shared_address(ring.weights(stage + first / positions));
-    const int row = lane % 16;
-#pragma unroll
-    for (int k = 0; k < HeadDim / 16; k += 2) {
-      std::uint32_t a[2][4];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const int dim = (k + i) * 16 + lane / 16 * 8;
-        load_tiles(a[i], queries + KvTiles::place(row, dim) * 2);
-      }
-#pragma unroll
-      for (int tile = 0; tile < 4; ++tile) {
-        std::uint32_t b[4];
-        const int position = first % positions + tile * 8 + lane % 8;
-        const int dim = k * 16 + lane / 8 * 8;
-        load_tiles(b, keys + position / kv_block_positions * head_bytes + KvTiles::place(position, dim) * 2);
-        mma(scores[tile], a[0], b[0], b[1]);
-        mma(scores[tile], a[1], b[2], b[3]);
-      }
-    }
-  }
-  // Weights.
-  float weight_sum[2] = {0, 0};
-  {
-    float largest[2] = {-INFINITY, -INFINITY};
-#pragma unroll
-    for (int tile = 0; tile < 4; ++tile) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int position = warp * 32 + tile * 8 + lane % 4 * 2 + i % 2;
-        if (position >= place.positions) scores[tile][i] = -INFINITY;
-        largest[i / 2] = fmaxf(largest[i / 2], scores[tile][i]);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      largest[i] = fmaxf(largest[i], __shfl_xor_sync(0xFFFFFFFF, largest[i], 1));
-      largest[i] = fmaxf(largest[i], __shfl_xor_sync(0xFFFFFFFF, largest[i], 2));
-      if (lane % 4 == 0) shared.maxima[warp][lane / 4 + 8 * i] = largest[i];
-    }
-    warpgroup_sync();
-    const float factor = shape.scale * 1.4426950408889634f;
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int row = lane / 4 + 8 * i;
-      const float most =
-          fmaxf(fmaxf(shared.maxima[0][row], shared.maxima[1][row]), fmaxf(shared.maxima[2][row], shared.maxima[3][row]));
-      const float shift = most * factor;
-#pragma unroll
-      for (int tile = 0; tile < 4; ++tile) {
-        const float first = exp2_fast(fmaf(scores[tile][2 * i], factor, -shift));
-        const float second = exp2_fast(fmaf(scores[tile][2 * i + 1], factor, -shift));
-        weight_sum[i] += first;
-        weight_sum[i] += second;
-        const int position = warp * 32 + tile * 8 + lane % 4 * 2;
-        *reinterpret_cast<__nv_bfloat162*>(shared.weights + KvTiles::place(row, position)) =
-            __floats2bfloat162_rn(first, second);
-      }
-      shared.weight_sums[warp][row][lane % 4] = weight_sum[i];
-    }
-    warpgroup_sync();
-  }
+  const int first = warp * attention_warp_span;
+  const std::uint32_t queries = shared_address(shared.queries);
+  score_positions<HeadDim>(
+      scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
+      shared_address(ring.weights(stage + first / positions)) + first % positions / kv_block_positions * head_bytes);
+  float most[2];
+  weigh_positions(scores, place.positions, shape.scale * log2_e, shared.span, most);
+  warpgroup_sync();
   for (int i = 0; i < key_stages; ++i) ring.release(stage + i);
   stage += key_stages;
-  // Values of a quarter of the dimensions.
   float values[dims / 8][4] = {};
   for (int i = 0; i < key_stages; ++i) ring.full(stage + i).wait(ring.parity(stage + i));
   if (last) {
     append_token<N, HeadDim, true>(step, layer, place, ring, stage);
     warpgroup_sync();
   }
-  {
-    const std::uint32_t weights = shared_address(shared.weights);
-#pragma unroll
-    for (int k = 0; k < attention_tile_span / 16; ++k) {
-      std::uint32_t a[4];
-      load_tiles(a, weights + KvTiles::place(lane % 16, k * 16 + lane / 16 * 8) * 2);
-      const std::uint32_t source =
-          shared_address(ring.weights(stage + k * 16 / positions)) + k * 16 % positions / kv_block_positions * head_bytes;
-#pragma unroll
-      for (int tile = 0; tile < dims / 8; tile += 2) {
-        std::uint32_t b[4];
-        const int dim = warp * dims + tile * 8 + lane / 16 * 8;
-        load_tiles_transposed(b, source + KvTiles::place(lane % 16, dim) * 2);
-        mma(values[tile], a, b[0], b[1]);
-        mma(values[tile + 1], a, b[2], b[3]);
-      }
-    }
-  }
+  multiply_positions<HeadDim>(values, shared.span, [&](int k) {
+    return shared_address(ring.weights(stage + k * 16 / positions)) + k * 16 % positions / kv_block_positions * head_bytes;
+  });
   if (last) fence_proxy_async();
   for (int i = 0; i < key_stages; ++i) ring.release(stage + i);
   stage += key_stages;
@@ -310,13 +226,7 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
   for (int i = 0; i < 2; ++i) {
     const int row = lane / 4 + 8 * i;
     if (row >= group) continue;
-    float sum[4];
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      sum[c] = (shared.weight_sums[0][row][c] + shared.weight_sums[1][row][c]) +
-               (shared.weight_sums[2][row][c] + shared.weight_sums[3][row][c]);
-    }
-    const float total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    const float total = weight_total(shared.span, row);
     const int head = place.kv_head * group + row;
     const int dim = warp * dims + lane % 4 * 2;
     if (place.spans == 1) {
@@ -334,11 +244,7 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
       for (int tile = 0; tile < dims / 8; ++tile) {
         __stcg(reinterpret_cast<float2*>(target + dim + tile * 8), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
       }
-      if (warp == 0 && lane % 4 == 0) {
-        const float most =
-            fmaxf(fmaxf(shared.maxima[0][row], shared.maxima[1][row]), fmaxf(shared.maxima[2][row], shared.maxima[3][row]));
-        __stcg(step.span_sums + piece, make_float2(most, total));
-      }
+      if (warp == 0 && lane % 4 == 0) __stcg(step.span_sums + piece, make_float2(most[i], total));
     }
   }
 }
@@ -351,7 +257,7 @@ __device__ void fold_spans(const DecodeStep& step, const SpanPlace& place, int s
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const DecodeShape& shape = step.shape;
   const int group = shape.heads / shape.kv_heads;
-  const float factor = shape.scale * 1.4426950408889634f;
+  const float factor = shape.scale * log2_e;
   const std::size_t first_item = static_cast<std::size_t>(spans_before * shape.kv_heads + place.kv_head * place.spans);
   const std::size_t stride = static_cast<std::size_t>(group);
   const int pieces = group * (HeadDim / 32);

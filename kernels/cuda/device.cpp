@@ -28,11 +28,12 @@ void check_device(int status, const char* what) {
   if (status == cudaSuccess) [[likely]]
     return;
   const auto error = static_cast<cudaError_t>(status);
-  std::fprintf(stderr,
-               "troupe: the GPU failed in %s: %s (%s). What its memory held is lost, so this process ends; what it was answering "
-               "is answered after its restart, or by other nodes, with the same bits. If it happens again, look at dmesg for "
-               "\"Xid\" and at nvidia-smi -q.\n",
-               what, cudaGetErrorString(error), cudaGetErrorName(error));
+  std::fprintf(
+      stderr,
+      "troupe: the GPU failed in %s: %s (%s). What its memory held is lost, so this process ends; what it was answering "
+      "is answered after its restart, or by other nodes, with the same bits. If it happens again, look at dmesg for "
+      "\"Xid\" and at nvidia-smi -q.\n",
+      what, cudaGetErrorString(error), cudaGetErrorName(error));
   std::fflush(stderr);
   std::_Exit(device_failed_status);
 }
@@ -45,13 +46,15 @@ Result<void> find_gpu(int ordinal) {
   int count = 0;
   const cudaError_t counted = cudaGetDeviceCount(&count);
   if (counted == cudaErrorInsufficientDriver) {
-    return Error{ErrorCode::unsupported, "the NVIDIA driver is for CUDA " + version_text(driver) + ", this build needs one for " +
-                                             version_text(CUDART_VERSION) + " or newer: update the driver, or compute on the CPU"};
+    return Error{ErrorCode::unsupported, "the NVIDIA driver is for CUDA " + version_text(driver) +
+                                             ", this build needs one for " + version_text(CUDART_VERSION) +
+                                             " or newer: update the driver, or compute on the CPU"};
   }
   if (counted != cudaSuccess || count == 0) {
     cudaGetLastError();  // it would be told again
     return Error{ErrorCode::unavailable, "there is no NVIDIA GPU that can be used here (" +
-                                             std::string(cudaGetErrorString(counted)) + "); see nvidia-smi, or compute on the CPU"};
+                                             std::string(cudaGetErrorString(counted)) +
+                                             "); see nvidia-smi, or compute on the CPU"};
   }
   if (ordinal < 0 || ordinal >= count) {
     return Error{ErrorCode::out_of_range, "GPU " + std::to_string(ordinal) + " was asked for, and there are " +
@@ -131,8 +134,8 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::create(int ordinal) {
   if (status != cudaSuccess) {
     return Error{ErrorCode::unavailable, "GPU " + std::to_string(ordinal) + " cannot be used: " + cudaGetErrorString(status)};
   }
-  return std::unique_ptr<CudaDevice>(new CudaDevice(ordinal, "cuda, " + std::string(properties.name) + ", " +
-                                                                 gibibytes(properties.totalGlobalMem)));
+  return std::unique_ptr<CudaDevice>(
+      new CudaDevice(ordinal, "cuda, " + std::string(properties.name) + ", " + gibibytes(properties.totalGlobalMem)));
 }
 
 CudaDevice::CudaDevice(int ordinal, std::string description) : ordinal_(ordinal), description_(std::move(description)) {}

@@ -1,7 +1,7 @@
 // A Hopper GPU as a device: its memory, a stream, and staging through page-locked host memory.
 //
-// An error of the GPU cannot be mended from inside the process: after most of them (a wild access, an uncorrectable error of its
-// memory) every later call fails too, and what its memory holds is lost. So `device_failed` says what happened and ends the
+// An error of the GPU cannot be mended from inside the process: after most of them (a wild access, an uncorrectable error of
+// its memory) every later call fails too, and what its memory holds is lost. So `device_failed` says what happened and ends the
 // process; whoever supervises it starts it again, and its turns are taken up as after any other death.
 #pragma once
 

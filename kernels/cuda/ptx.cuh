@@ -63,6 +63,19 @@ __device__ __forceinline__ void copy_bulk_once(void* target, const void* source,
       : "memory");
 }
 
+/// Copies 16 bytes from global to shared memory, both 16-byte aligned; they are there once wait_for_copies says so to the
+/// thread that copied.
+__device__ __forceinline__ void copy_async(void* target, const void* source) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(target)), "l"(source) : "memory");
+}
+/// What the thread has copied since the last time is a group.
+__device__ __forceinline__ void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/// Returns once of the thread's groups at most so many, the last ones, are on their way.
+template <int Groups>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(Groups) : "memory");
+}
+
 // Counters in global memory, by which blocks tell each other that something is written.
 
 __device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {

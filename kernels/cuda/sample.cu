@@ -11,8 +11,7 @@ constexpr float temperature_min = 0x1p-126f;
 constexpr std::uint32_t token_choice_purpose = 1;  // model/sampler.hpp
 /// Of the sum that log_sum_exp takes the logarithm of: 2^18 tokens of at most 2^44 fit in 64 bits.
 constexpr float sum_unit = 0x1p-44f;
-constexpr float sum_exponent_min = -31;  ///< exp of less is below the unit
-constexpr int loads_at_once = 8;         ///< of four logits a thread
+constexpr int loads_at_once = 8;  ///< of four logits a thread
 /// Up to so many rows there are processors enough for clusters of 16.
 constexpr int wide_rows_max = 4;
 
@@ -34,42 +33,8 @@ __device__ std::uint64_t random_word(std::uint64_t seed, std::int32_t position) 
   return std::uint64_t{counter[0]} << 32 | counter[1];
 }
 
-/// The weight that the nucleus has at least: `share` / 2^32 of the total, rounded up; no less than the best token's least.
-struct NucleusWeight {
-  std::uint64_t share;
-
-  __device__ std::uint64_t operator()(std::uint64_t total) const {
-    const std::uint64_t low = total * share;
-    const std::uint64_t rounded = low + 0xFFFFFFFFU;
-    const std::uint64_t high = __umul64hi(total, share) + (rounded < low ? 1 : 0);
-    const std::uint64_t wanted = high << 32 | rounded >> 32;
-    return wanted == 0 ? 1 : wanted;
-  }
-};
-struct TokenCount {
-  std::uint64_t count;
-
-  __device__ std::uint64_t operator()(std::uint64_t) const { return count; }
-};
-
-struct Possible {
-  __device__ bool has(float logit, std::int32_t, std::uint32_t) const { return key_of(logit) > minus_infinity_key; }
-};
-struct Near {
-  __device__ bool has(float, std::int32_t, std::uint32_t distance) const { return distance != far; }
-};
-struct NearAndKept {
-  Threshold kept;
-  Weights weights;
-
-  __device__ bool has(float logit, std::int32_t id, std::uint32_t distance) const {
-    return distance != far && kept.keeps(distance, key_of(logit), id);
-  }
-  __device__ std::uint64_t weight(float logit) const { return weights.of(logit); }
-};
-
-/// Fills this thread's part of shared memory. Returns the rank of its best token, with bit 31 set if one is a NaN; 0 if there is
-/// none.
+/// Fills this thread's part of shared memory. Returns the rank of its best token, with bit 31 set if one is a NaN; 0 if there
+/// is none.
 template <int Blocks>
 __device__ __forceinline__ std::uint64_t load_logits(const SampleCluster<Blocks>& cluster, const float* logits, int vocabulary,
                                                      bool by_fours) {
@@ -150,10 +115,8 @@ __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const
 template <int Blocks>
 __device__ __forceinline__ float log_sum_exp_of(SampleCluster<Blocks>& cluster, float best) {
   std::uint64_t own = 0;
-  cluster.for_each([&](float logit, std::int32_t) {
-    const float exponent = __fsub_rn(logit, best);
-    if (exponent >= sum_exponent_min) own += __float2ull_rz(__fmul_rn(exact_exp(exponent), 1 / sum_unit));
-  });
+  cluster.for_each(
+      [&](float logit, std::int32_t) { own += __float2ull_rz(__fmul_rn(exact_exp(__fsub_rn(logit, best)), 1 / sum_unit)); });
   return __fadd_rn(best, exact_log(__fmul_rn(__ull2float_rn(cluster.share_sum(own)), sum_unit)));
 }
 
@@ -162,8 +125,8 @@ template <int Blocks>
 __device__ __forceinline__ void list_likeliest(SampleCluster<Blocks>& cluster, const LogitSummary& summary, int count,
                                                SampledRow& result) {
   const Distances distances(summary.max, 1);
-  const Possible possible;
-  const Threshold last = last_kept<false>(cluster, distances, possible, TokenCount{static_cast<std::uint64_t>(count)});
+  const Counted possible{true};
+  const Threshold last = likeliest(cluster, distances, possible, count);
   auto& in_first = *in_block(&cluster.memory(), 0);
   cluster.for_each([&](float logit, std::int32_t id) {
     const std::uint32_t distance = distances.of(logit);
@@ -200,16 +163,16 @@ __device__ __forceinline__ Chosen choose(SampleCluster<Blocks>& cluster, const L
   const Weights weights{summary.max, row.temperature};
   NearAndKept by_rank{{}, weights};
   if (row.top_k > 0 && row.top_k < vocabulary) {
-    by_rank.kept = last_kept<false>(cluster, distances, Near{}, TokenCount{static_cast<std::uint64_t>(row.top_k)});
+    by_rank.kept = likeliest(cluster, distances, Counted{false}, row.top_k);
   }
-  Threshold nucleus;
+  Threshold by_share;
   if (row.top_p < 1) {
-    nucleus = last_kept<true>(cluster, distances, by_rank, NucleusWeight{__float2ull_rz(__fmul_rn(row.top_p, 0x1p32f))});
+    by_share = nucleus(cluster, distances, by_rank, NucleusWeight{__float2ull_rz(__fmul_rn(row.top_p, 0x1p32f))});
   }
   const std::uint64_t weight_min = __float2ull_rz(__fmul_rn(row.min_p, 0x1p40f));
   const auto weight_of = [&](float logit, std::int32_t id) -> std::uint64_t {
     const std::uint32_t distance = distances.of(logit);
-    if (!by_rank.has(logit, id, distance) || !nucleus.keeps(distance, key_of(logit), id)) return 0;
+    if (!by_rank.has(logit, id, distance) || !by_share.keeps(distance, key_of(logit), id)) return 0;
     const std::uint64_t weight = weights.of(logit);
     return weight >= weight_min ? weight : 0;
   };

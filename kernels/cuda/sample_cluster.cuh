@@ -31,10 +31,14 @@ __device__ __forceinline__ std::int32_t id_of(std::uint64_t rank) {
   return 0x7FFFFFFF - static_cast<std::int32_t>(static_cast<std::uint32_t>(rank) & 0x7FFFFFFFU);
 }
 
+/// In three parts, of which 32 add up in 32 bits.
 __device__ __forceinline__ std::uint64_t warp_sum(std::uint64_t value) {
-#pragma unroll
-  for (int other = 16; other > 0; other /= 2) value += __shfl_xor_sync(whole_warp, value, other);
-  return value;
+  constexpr int part_bits = 22;
+  constexpr std::uint32_t part = (1U << part_bits) - 1;
+  const std::uint64_t low = __reduce_add_sync(whole_warp, static_cast<std::uint32_t>(value) & part);
+  const std::uint64_t middle = __reduce_add_sync(whole_warp, static_cast<std::uint32_t>(value >> part_bits) & part);
+  const std::uint64_t high = __reduce_add_sync(whole_warp, static_cast<std::uint32_t>(value >> (2 * part_bits)));
+  return low + (middle << part_bits) + (high << (2 * part_bits));
 }
 __device__ __forceinline__ std::uint64_t warp_max(std::uint64_t value) {
   const auto high = static_cast<std::uint32_t>(value >> 32);
@@ -92,7 +96,7 @@ __device__ __forceinline__ std::uint64_t sum_words(const std::uint64_t* words) {
 }
 
 /// Of a block, in its shared memory. A weight's sum is in two parts, because only atomic additions of 32 bits are fast there.
-struct Histogram {
+struct alignas(16) Histogram {
   std::uint32_t counts[bins];
   std::uint32_t low[bins];
   std::uint32_t high[bins];  ///< in units of 2^32
@@ -119,7 +123,6 @@ struct SampleMemory {
   std::uint64_t listed[32];  ///< in the first block
   Histogram histograms[2];   ///< passes alternate: while one is read by other blocks, the next begins
   std::uint32_t listed_count;
-  std::uint32_t padding[3];
 };
 
 /// All threads of all blocks call the functions that share something, in the same order.
@@ -153,6 +156,7 @@ class SampleCluster {
   /// -infinity.
   template <class Visit>
   __device__ __forceinline__ void for_each(const Visit& visit) const {
+#pragma unroll 1  // once through much code is slow where its instructions have to be fetched
     for (int i = 0; i < iterations_; ++i) {
       const float4 logits = four(i);
       const std::int32_t id = first_id(i);
@@ -209,6 +213,7 @@ class SampleCluster {
   /// does. A warp alone.
   template <class Measure>
   __device__ __forceinline__ Found find_in_warp(std::uint64_t wanted, const Measure& measure) const {
+#pragma unroll 1
     for (int i = 0; i < iterations_; ++i) {
       const float4 logits = four(i);
       const std::int32_t id = first_id(i);
@@ -232,9 +237,9 @@ class SampleCluster {
   }
 
  private:
-  __device__ static void clear(Histogram& histogram) {
-    auto* const words = reinterpret_cast<std::uint32_t*>(&histogram);
-    for (unsigned i = threadIdx.x; i < sizeof(Histogram) / 4; i += sample_threads) words[i] = 0;
+  __device__ __forceinline__ static void clear(Histogram& histogram) {
+    static_assert(sizeof(Histogram) % sizeof(uint4) == 0 && sizeof(Histogram) / sizeof(uint4) <= sample_threads);
+    if (threadIdx.x < sizeof(Histogram) / sizeof(uint4)) reinterpret_cast<uint4*>(&histogram)[threadIdx.x] = uint4{0, 0, 0, 0};
   }
 
   Memory& memory_;

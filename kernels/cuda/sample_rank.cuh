@@ -1,9 +1,9 @@
 // Finds the last token that stays where only the likeliest do: a number of them, or those that have a share of the weight.
 //
-// Nothing is sorted. Tokens fall into 256 bins by likelihood, the bins' counts or weights are added, and only what is in the bin
-// that holds the last one is looked at again. The first three passes take 24 bits of the distance to the best logit, which spreads
-// tokens evenly; where that leaves several, further passes take what distinguishes the logits themselves; and of equal ones those
-// of the lowest ids stay.
+// Nothing is sorted. Tokens fall into 256 bins by likelihood, the bins' counts or weights are added, and only what is in the
+// bin that holds the last one is looked at again. The first three passes take 24 bits of the distance to the best logit, which
+// spreads tokens evenly; where that leaves several, further passes take what distinguishes the logits themselves; and of equal
+// ones those of the lowest ids stay.
 #pragma once
 
 #include <cstdint>
@@ -61,8 +61,9 @@ struct Threshold {
 };
 
 /// The likeliest `Wanted` tokens of those that `Candidates` has.
-///   Candidates: bool has(float logit, std::int32_t id, std::uint32_t distance) and, if `Weighted`, std::uint64_t weight(float);
-///   `wanted_of(total)`: how many of the `total`, or how much of the weight; not more than the total, and 1 at least.
+///   Candidates: bool has(float logit, std::int32_t id, std::uint32_t distance) and, if `Weighted`, std::uint64_t
+///   weight(float); `wanted_of(total)`: how many of the `total`, or how much of the weight; not more than the total, and 1 at
+///   least.
 template <bool Weighted, int Blocks, class Candidates, class Wanted>
 class Narrowing {
  public:
@@ -72,6 +73,7 @@ class Narrowing {
 
   __device__ __forceinline__ Threshold last_kept() {
     if (by_distance()) return {shift_, distance_, 0, 0};
+#pragma unroll 1
     for (;;) {
       const std::uint64_t extremes = cluster_extremes();
       const auto highest = static_cast<std::uint32_t>(extremes >> 32);
@@ -109,6 +111,7 @@ class Narrowing {
 
   /// Returns whether the last one is found.
   __device__ __forceinline__ bool by_distance() {
+#pragma unroll 1
     for (int shift = distance_bits - bin_bits; shift >= 0; shift -= bin_bits) {
       std::uint32_t far_count = 0;  // there may be many, which would queue for one bin
       cluster_.for_each([&](float logit, std::int32_t id) {
@@ -149,8 +152,8 @@ class Narrowing {
       highest = max(highest, key_of(logit));
       lowest_complement = max(lowest_complement, ~key_of(logit));
     });
-    const std::uint64_t of_warp = std::uint64_t{__reduce_max_sync(whole_warp, highest)} << 32 |
-                                  __reduce_max_sync(whole_warp, lowest_complement);
+    const std::uint64_t of_warp =
+        std::uint64_t{__reduce_max_sync(whole_warp, highest)} << 32 | __reduce_max_sync(whole_warp, lowest_complement);
     const std::uint64_t* const words = cluster_.share(of_warp);
     highest = 0;
     lowest_complement = 0;
@@ -191,9 +194,10 @@ class Narrowing {
     std::uint64_t id_max = 0;
     if (place.index == cluster_.range()) {
       id_max = static_cast<std::uint64_t>(
-          cluster_.find_in_warp(wanted - place.before, [&](float logit, std::int32_t id) -> std::uint64_t {
-            return in_play(logit, id) ? 1 : 0;
-          }).id);
+          cluster_
+              .find_in_warp(wanted - place.before,
+                            [&](float logit, std::int32_t id) -> std::uint64_t { return in_play(logit, id) ? 1 : 0; })
+              .id);
     }
     return {shift_, distance_, key, static_cast<std::int32_t>(cluster_.share_sum(cluster_.lane() == 0 ? id_max : 0))};
   }
@@ -211,10 +215,55 @@ class Narrowing {
   std::uint64_t count_ = 0;   ///< in play
 };
 
-template <bool Weighted, int Blocks, class Candidates, class Wanted>
-__device__ __forceinline__ Threshold last_kept(SampleCluster<Blocks>& cluster, const Distances& distances,
-                                               const Candidates& candidates, const Wanted& wanted_of) {
-  return Narrowing<Weighted, Blocks, Candidates, Wanted>(cluster, distances, candidates, wanted_of).last_kept();
+/// Which tokens a rank counts.
+struct Counted {
+  bool far_too;  ///< all that are possible, or else only those that may weigh something
+
+  __device__ __forceinline__ bool has(float logit, std::int32_t, std::uint32_t distance) const {
+    return far_too ? key_of(logit) > minus_infinity_key : distance != far;
+  }
+};
+struct TokenCount {
+  std::uint64_t count;
+
+  __device__ __forceinline__ std::uint64_t operator()(std::uint64_t) const { return count; }
+};
+
+/// What keeps the `count` likeliest tokens, which is 1 at least. Not inlined: instructions are fetched once for both uses.
+template <int Blocks>
+__device__ __noinline__ Threshold likeliest(SampleCluster<Blocks>& cluster, const Distances distances, const Counted counted,
+                                            int count) {
+  const TokenCount wanted{static_cast<std::uint64_t>(count)};
+  return Narrowing<false, Blocks, Counted, TokenCount>(cluster, distances, counted, wanted).last_kept();
+}
+
+struct NearAndKept {
+  Threshold kept;
+  Weights weights;
+
+  __device__ __forceinline__ bool has(float logit, std::int32_t id, std::uint32_t distance) const {
+    return distance != far && kept.keeps(distance, key_of(logit), id);
+  }
+  __device__ __forceinline__ std::uint64_t weight(float logit) const { return weights.of(logit); }
+};
+/// The weight that the nucleus has at least: `share` / 2^32 of the total, rounded up, and something in any case.
+struct NucleusWeight {
+  std::uint64_t share;
+
+  __device__ __forceinline__ std::uint64_t operator()(std::uint64_t total) const {
+    const std::uint64_t low = total * share;
+    const std::uint64_t rounded = low + 0xFFFFFFFFU;
+    const std::uint64_t high = __umul64hi(total, share) + (rounded < low ? 1 : 0);
+    const std::uint64_t wanted = high << 32 | rounded >> 32;
+    return wanted == 0 ? 1 : wanted;
+  }
+};
+
+/// What keeps the fewest of the likeliest candidates that together have so much of the weight of all.
+template <int Blocks>
+__device__ __noinline__ Threshold nucleus(SampleCluster<Blocks>& cluster, const Distances distances,
+                                          const NearAndKept candidates, const NucleusWeight wanted) {
+  return Narrowing<true, Blocks, NearAndKept, NucleusWeight>(cluster, distances, candidates, wanted).last_kept();
 }
 
 }  // namespace troupe::kernels::cuda

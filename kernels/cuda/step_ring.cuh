@@ -2,14 +2,13 @@
 // and beside weights the rows of activations that they are multiplied by. Two warps fill a stage, the warpgroup empties it.
 #pragma once
 
+#include "kernels/cuda/attention_span.cuh"
 #include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/kv_tiles.hpp"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/tiles.hpp"
 
 namespace troupe::kernels::cuda {
-
-inline constexpr int attention_tile_span = 128;  ///< positions whose weighted values are added up from zero
 
 template <int N>
 struct Ring {

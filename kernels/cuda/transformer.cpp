@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "kernels/cuda/pass_graphs.hpp"
 #include "kernels/cuda/rows.hpp"
 #include "kernels/cuda/transformer_memory.hpp"
 
@@ -22,51 +23,24 @@ WeightTiles tiles_of(const PackedMatrix& matrix) { return {data_of(matrix), matr
 
 void check_launch(cudaError_t status) { check_device(status, "launching a pass"); }
 
-Error unsupported(const std::string& what) {
-  return Error{ErrorCode::unsupported, "the GPU kernels do not compute this model: " + what + "; compute it on the CPU"};
-}
-
 }  // namespace
-
-Result<void> check(const TransformerShape& shape) {
-  if (shape.head_dim != 64 && shape.head_dim != 128) {
-    return unsupported("its heads have " + std::to_string(shape.head_dim) + " dimensions, expected 64 or 128");
-  }
-  if (shape.heads / shape.kv_heads > decode_group_max) {
-    return unsupported(std::to_string(shape.heads / shape.kv_heads) + " query heads share a KV head, expected at most " +
-                       std::to_string(decode_group_max));
-  }
-  if (shape.intermediate % 32 != 0 || shape.expert_intermediate % 32 != 0) {
-    return unsupported("its feed-forward layers are " +
-                       std::to_string(shape.intermediate % 32 != 0 ? shape.intermediate : shape.expert_intermediate) +
-                       " wide, expected a multiple of 32");
-  }
-  if (shape.vocabulary > sampled_vocabulary_max) {
-    return unsupported("its vocabulary has " + std::to_string(shape.vocabulary) + " tokens, expected at most " +
-                       std::to_string(sampled_vocabulary_max));
-  }
-  if (shape.experts > moe_experts_max || shape.experts_per_token > moe_chosen_max) {
-    return unsupported("each token takes " + std::to_string(shape.experts_per_token) + " of " + std::to_string(shape.experts) +
-                       " experts, expected at most " + std::to_string(moe_chosen_max) + " of " +
-                       std::to_string(moe_experts_max));
-  }
-  return {};
-}
 
 struct Transformer::Buffers : TransformerMemory {
   using TransformerMemory::TransformerMemory;
 };
+struct Transformer::Graphs : PassGraphs {};
 
 /// What the host and the GPU tell each other about one pass. The host's side is page-locked.
 struct Transformer::Pass {
-  /// Where each array of a batch lies, on both sides; a function of the number of rows' class alone, so that a graph can be used
-  /// for many batches.
+  /// Where each array of a batch lies, on both sides; a function of the number of rows' class alone, so that a graph can be
+  /// used for many batches.
   struct Layout {
     std::size_t tokens = 0;
     std::size_t positions = 0;
     std::size_t row_sequences = 0;
     std::size_t spans_before = 0;
     std::size_t sequences = 0;
+    std::size_t single_rows = 0;
     std::size_t logit_rows = 0;
     std::size_t samples = 0;
     std::size_t tiles = 0;
@@ -81,6 +55,7 @@ struct Transformer::Pass {
       place(row_sequences, rows, sizeof(std::int32_t));
       place(spans_before, rows + 1, sizeof(std::int32_t));
       place(sequences, sequences_max, sizeof(PrefillSequence));
+      place(single_rows, sequences_max, sizeof(DecodeRow));
       place(logit_rows, sequences_max, sizeof(std::int32_t));
       place(samples, sequences_max, sizeof(RowSampling));
       tiles = bytes;
@@ -128,11 +103,13 @@ class Transformer::Launcher {
     }
     if (is_decoding()) {
       decode();
+      choose();
+    } else if (can_be_graph()) {
+      self_.graphs_->run(self_.device_.stream(), {pass_.results.data(), rows_, batch_.pool, batch_.wants_logits},
+                         [this] { compute(); });
     } else {
-      compute_layers();
-      if (logit_rows_ > 0) multiply_logits();
+      compute();
     }
-    if (logit_rows_ > 0) choose();
   }
 
  private:
@@ -175,7 +152,8 @@ class Transformer::Launcher {
     std::ranges::copy(batch_.samples, host<RowSampling>(layout_.samples));
     std::size_t bytes = layout_.bytes;
     if (!is_decoding()) {
-      const std::vector<PrefillTile> tiles = prefill_tiles({sequences, static_cast<std::size_t>(sequences_)}, group());
+      const std::vector<PrefillTile> tiles =
+          prefill_tiles(take_single_rows({sequences, static_cast<std::size_t>(sequences_)}), group());
       tile_count_ = static_cast<std::int32_t>(tiles.size());
       std::ranges::copy(tiles, host<PrefillTile>(layout_.tiles));
       bytes += tiles.size() * sizeof(PrefillTile);
@@ -186,6 +164,18 @@ class Transformer::Launcher {
     check_launch(cudaMemcpy2DAsync(pass_.blocks.data(), static_cast<std::size_t>(blocks_stride_) * sizeof(std::int32_t), blocks,
                                    width, width, static_cast<std::size_t>(sequences_), cudaMemcpyHostToDevice, stream_));
   }
+  /// The rows of sequences that have one are listed by themselves; what is left for tiles are the other sequences.
+  std::vector<PrefillSequence> take_single_rows(std::span<const PrefillSequence> sequences) {
+    std::vector<PrefillSequence> others(sequences.begin(), sequences.end());
+    auto* const rows = host<DecodeRow>(layout_.single_rows);
+    for (std::int32_t i = 0; i < sequences_; ++i) {
+      PrefillSequence& sequence = others[static_cast<std::size_t>(i)];
+      if (sequence.rows != 1 || single_rows_ == decode_attention_rows_max) continue;
+      rows[single_rows_++] = {sequence.first_row, i, sequence.first_position};
+      sequence.rows = 0;
+    }
+    return others;
+  }
   static std::int32_t blocks_of(const SequenceRows& sequence) {
     return divided_up(sequence.first_position + sequence.rows, kv_block_positions);
   }
@@ -195,13 +185,16 @@ class Transformer::Launcher {
     return shape_.experts == 0 && rows_ <= decode_rows_max && sequences_ == rows_ && logit_rows_ == rows_ &&
            spans_ <= memory_.spans_max;
   }
-  int group() const { return shape_.heads / shape_.kv_heads; }
-  KvTiles kv() const {
-    return {reinterpret_cast<Bf16*>(batch_.pool), shape_.layers, shape_.kv_heads, shape_.head_dim};
+  /// Whether the launches follow from the number of rows alone.
+  bool can_be_graph() const {
+    return self_.limits_.uses_graphs && rows_ <= decode_rows_max && single_rows_ == rows_ && logit_rows_ == rows_;
   }
+  int group() const { return shape_.heads / shape_.kv_heads; }
+  KvTiles kv() const { return {reinterpret_cast<Bf16*>(batch_.pool), shape_.layers, shape_.kv_heads, shape_.head_dim}; }
 
   void decode() {
-    const DecodeRows& rows = *std::ranges::find_if(memory_.decode, [&](const DecodeRows& some) { return some.capacity >= rows_; });
+    const DecodeRows& rows =
+        *std::ranges::find_if(memory_.decode, [&](const DecodeRows& some) { return some.capacity >= rows_; });
     DecodeStep step;
     step.shape = decode_shape(shape_);
     step.layers = memory_.decode_layers;
@@ -231,10 +224,18 @@ class Transformer::Launcher {
     check_launch(decode_step(stream_, step));
   }
 
+  void compute() {
+    compute_layers();
+    if (logit_rows_ == 0) return;
+    multiply_logits();
+    choose();
+  }
+
   void compute_layers() {
     const std::vector<TransformerLayer>& layers = weights_.layers;
     check_launch(embed(stream_, {tiles_of(weights_.embedding), device<std::int32_t>(layout_.tokens), rows_,
                                  residual(layers.front().attention_norm)}));
+    if (single_rows_ > 0) check_launch(plan_decode_attention(stream_, attention_of_single_rows(0)));
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const TransformerLayer& layer = layers[i];
       const float* const next_norm = i + 1 < layers.size() ? layers[i + 1].attention_norm : weights_.final_norm;
@@ -253,6 +254,22 @@ class Transformer::Launcher {
       }
     }
     scale_norms();
+  }
+
+  DecodeAttention attention_of_single_rows(std::int32_t layer) const {
+    DecodeAttention attention;
+    attention.queries = memory_.queries;
+    attention.attended = memory_.attended;
+    attention.kv = kv();
+    attention.layer = layer;
+    attention.heads = shape_.heads;
+    attention.scale = decode_shape(shape_).scale;
+    attention.rows = device<DecodeRow>(layout_.single_rows);
+    attention.row_count = single_rows_;
+    attention.blocks = pass_.blocks.as<std::int32_t>();
+    attention.blocks_stride = blocks_stride_;
+    attention.workspace = memory_.single_rows;
+    return attention;
   }
 
   void attend(const TransformerLayer& layer, std::int32_t index) {
@@ -274,6 +291,8 @@ class Transformer::Launcher {
     rotation.kv = kv();
     check_launch(rotate_append(stream_, rotation));
 
+    if (single_rows_ > 0) check_launch(decode_attention(stream_, attention_of_single_rows(index)));
+    if (tile_count_ == 0) return;
     PrefillAttention attention;
     attention.queries = memory_.queries;
     attention.attended = memory_.attended;
@@ -328,7 +347,8 @@ class Transformer::Launcher {
     choice.tokens = pass_.chosen.as<std::int32_t>();
     check_launch(sample(stream_, choice));
     CudaStream& stream = self_.device_.stream();
-    stream.copy(pass_.host_results.as<SampledRow>(), pass_.results.data(), static_cast<std::size_t>(logit_rows_) * sizeof(SampledRow));
+    stream.copy(pass_.host_results.as<SampledRow>(), pass_.results.data(),
+                static_cast<std::size_t>(logit_rows_) * sizeof(SampledRow));
     if (batch_.wants_logits) {
       stream.copy(pass_.logits.as<float>(), memory_.logits,
                   static_cast<std::size_t>(logit_rows_) * static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
@@ -373,6 +393,7 @@ class Transformer::Launcher {
   Pass::Layout layout_;
   std::int32_t spans_ = 0;
   std::int32_t tile_count_ = 0;
+  std::int32_t single_rows_ = 0;
 };
 
 Transformer::Transformer(CudaDevice& device, const TransformerShape& shape, TransformerWeights weights,
@@ -383,9 +404,10 @@ Transformer::~Transformer() { device_.stream().synchronize(); }
 
 std::size_t Transformer::bytes(const TransformerShape& shape, const TransformerLimits& limits) {
   const std::size_t blocks = static_cast<std::size_t>(limits.logit_rows_max) *
-                             static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) * sizeof(std::int32_t);
-  const std::size_t results = static_cast<std::size_t>(std::max(limits.logit_rows_max, decode_rows_max)) *
-                              (sizeof(SampledRow) + sizeof(std::int32_t));
+                             static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) *
+                             sizeof(std::int32_t);
+  const std::size_t results =
+      static_cast<std::size_t>(std::max(limits.logit_rows_max, decode_rows_max)) * (sizeof(SampledRow) + sizeof(std::int32_t));
   return TransformerMemory(shape, limits, nullptr).bytes + static_cast<std::size_t>(limits.passes) * (blocks + results);
 }
 
@@ -395,6 +417,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
   auto made = std::unique_ptr<Transformer>(new Transformer(device, shape, std::move(weights), limits));
   TROUPE_TRY(made->memory_, device.allocate(TransformerMemory(shape, limits, nullptr).bytes));
   made->buffers_ = std::make_unique<Buffers>(shape, limits, made->memory_.as<std::byte>());
+  made->graphs_ = std::make_unique<Graphs>();
   if (shape.experts == 0) {
     std::vector<DecodeLayer> layers;
     for (const TransformerLayer& layer : made->weights_.layers) {
@@ -408,8 +431,8 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
   const auto sequences = static_cast<std::size_t>(limits.logit_rows_max);
   const auto tiles = static_cast<std::size_t>(divided_up(rows * (shape.heads / shape.kv_heads), prefill_tile_rows)) + sequences;
   const std::size_t described = Pass::Layout(rows, limits.logit_rows_max).bytes + tiles * sizeof(PrefillTile);
-  const std::size_t blocks = sequences * static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) *
-                             sizeof(std::int32_t);
+  const std::size_t blocks =
+      sequences * static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) * sizeof(std::int32_t);
   for (std::int32_t i = 0; i < limits.passes; ++i) {
     auto pass = std::make_unique<Pass>();
     TROUPE_TRY(pass->host, HostMemory::allocate(described));
@@ -459,6 +482,8 @@ std::span<const SampledRow> Transformer::sampled(std::int32_t index) const {
   return {pass.host_results.as<SampledRow>(), static_cast<std::size_t>(pass.logit_rows)};
 }
 
-const float* Transformer::logits(std::int32_t index) const { return passes_[static_cast<std::size_t>(index)]->logits.as<float>(); }
+const float* Transformer::logits(std::int32_t index) const {
+  return passes_[static_cast<std::size_t>(index)]->logits.as<float>();
+}
 
 }  // namespace troupe::kernels::cuda

@@ -1,9 +1,11 @@
-// The device memory that a transformer's passes compute in: one allocation, cut into the arrays that its kernels read and write.
+// The device memory that a transformer's passes compute in: one allocation, cut into the arrays that its kernels read and
+// write.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cuda/decode_attention.hpp"
 #include "kernels/cuda/decode_step.hpp"
 #include "kernels/cuda/moe.hpp"
 #include "kernels/cuda/prefill_attention.hpp"
@@ -29,15 +31,16 @@ struct TransformerMemory {
   static constexpr int decode_capacities[] = {8, 16, 32, 64};
 
   // Of passes of many rows.
-  float* x = nullptr;        ///< [rows, hidden], of all passes
-  RowTiles normed;           ///< hidden wide
-  float* squares = nullptr;  ///< [hidden / 16, normed.capacity]
-  float* scales = nullptr;   ///< [rows]
-  float* qkv = nullptr;      ///< [rows, qkv width], of all passes
-  bf16* queries = nullptr;   ///< [rows, heads, head_dim]
-  RowTiles attended;         ///< heads * head_dim wide
-  RowTiles gated;            ///< intermediate wide
-  RowTiles last;             ///< hidden wide: the rows that want logits
+  float* x = nullptr;                    ///< [rows, hidden], of all passes
+  RowTiles normed;                       ///< hidden wide
+  float* squares = nullptr;              ///< [hidden / 16, normed.capacity]
+  float* scales = nullptr;               ///< [rows]
+  float* qkv = nullptr;                  ///< [rows, qkv width], of all passes
+  bf16* queries = nullptr;               ///< [rows, heads, head_dim]
+  RowTiles attended;                     ///< heads * head_dim wide
+  RowTiles gated;                        ///< intermediate wide
+  DecodeAttentionWorkspace single_rows;  ///< of sequences that have one row
+  RowTiles last;                         ///< hidden wide: the rows that want logits
   float* last_scales = nullptr;
   // Of a mixture of experts.
   float* router = nullptr;  ///< [rows, experts]

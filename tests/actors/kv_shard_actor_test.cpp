@@ -316,12 +316,14 @@ TEST_F(KvLending, IsNotOfMemoryThatOnlyADeviceReaches) {
   publish();
   EXPECT_EQ(refused(a, of(a.replica(0), prompt(3))).code, ErrorCode::not_found);
   EXPECT_EQ(granted(a, of(a.replica(1), prompt(2))).blocks.size(), 2U);
-  ASSERT_EQ(b.heard.size(), 1U);
-  EXPECT_EQ(set_of(b.heard[0].come), set_of(a.replica(1).chain(prompt(2)))) << "nobody is told of what nobody can fetch";
   a.replica(0).compute(prompt(5));
   pass(milliseconds(300));
-  EXPECT_EQ(b.heard.size(), 1U);
+  std::set<policy::BlockId> told;
+  for (const KvHoldings& holdings : b.heard) told.insert(holdings.come.begin(), holdings.come.end());
+  EXPECT_EQ(told, set_of(a.replica(1).chain(prompt(2)))) << "nobody is told of what he cannot fetch";
+  tell(a.shard, KvHoldings{b.name, false, a.replica(0).chain(prompt(6)), {}});
   EXPECT_EQ(fetch(a, prompt(6)), 0U);
+  EXPECT_TRUE(b.asked.empty()) << "nor is he asked for any";
 }
 
 TEST_F(KvLending, IsOfTheSharedPartOfAPoolAtMost) {

@@ -5,10 +5,12 @@
 #include <iterator>
 #include <string>
 
+#include "tests/gpu/decode_attention_bench.hpp"
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
 #include "tests/gpu/moe_bench.hpp"
 #include "tests/gpu/passes_bench.hpp"
+#include "tests/gpu/sample_bench.hpp"
 #include "tests/gpu/timing.hpp"
 
 namespace troupe::kernels::cuda {
@@ -20,12 +22,14 @@ struct Measured {
   bool cublas = false;
   std::vector<ProductSpeed> products;
   std::vector<DecodeSpeed> decoding;
+  std::vector<DecodeAttentionSpeed> decode_attention;
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
   std::vector<MoeSpeed> moe;
+  std::vector<SampleSpeed> sampling;
 };
 
-constexpr const char* parts[] = {"products", "decoding", "attention", "passes", "moe"};
+constexpr const char* parts[] = {"products", "decoding", "decode_attention", "attention", "passes", "moe", "sampling"};
 
 /// Everything, or one of the parts.
 Measured measure(const std::string& only) {
@@ -39,9 +43,11 @@ Measured measure(const std::string& only) {
   measured.cublas = cublas != nullptr;
   if (wants("products")) measure_products(measured.products, cublas.get());
   if (wants("decoding")) measure_decoding(measured.decoding);
+  if (wants("decode_attention")) measure_decode_attention(measured.decode_attention);
   if (wants("attention")) measure_attention(measured.attention);
   if (wants("passes")) measure_passes(measured.passes);
   if (wants("moe")) measure_moe(measured.moe);
+  if (wants("sampling")) measure_sampling(measured.sampling);
   return measured;
 }
 
@@ -70,6 +76,16 @@ void print_json(const Measured& measured) {
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
     separator = ",\n";
   }
+  std::printf("],\n \"decode_attention\": [");
+  separator = "\n";
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    std::printf(
+        "%s  {\"head_dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"batch\": %d, \"lengths\": \"%s\", \"us\": %.2f, "
+        "\"of_floor\": %.3f, \"plan_us\": %.2f}",
+        separator, speed.head_dim, speed.heads, speed.kv_heads, speed.rows, speed.lengths.c_str(), speed.seconds * 1e6,
+        speed.of_floor(ceiling), speed.plan_seconds * 1e6);
+    separator = ",\n";
+  }
   std::printf("],\n \"attention\": [");
   separator = "\n";
   for (const AttentionSpeed& speed : measured.attention) {
@@ -95,6 +111,15 @@ void print_json(const Measured& measured) {
         "\"tflops\": %.1f}",
         separator, speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6, speed.floor_seconds(ceiling) * 1e6,
         speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+    separator = ",\n";
+  }
+  std::printf("],\n \"sampling\": [");
+  separator = "\n";
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf(
+        "%s  {\"options\": \"%s\", \"vocabulary\": %d, \"rows\": %d, \"blocks_per_row\": %d, \"us\": %.2f, \"of_floor\": %.3f}",
+        separator, speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row, speed.seconds * 1e6,
+        speed.of_floor(ceiling));
     separator = ",\n";
   }
   std::printf("]}\n");
@@ -136,6 +161,13 @@ void print_table(const Measured& measured) {
     std::printf("%-8s %6d %8d %9.3f %9.3f %9.3f\n", speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
   }
+  std::printf("\n%-16s %6s %9s %6s %13s %9s %9s %8s\n", "decode attention", "heads", "head_dim", "batch", "lengths", "us",
+              "of floor", "plan us");
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
+    std::printf("%-16s %6s %9d %6d %13s %9.2f %9.3f %8.2f\n", "", heads.c_str(), speed.head_dim, speed.rows,
+                speed.lengths.c_str(), speed.seconds * 1e6, speed.of_floor(ceiling), speed.plan_seconds * 1e6);
+  }
   std::printf("\n%-9s %6s %9s %8s %6s %9s %8s\n", "attention", "heads", "head_dim", "context", "rows", "ms", "TFLOP/s");
   for (const AttentionSpeed& speed : measured.attention) {
     const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
@@ -151,6 +183,11 @@ void print_table(const Measured& measured) {
   for (const MoeSpeed& speed : measured.moe) {
     std::printf("%-8s %6d %8.1f %9.2f %9.2f %9.3f %8.1f\n", speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6,
                 speed.floor_seconds(ceiling) * 1e6, speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+  }
+  std::printf("\n%-32s %10s %6s %6s %9s %9s\n", "sampling", "vocabulary", "rows", "blocks", "us", "of floor");
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf("%-32s %10d %6d %6d %9.2f %9.3f\n", speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row,
+                speed.seconds * 1e6, speed.of_floor(ceiling));
   }
 }
 
@@ -192,7 +229,9 @@ int main(int argc, char** argv) {
     } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
       only = argv[++i];
     } else {
-      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only products|decoding|attention|passes|moe]\n", stderr);
+      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART], where a part is one of", stderr);
+      for (const char* part : troupe::kernels::cuda::parts) std::fprintf(stderr, " %s", part);
+      std::fputs("\n", stderr);
       return 2;
     }
   }

@@ -44,8 +44,8 @@ Value one_of(Random& random, const std::array<Value, Count>& values) {
 }  // namespace
 
 const char* name_of(LogitKind kind) {
-  static constexpr std::array<const char*, logit_kinds> names = {"normal", "peaked",     "steep",     "flat", "few values", "zeros",
-                                                                 "masked", "one finite", "near zero", "huge", "descending"};
+  static constexpr std::array<const char*, logit_kinds> names = {
+      "normal", "peaked", "steep", "flat", "few values", "zeros", "masked", "one finite", "near zero", "huge", "descending"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -67,7 +67,8 @@ RowSampling random_sampling(Random& random, std::int32_t vocabulary) {
   RowSampling row;
   row.temperature = one_of<float, 11>(random, {0, 0x1p-130F, 0x1p-126F, 1e-30F, 0.01F, 0.3F, 0.7F, 1, 1, 1.7F, 100});
   if (random.chance(0.5F)) row.top_k = one_of<std::int32_t, 9>(random, {1, 2, 7, 20, 50, 50, 1000, vocabulary - 1, vocabulary});
-  if (random.chance(0.5F)) row.top_p = one_of<float, 9>(random, {1e-12F, 0.01F, 0.1F, 0.5F, 0.9F, 0.9F, 0.95F, 0.999F, below_one});
+  if (random.chance(0.5F))
+    row.top_p = one_of<float, 9>(random, {1e-12F, 0.01F, 0.1F, 0.5F, 0.9F, 0.9F, 0.95F, 0.999F, below_one});
   if (random.chance(0.4F)) row.min_p = one_of<float, 7>(random, {1e-13F, 1e-5F, 0.01F, 0.05F, 0.1F, 0.9F, below_one});
   row.seed = std::uint64_t{random.next()} << 32U | random.next();
   row.position = static_cast<std::int32_t>(random.next() >> 1U);

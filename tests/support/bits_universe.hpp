@@ -88,12 +88,14 @@ class Universe {
   static constexpr std::size_t specs = families * family_members;
   static constexpr std::int32_t positions_max = 1000;
 
-  Universe(const TinyModel& tiny, std::uint64_t seed, std::string_view defect);
+  Universe(const TinyModel& tiny, std::uint64_t seed, std::string_view defect,
+           kernels::DeviceKind kind = kernels::DeviceKind::cpu);
   Universe(const Universe&) = delete;  // its engine keeps references to it
   Universe& operator=(const Universe&) = delete;
 
   std::string_view name() const { return name_; }
   const model::Model& model() const { return *model_; }
+  kernels::DeviceKind device_kind() const { return device_->kind(); }
   const Spec& spec(std::size_t index);
   const Reference& reference(std::size_t index);
   /// Prompt and answer of the reference.
@@ -105,7 +107,7 @@ class Universe {
 
   std::string_view name_;
   std::uint64_t seed_;
-  std::unique_ptr<kernels::CpuDevice> device_;
+  std::unique_ptr<kernels::Device> device_;
   std::unique_ptr<model::Model> model_;
   SystemClock clock_;
   std::unique_ptr<engine::Engine> engine_;

@@ -19,6 +19,7 @@ class PinnedPrefix {
   PinnedPrefix& operator=(const PinnedPrefix&) = delete;
 
   const std::vector<engine::PinnedBlock>& blocks() const { return blocks_; }
+  /// Valid until the next call.
   std::span<const std::byte> payload(std::size_t block) const;
 
  private:
