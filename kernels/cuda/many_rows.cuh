@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/exchange.cuh"
 #include "kernels/cuda/product_plan.hpp"
-#include "kernels/cuda/row_staging.cuh"
+#include "kernels/cuda/tile_end.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace troupe::kernels::cuda {
@@ -24,7 +24,7 @@ struct ManyRows {
   static constexpr int row_bytes = panel_inputs * 2;
   static constexpr int stage_bytes = 2 * tile_bytes + N * row_bytes;
   static constexpr int exchange_bytes = C == Chunks::split ? 2 * static_cast<int>(sizeof(Exchange<N>)) : 0;
-  static constexpr int staging_bytes = 2 * warpgroup / 32 * static_cast<int>(sizeof(RowStaging));
+  static constexpr int staging_bytes = 2 * warpgroup / 32 * static_cast<int>(sizeof(EndStaging));
   static constexpr int stages = (225 * 1024 - exchange_bytes - staging_bytes) / stage_bytes;
   static constexpr int shared_bytes = 1024 + stages * stage_bytes + exchange_bytes + staging_bytes;
   static constexpr int threads = 3 * warpgroup;
@@ -151,23 +151,6 @@ __device__ __forceinline__ void add_panels(float (&sums)[N / 2], int panels, con
   if (leads) barriers.empty[last].arrive();
 }
 
-/// Does with a tile's sums, of rows from first_row on, what the product is for.
-template <int N, Ending E>
-__device__ __forceinline__ void end_staged_tile(const Product& p, int tile, int first_row, const float (&sums)[N / 2],
-                                                RowStaging& staging) {
-  const int rows = min(N, p.rows - first_row);
-  const float* const scales = p.row_scales == nullptr ? nullptr : p.row_scales + first_row;
-  if constexpr (E == Ending::rows) {
-    const auto stride = static_cast<std::size_t>(p.output_stride);
-    float* const target = p.output + static_cast<std::size_t>(first_row) * stride + tile * tile_outputs;
-    write_staged_rows<N>(sums, staging, target, stride, rows, p.weight.outputs - tile * tile_outputs, scales);
-  } else if constexpr (E == Ending::residual) {
-    add_staged_residual<N>(sums, staging, p.residual, first_row, tile, rows);
-  } else {
-    write_staged_gated<N>(sums, staging, p.gated, first_row, tile * tile_outputs / 2, rows, scales);
-  }
-}
-
 template <int N, Chunks C, Ending E>
 __global__ void __launch_bounds__(ManyRows<N, C>::threads, 1) many_rows(const Product p) {
   using Shape = ManyRows<N, C>;
@@ -176,7 +159,7 @@ __global__ void __launch_bounds__(ManyRows<N, C>::threads, 1) many_rows(const Pr
   __shared__ RingBarriers<Shape::stages> barriers;
   std::byte* const ring = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
   auto* const exchanges = reinterpret_cast<Exchange<N>*>(ring + Shape::stages * Shape::stage_bytes);
-  auto* const stagings = reinterpret_cast<RowStaging*>(ring + Shape::stages * Shape::stage_bytes + Shape::exchange_bytes);
+  auto* const stagings = reinterpret_cast<EndStaging*>(ring + Shape::stages * Shape::stage_bytes + Shape::exchange_bytes);
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < Shape::stages; ++stage) {
       barriers.full[stage].init(1);
@@ -206,7 +189,7 @@ __global__ void __launch_bounds__(ManyRows<N, C>::threads, 1) many_rows(const Pr
     take_registers<Shape::consumer_registers>();
     // From another lane, so that the compiler sees that all lanes of a warp have the same.
     const int side = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / warpgroup, 0) - 1;
-    RowStaging& staging = stagings[threadIdx.x / 32 - warpgroup / 32];
+    EndStaging& staging = stagings[threadIdx.x / 32 - warpgroup / 32];
     RingPlace<Shape::stages> at;
     const auto add = [&](float(&sums)[N / 2], int count) {
       add_panels<N, Shape::stages, Shape::stage_bytes>(sums, count, ring, side, barriers, at);

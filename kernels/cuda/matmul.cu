@@ -48,8 +48,8 @@ enum class Sharing { one_block, two_blocks };
 
 template <int N, Sharing S>
 struct FewRows {
-  /// Ends as many rows do (row_staging.cuh), through the ring's memory once all products are there.
-  static constexpr bool staged = N >= RowStaging::rows;
+  /// Ends as many rows do (tile_end.cuh), through the ring's memory once all products are there.
+  static constexpr bool staged = N >= ended_rows;
   static constexpr int stage_panels = 2;
   static constexpr int stage_bytes = stage_panels * (tile_bytes + N * row_bytes);
   static constexpr int ring_bytes = S == Sharing::two_blocks ? 96 * 1024 : 192 * 1024;
@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
     if constexpr (Shape::staged) warpgroup_sync();  // nobody reads the ring any more
     if (!Chunked || exchange_chunks<N>(exchange, 0, chunk, sums)) {
       if constexpr (Shape::staged) {
-        end_staged_tile<N, E>(p, tile, first_row, sums, reinterpret_cast<RowStaging*>(ring)[threadIdx.x / 32]);
+        end_staged_tile<N, E>(p, tile, first_row, sums, reinterpret_cast<EndStaging*>(ring)[threadIdx.x / 32]);
       } else {
         end_tile<N, E>(p, tile, first_row, sums);
       }
