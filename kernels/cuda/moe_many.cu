@@ -16,7 +16,7 @@ namespace {
 
 constexpr int tile_bytes = tile_elements * 2;  // one panel of a weight tile
 constexpr int row_bytes = panel_inputs * 2;
-constexpr int staged_rows = RowStaging::rows;
+constexpr int staged_rows = 32;  // that a warp stages together, to write them
 constexpr int segment_rows = 8;  // an expert's rows begin at a multiple: swizzled rows come in groups of eight
 
 // Sorting.
@@ -105,12 +105,14 @@ __global__ void __launch_bounds__(gatherers) gather_rows(const __grid_constant__
   }
 }
 
+using Staging = RowStaging<staged_rows>;
+
 // Products: persistent blocks; two warpgroups multiply 64 outputs each by a task's rows, a third one brings panels.
 
 template <int Columns>
 struct Grouped {
   static constexpr int stage_bytes = 2 * tile_bytes + Columns * row_bytes;
-  static constexpr int staging_bytes = 2 * warpgroup / 32 * static_cast<int>(sizeof(RowStaging));
+  static constexpr int staging_bytes = 2 * warpgroup / 32 * static_cast<int>(sizeof(Staging));
   static constexpr int stages = (225 * 1024 - staging_bytes) / stage_bytes;
   static constexpr int shared_bytes = 1024 + stages * stage_bytes + staging_bytes;
   static constexpr int threads = 3 * warpgroup;
@@ -184,6 +186,22 @@ __device__ __forceinline__ void bring_panels(const Moe& p, const GroupedRing<Col
   }
 }
 
+/// For each group of rows that are staged together, of the first `rows`: calls begin(first row) and then end(row, i, sums) for
+/// each i-th row that the lane takes up, also for rows that are not there, so that `end` may exchange numbers between lanes.
+template <int N, class Begin, class End>
+__device__ __forceinline__ void for_staged_rows(const float (&sums)[N / 2], Staging& staging, int rows, const Begin& begin,
+                                                const End& end) {
+#pragma unroll 1
+  for (int first = 0; first < rows; first += staged_rows) {
+    begin(first);
+    __syncwarp();  // all have taken up the last group
+    stage_group<N>(sums, first / staged_rows, staging);
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < staged_rows / 8; ++i) end(first + staged_first_row() + i * 8, i, staged_sums(staging, i));
+  }
+}
+
 /// A number that each row of a task has by itself, for the 32 rows that a warp stages together: a lane has one, and the next
 /// rows' are on their way meanwhile. Read one by one where they are needed, each would cost the way to the L2 cache.
 template <class Number>
@@ -223,14 +241,14 @@ __device__ __forceinline__ auto numbers_of(const Moe& p, const MoeTask& task) {
 
 template <int N>
 __device__ __forceinline__ void end_tile(const Moe& p, const MoeTask& task, int tile, const float (&sums)[N / 2],
-                                         RowStaging& staging, RowNumbers<float>& scales) {
+                                         Staging& staging, RowNumbers<float>& scales) {
   const RowTiles& gated = p.buffers.gated;
   const int first_output = tile * tile_outputs / 2;
   if constexpr (N < staged_rows) {
     write_gated<N>(sums, gated, task.first, first_output, task.rows, scales.all());
   } else {
     const int place = first_output + staged_output() / 16 * 8 + staged_output() % 8;
-    for_staged_rows<N, staged_each>(
+    for_staged_rows<N>(
         sums, staging, task.rows, [&](int first) { scales.begin(first); },
         [&](int row, int i, const RowSums& of) {
           const float scale = scales.of(i);
@@ -244,7 +262,7 @@ __device__ __forceinline__ void end_tile(const Moe& p, const MoeTask& task, int 
 }
 template <int N>
 __device__ __forceinline__ void end_tile(const Moe& p, const MoeTask& task, int tile, const float (&sums)[N / 2],
-                                         RowStaging& staging, RowNumbers<std::int32_t>& slots) {
+                                         Staging& staging, RowNumbers<std::int32_t>& slots) {
   const auto hidden = static_cast<std::size_t>(p.shape.hidden);
   if constexpr (N < staged_rows) {
     for_each_pair<N>(sums, [&](int row, int output, float upper, float lower) {
@@ -256,7 +274,7 @@ __device__ __forceinline__ void end_tile(const Moe& p, const MoeTask& task, int 
     });
   } else {
     const int dim = tile * tile_outputs + staged_output();
-    for_staged_rows<N, staged_each>(
+    for_staged_rows<N>(
         sums, staging, task.rows, [&](int first) { slots.begin(first); },
         [&](int row, int i, const RowSums& of) {
           const int slot = slots.of(i);
@@ -278,7 +296,7 @@ __device__ __forceinline__ void set_zero(float (&numbers)[Count]) {
 /// A warpgroup's part of a unit, in tiles of N columns. Stages before `step` have been read.
 template <int N, int Columns, Half Which>
 __device__ __forceinline__ void multiply_unit(const Moe& p, const GroupedRing<Columns>& ring, const Unit& unit, int side,
-                                              RowStaging& staging, int& step) {
+                                              Staging& staging, int& step) {
   using Shape = Grouped<Columns>;
   const WeightTiles matrix = matrix_of<Which>(p, unit.task.expert);
   const int panels = matrix.panels();
@@ -342,8 +360,8 @@ __global__ void __launch_bounds__(Grouped<Columns>::threads, 1) multiply_experts
   take_registers<232>();
   // From another lane, so that the compiler sees that all lanes of a warp have the same.
   const int side = __shfl_sync(all_lanes, static_cast<int>(threadIdx.x) / warpgroup, 0) - 1;
-  auto* const stagings = reinterpret_cast<RowStaging*>(ring.memory + Shape::stages * Shape::stage_bytes);
-  RowStaging& staging = stagings[threadIdx.x / 32 - warpgroup / 32];
+  auto* const stagings = reinterpret_cast<Staging*>(ring.memory + Shape::stages * Shape::stage_bytes);
+  Staging& staging = stagings[threadIdx.x / 32 - warpgroup / 32];
   int step = 0;  // of the ring, over all units
   const int blocks = static_cast<int>(gridDim.x);
   int turn = static_cast<int>(blockIdx.x);
