@@ -16,11 +16,12 @@ struct Point {
 // Both printed by portfolio/training/calibrate_retrieval.py: the weights of a logistic regression, and an isotonic regression
 // of what it makes of other searches. Between two points the probability is interpolated; outside it is that of the last.
 double score_of(const RetrievalEvidence& e) {
-  return -0.16 + 8.87 * e.best_covers - 2.66 * e.unknown + 2.74 * e.pairs + 1.75 * e.lead + 1.22 * e.bridge -
-         7.44 * e.best_covers * e.bridge;
+  return -0.86 + 6.84 * e.best_covers - 2.16 * e.unknown + 2.55 * e.pairs + 3.22 * e.lead + 0.78 * e.bridge -
+         3.35 * e.best_covers * e.bridge;
 }
-constexpr std::array calibration = {Point{-0.74, 0.307}, Point{0.26, 0.429}, Point{0.74, 0.544}, Point{1.24, 0.847},
-                                    Point{1.74, 0.876},  Point{2.25, 0.952}, Point{3.29, 0.958}, Point{5.61, 0.991}};
+constexpr std::array calibration = {Point{-3.02, 0.000}, Point{-1.25, 0.137}, Point{-0.48, 0.332}, Point{0.26, 0.469},
+                                    Point{0.74, 0.803},  Point{1.53, 0.849},  Point{2.26, 0.919},  Point{2.76, 0.936},
+                                    Point{3.48, 0.958},  Point{5.74, 0.987}};
 
 }  // namespace
 

@@ -9,7 +9,7 @@ struct RetrievalEvidence {
   double best_covers = 0;  ///< by the one that has most
   double unknown = 0;      ///< in no section of the corpus
   double pairs = 0;   ///< not of words, but of pairs of content words side by side: in the found sections; 1 if there are none
-  double lead = 0;    ///< of the first section's score over the second's, as a share of the first's
+  double lead = 0;    ///< of the first section's score over the second's, as a share of the first's, times best_covers
   double bridge = 0;  ///< of what the first search's sentences say besides, how much the best section of the second has
   friend bool operator==(const RetrievalEvidence&, const RetrievalEvidence&) = default;
 };

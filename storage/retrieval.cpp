@@ -200,7 +200,10 @@ policy::RetrievalEvidence Retrieval::evidence_of(const Query& query, std::span<c
   }
   evidence.pairs = pairs > 0 ? pairs_covered / pairs : 1;
   const auto leaders = best_of(query.scores, 2);
-  if (!leaders.empty()) evidence.lead = leaders.size() == 1 ? 1 : 1 - leaders[1].score / leaders[0].score;
+  if (!leaders.empty()) {
+    const double second = leaders.size() == 1 ? 0 : leaders[1].score / leaders[0].score;
+    evidence.lead = (1 - second) * evidence.best_covers;  // to be the only one with a single word is no lead
+  }
   return evidence;
 }
 

@@ -29,7 +29,7 @@ NAMES = ["1", "best_covers", "unknown", "pairs", "lead", "bridge", "best_covers 
 
 
 class Search(NamedTuple):
-    """What a search showed of itself, and whether it found all that the answer needs; never for unanswerable questions."""
+    """What a search showed of itself, and whether it found all that the answer needs; never if that is not in the handbook."""
 
     features: list[float]
     confidence: float
@@ -37,9 +37,11 @@ class Search(NamedTuple):
 
 
 def searches(troupe: str, seed: int, holdout: bool) -> list[Search]:
-    """All questions about one handbook."""
+    """All questions about one handbook that has lost a document, so that some are about nothing in it."""
     with tempfile.TemporaryDirectory() as folder:
         handbook.write(Path(folder), seed, QUESTIONS, holdout)
+        documents = sorted(Path(folder).glob("*.md"))
+        documents[seed % len(documents)].unlink()
         command = [troupe, "corpus", "search", "--documents", folder, "--input", f"{folder}/questions.jsonl", "--limit", str(SECTIONS), "--json"]
         lines = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
     found = []

@@ -19,9 +19,11 @@ class CorpusCommand : public testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::create_directory(documents());
-    // A node without models that ends as soon as it has started: it hears of the end before it has begun to wait.
-    const std::string command = "timeout -s TERM 5 " TROUPE_BINARY " node --name n --tier none --corpus none --data " + data() +
-                                " --listen 127.0.0.1:0 --cluster 127.0.0.1:0 --fabric-transports none > /dev/null 2>&1";
+    // A node without models makes the folder its own, and ends when it has started.
+    const std::string command = TROUPE_BINARY " node --name n --tier none --corpus none --json --data " + data() +
+                                " --listen 127.0.0.1:0 --cluster 127.0.0.1:0 --fabric-transports none > " + data() +
+                                ".log 2>&1 & pid=$!; for i in $(seq 300); do grep -q started " + data() +
+                                ".log && break; sleep 0.1; done; kill $pid; wait $pid";
     ASSERT_NE(std::system(command.c_str()), -1);
   }
   std::string data() const { return (folder_.path() / "data").string(); }
