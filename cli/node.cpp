@@ -1,6 +1,5 @@
 // troupe node: one process of the cluster.
 #include <csignal>
-#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,6 +9,7 @@
 #include "actors/model_replica.hpp"
 #include "actors/node.hpp"
 #include "cli/command.hpp"
+#include "cli/data_folder.hpp"
 #include "cli/placement.hpp"
 #include "gateway/rpc_server.hpp"
 #include "model/file.hpp"
@@ -71,12 +71,7 @@ Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
 }
 
 std::filesystem::path data_folder(const NodeCommand& command) {
-  if (!command.data.empty()) return command.data;
-  const char* state = std::getenv("XDG_DATA_HOME");
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path base =
-      state != nullptr ? std::filesystem::path(state) : std::filesystem::path(home != nullptr ? home : ".") / ".local/share";
-  return base / "troupe" / command.name;
+  return command.data.empty() ? default_data_folder(command.name) : std::filesystem::path(command.data);
 }
 
 Result<std::vector<storage::Section>> bundled_handbook() {
