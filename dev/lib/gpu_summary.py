@@ -126,6 +126,8 @@ def main() -> int:
     failed = [case["classname"] + "." + case["name"] for case in cases if case.get("failures")]
     failed += [f"bits: {others['bits']['differing']} answers differ"] if others.get("bits") and others["bits"]["differing"] else []
     failed += [f"transformers: {row['architecture']}" for row in others.get("transformers") or [] if not row["passed"]]
+    tools = {tool: read(logs, tool) for tool in ("memcheck", "racecheck") if "sanitize" in parts}
+    failed += [f"compute-sanitizer {tool}: see {logs}/{tool}.log" for tool, result in tools.items() if not result or result["status"]]
     skipped = sum(case.get("result") == "SKIPPED" for case in cases)
     bandwidth = measured.get("fabric")
     summary = {
@@ -137,6 +139,7 @@ def main() -> int:
         "bandwidth": bandwidth,
         "marks_met": marks_met(bandwidth),
         **others,
+        **tools,
         "engine": measured.get("engine"),
         "kernels": measured.get("kernels"),
         "seconds": seconds,
