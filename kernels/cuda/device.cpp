@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/check.hpp"
 #include "kernels/cuda/weight_writer.hpp"
@@ -83,22 +84,6 @@ void CudaStream::copy(void* target, const void* source, std::size_t bytes) {
 
 void CudaStream::synchronize() { check_device(cudaStreamSynchronize(stream_), "waiting for what it was given to do"); }
 
-Result<HostMemory> HostMemory::allocate(std::size_t bytes) {
-  HostMemory memory;
-  if (bytes == 0) return memory;
-  if (const cudaError_t status = cudaMallocHost(&memory.data_, bytes); status != cudaSuccess) {
-    cudaGetLastError();
-    return Error{ErrorCode::overloaded, "the operating system refused " + std::to_string(bytes) +
-                                            " bytes of page-locked memory: " + cudaGetErrorString(status)};
-  }
-  memory.bytes_ = bytes;
-  return memory;
-}
-
-HostMemory::~HostMemory() {
-  if (data_ != nullptr) cudaFreeHost(data_);
-}
-
 Event::Event(Timing timing) {
   const unsigned flags = timing == Timing::yes ? cudaEventDefault : cudaEventDisableTiming;
   check_device(cudaEventCreateWithFlags(&event_, flags), "making an event");
@@ -158,6 +143,18 @@ Result<Memory> CudaDevice::allocate(std::size_t bytes) {
   return Memory(*this, data, bytes);
 }
 
+Result<Memory> CudaDevice::allocate_host(std::size_t bytes) {
+  if (bytes == 0) return Memory{};
+  void* data = nullptr;
+  if (const cudaError_t status = cudaMallocHost(&data, bytes); status != cudaSuccess) {
+    cudaGetLastError();
+    return Error{ErrorCode::overloaded, "the operating system refused " + std::to_string(bytes) +
+                                            " bytes of page-locked memory: " + cudaGetErrorString(status)};
+  }
+  std::memset(data, 0, bytes);
+  return Memory(*this, data, bytes);
+}
+
 std::optional<std::size_t> CudaDevice::free_bytes() const {
   std::size_t free = 0;
   std::size_t total = 0;
@@ -167,7 +164,11 @@ std::optional<std::size_t> CudaDevice::free_bytes() const {
 
 Result<std::unique_ptr<WeightWriter>> CudaDevice::weight_writer() { return CudaWeightWriter::create(*this); }
 
-void CudaDevice::release(void* data, std::size_t /*bytes*/) noexcept { cudaFree(data); }
+void CudaDevice::release(void* data, std::size_t /*bytes*/) noexcept {
+  cudaPointerAttributes attributes{};
+  const bool on_host = cudaPointerGetAttributes(&attributes, data) == cudaSuccess && attributes.type == cudaMemoryTypeHost;
+  on_host ? cudaFreeHost(data) : cudaFree(data);
+}
 
 CudaStream& cuda_stream(Stream& stream) {
   TROUPE_CHECK(stream.kind() == DeviceKind::cuda, "an operation runs on a device that it is written for");

@@ -62,14 +62,14 @@ struct Transformer::Pass {
     }
   };
 
-  HostMemory host;
+  Memory host;
   Memory device;
-  HostMemory host_blocks;  ///< [sequences, as many as this batch needs]
-  Memory blocks;           ///< [sequences, blocks_stride]
+  Memory host_blocks;  ///< [sequences, as many as this batch needs]
+  Memory blocks;       ///< [sequences, blocks_stride]
   Memory results;
-  HostMemory host_results;
+  Memory host_results;
   Memory chosen;
-  HostMemory logits;  ///< only once somebody wants some
+  Memory logits;  ///< only once somebody wants some
   Event begun{Event::Timing::yes};
   Event ended{Event::Timing::yes};
   std::int32_t logit_rows = 0;
@@ -435,12 +435,12 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
       sequences * static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) * sizeof(std::int32_t);
   for (std::int32_t i = 0; i < limits.passes; ++i) {
     auto pass = std::make_unique<Pass>();
-    TROUPE_TRY(pass->host, HostMemory::allocate(described));
+    TROUPE_TRY(pass->host, device.allocate_host(described));
     TROUPE_TRY(pass->device, device.allocate(described));
-    TROUPE_TRY(pass->host_blocks, HostMemory::allocate(blocks));
+    TROUPE_TRY(pass->host_blocks, device.allocate_host(blocks));
     TROUPE_TRY(pass->blocks, device.allocate(blocks));
     TROUPE_TRY(pass->results, device.allocate(sequences * sizeof(SampledRow)));
-    TROUPE_TRY(pass->host_results, HostMemory::allocate(sequences * sizeof(SampledRow)));
+    TROUPE_TRY(pass->host_results, device.allocate_host(sequences * sizeof(SampledRow)));
     TROUPE_TRY(pass->chosen, device.allocate(sequences * sizeof(std::int32_t)));
     made->passes_.push_back(std::move(pass));
   }
@@ -455,8 +455,8 @@ void Transformer::start(std::int32_t index, const TransformerBatch& batch) {
                    batch.samples.size() == batch.logit_rows.size(),
                "a batch fits the limits");
   if (batch.wants_logits && pass.logits.bytes() == 0) {
-    auto room = HostMemory::allocate(static_cast<std::size_t>(limits_.logit_rows_max) *
-                                     static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
+    auto room = device_.allocate_host(static_cast<std::size_t>(limits_.logit_rows_max) *
+                                      static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
     check_device(room ? cudaSuccess : cudaErrorMemoryAllocation, "making room for logits that the host wants to see");
     pass.logits = *std::move(room);
   }

@@ -34,7 +34,7 @@ __nv_bfloat16* target_of(const PackedMatrix& matrix) {
 Result<std::unique_ptr<WeightWriter>> CudaWeightWriter::create(CudaDevice& device) {
   auto writer = std::unique_ptr<CudaWeightWriter>(new CudaWeightWriter(device));
   for (Buffer& buffer : writer->buffers_) {
-    TROUPE_TRY(buffer.host, HostMemory::allocate(buffer_bytes));
+    TROUPE_TRY(buffer.host, device.allocate_host(buffer_bytes));
     TROUPE_TRY(buffer.device, device.allocate(buffer_bytes));
   }
   return std::unique_ptr<WeightWriter>(std::move(writer));
