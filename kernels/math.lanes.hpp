@@ -6,10 +6,14 @@ namespace troupe::kernels::TROUPE_TARGET {
 /// e^x = 2^n e^r with n = x / ln 2 rounded to nearest even and |r| <= ln 2 / 2. The polynomial's value p lies in [0.70, 1.42],
 /// so p * 2^(n/2) is exact and the second multiplication rounds once, into the denormals too.
 template <class F>
-TROUPE_INLINE F exp(F x) {
-  using Integers = typename F::Integers;
-  constexpr float round_to_integer = 0x1.8p23F;                 // adding it leaves the nearest integer in the low bits
-  x = max(F::broadcast(-104.0F), min(F::broadcast(89.0F), x));  // in this order a NaN passes
+struct ExpParts {
+  F fraction;                     ///< p
+  typename F::Integers exponent;  ///< n
+};
+/// For -104 <= x <= 89.
+template <class F>
+TROUPE_INLINE ExpParts<F> exp_parts(F x) {
+  constexpr float round_to_integer = 0x1.8p23F;  // adding it leaves the nearest integer in the low bits
   const F shifted = fma(x, F::broadcast(0x1.715476p0F), F::broadcast(round_to_integer));
   const F n = shifted - F::broadcast(round_to_integer);
   // The upper part of ln 2 has 14 bits, so n times it is exact.
@@ -24,7 +28,13 @@ TROUPE_INLINE F exp(F x) {
   p = fma(p, r, F::broadcast(1.0F));
   p = fma(p, r, F::broadcast(1.0F));
 
-  const Integers exponent = bits_of(shifted) - bits_of(F::broadcast(round_to_integer));
+  return {p, bits_of(shifted) - bits_of(F::broadcast(round_to_integer))};
+}
+template <class F>
+TROUPE_INLINE F exp(F x) {
+  using Integers = typename F::Integers;
+  x = max(F::broadcast(-104.0F), min(F::broadcast(89.0F), x));  // in this order a NaN passes
+  const auto [p, exponent] = exp_parts(x);
   const Integers half = shift_right<1>(exponent);
   const Integers bias = Integers::broadcast(127);
   return p * float_of(shift_left<23>(half + bias)) * float_of(shift_left<23>(exponent - half + bias));

@@ -60,6 +60,14 @@ namespace troupe::kernels::cuda {
 TROUPE_INLINE float exact_exp(float x) { return lane::exp(lane::F32x1{x}).value; }
 TROUPE_INLINE float exact_log(float x) { return lane::log(lane::F32x1{x}).value; }
 
+/// exact_exp(x) * 2^Scale for -60 <= x <= 0, where neither factor is denormal, so that both powers of two are one addition to
+/// the exponent. Other x give some number or a NaN.
+template <int Scale>
+TROUPE_INLINE float exact_exp_scaled(float x) {
+  const auto [fraction, exponent] = lane::exp_parts(lane::F32x1{x});
+  return __fmul_rn(fraction.value, __uint_as_float((exponent.value + 127U + Scale) << 23));
+}
+
 }  // namespace troupe::kernels::cuda
 
 #pragma pop_macro("TROUPE_TARGET")

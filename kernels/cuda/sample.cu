@@ -1,7 +1,7 @@
 #include "kernels/cuda/sample.hpp"
 
 #include "kernels/cuda/launch.hpp"
-#include "kernels/cuda/sample_rank.cuh"
+#include "kernels/cuda/sample_list.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -10,6 +10,7 @@ namespace {
 constexpr float temperature_min = 0x1p-126f;
 constexpr std::uint32_t token_choice_purpose = 1;  // model/sampler.hpp
 /// Of the sum that log_sum_exp takes the logarithm of: 2^18 tokens of at most 2^44 fit in 64 bits.
+constexpr int sum_bits = 44;
 constexpr float sum_unit = 0x1p-44f;
 constexpr int loads_at_once = 8;  ///< of four logits a thread
 /// Up to so many rows there are processors enough for clusters of 16.
@@ -39,33 +40,25 @@ template <int Blocks>
 __device__ __forceinline__ std::uint64_t load_logits(const SampleCluster<Blocks>& cluster, const float* logits, int vocabulary,
                                                      bool by_fours) {
   constexpr float beyond = -__builtin_huge_valf();
-  std::uint32_t best_key = 0;
-  std::int32_t best_id = 0x7FFFFFFF;
+  float best = beyond;
+  std::int32_t best_id = 0;
   bool has_nan = false;
   const auto look_at = [&](float logit, std::int32_t id) {
-    const bool is_nan = logit != logit;
-    has_nan = has_nan || is_nan;
-    const std::uint32_t key = id < vocabulary && !is_nan ? key_of(logit) : 0;
-    if (key > best_key) {
-      best_key = key;
+    has_nan = has_nan || logit != logit;
+    if (logit > best) {
+      best = logit;
       best_id = id;
     }
   };
+  const auto is_whole_four = [&](std::int32_t id) { return by_fours && id + 3 < vocabulary; };
+#pragma unroll 1
   for (int first = 0; first < cluster.iterations(); first += loads_at_once) {
     float4 fours[loads_at_once];
 #pragma unroll
     for (int i = 0; i < loads_at_once; ++i) {
-      fours[i] = make_float4(beyond, beyond, beyond, beyond);
       const std::int32_t id = cluster.first_id(first + i);
-      if (first + i >= cluster.iterations() || id >= vocabulary) continue;
-      if (by_fours && id + 3 < vocabulary) {
-        fours[i] = __ldcs(reinterpret_cast<const float4*>(logits + id));
-      } else {
-        fours[i].x = __ldcs(logits + id);
-        if (id + 1 < vocabulary) fours[i].y = __ldcs(logits + id + 1);
-        if (id + 2 < vocabulary) fours[i].z = __ldcs(logits + id + 2);
-        if (id + 3 < vocabulary) fours[i].w = __ldcs(logits + id + 3);
-      }
+      fours[i] = first + i < cluster.iterations() && is_whole_four(id) ? __ldcs(reinterpret_cast<const float4*>(logits + id))
+                                                                       : make_float4(beyond, beyond, beyond, beyond);
     }
 #pragma unroll
     for (int i = 0; i < loads_at_once; ++i) {
@@ -78,7 +71,30 @@ __device__ __forceinline__ std::uint64_t load_logits(const SampleCluster<Blocks>
       cluster.four(first + i) = fours[i];
     }
   }
-  return rank_of(best_key, best_key == 0 ? 0x7FFFFFFF : best_id) | (has_nan ? 0x80000000U : 0U);
+  // The end of a row, or all of it. No token in `fours` has a higher id than one here.
+#pragma unroll 1
+  for (int i = 0; i < cluster.iterations(); ++i) {
+    const std::int32_t id = cluster.first_id(i);
+    if (id >= vocabulary || is_whole_four(id)) continue;
+    float* const four = &cluster.four(i).x;
+#pragma unroll 1
+    for (int j = 0; j < 4 && id + j < vocabulary; ++j) {
+      four[j] = __ldcs(logits + id + j);
+      look_at(four[j], id + j);
+    }
+  }
+  std::uint32_t best_key = best == beyond ? 0 : key_of(best);
+#pragma unroll 1
+  for (int i = 0; best_key == 0 && i < cluster.iterations(); ++i) {  // the first -infinity, if there is nothing else
+    const float* const four = &cluster.four(i).x;
+    for (int j = 3; j >= 0; --j) {
+      const std::int32_t id = cluster.first_id(i) + j;
+      if (id >= vocabulary || four[j] != beyond) continue;
+      best_key = minus_infinity_key;
+      best_id = id;
+    }
+  }
+  return (best_key == 0 ? 0 : rank_of(best_key, best_id)) | (has_nan ? 0x80000000U : 0U);
 }
 
 /// What log_sum_exp.hpp says, but for the log-sum-exp of rows that are in order.
@@ -112,36 +128,74 @@ __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const
   return found;
 }
 
+/// What is asked of a row.
+struct Request {
+  int listed;
+  int top_k;     ///< 0: off
+  bool nucleus;  ///< top_p is on
+  bool greedy;
+
+  __device__ Request(const RowSampling& row, int vocabulary)
+      : listed(min(row.log_probabilities, listed_tokens_max)),
+        top_k(0),
+        nucleus(false),
+        greedy(!(row.temperature >= temperature_min)) {
+    if (greedy) return;
+    if (row.top_k > 0 && row.top_k < vocabulary) top_k = row.top_k;
+    nucleus = row.top_p < 1;
+  }
+  /// All that weigh enough may be chosen, whatever their rank.
+  __device__ bool draws_from_all() const { return !greedy && top_k == 0 && !nucleus; }
+  __device__ bool draws_by_rank() const { return top_k > 0 || nucleus; }
+  __device__ bool ranks() const { return listed > 0 || draws_by_rank(); }
+};
+
+/// A thread's part of sums over a row.
+struct RowSums {
+  std::uint64_t exps = 0;  ///< exp(logit - best logit), in units of `sum_unit`
+  std::uint64_t weights = 0;
+};
 template <int Blocks>
-__device__ __forceinline__ float log_sum_exp_of(SampleCluster<Blocks>& cluster, float best) {
-  std::uint64_t own = 0;
-  cluster.for_each(
-      [&](float logit, std::int32_t) { own += __float2ull_rz(__fmul_rn(exact_exp(__fsub_rn(logit, best)), 1 / sum_unit)); });
-  return __fadd_rn(best, exact_log(__fmul_rn(__ull2float_rn(cluster.share_sum(own)), sum_unit)));
+__device__ __forceinline__ RowSums add_row(const SampleCluster<Blocks>& cluster, float best, bool weighted,
+                                           const Weights& weights, std::uint64_t weight_min) {
+  RowSums own;
+  const auto add_exp = [&](float logit) {
+    constexpr float too_little = -60;  // exp is less than a unit well before
+    const float below = __fsub_rn(logit, best);
+    const std::uint64_t units = __float2ull_rz(exact_exp_scaled<sum_bits>(below));
+    own.exps += below >= too_little ? units : 0;
+  };
+  if (!weighted) {
+    cluster.for_each([&](float logit, std::int32_t) { add_exp(logit); });
+    return own;
+  }
+  cluster.for_each([&](float logit, std::int32_t) {
+    add_exp(logit);
+    const std::uint64_t weight = weights.of(logit);
+    own.weights += weight >= weight_min ? weight : 0;
+  });
+  return own;
 }
 
 /// Lists the most likely tokens in the row's result.
-template <int Blocks>
-__device__ __forceinline__ void list_likeliest(SampleCluster<Blocks>& cluster, const LogitSummary& summary, int count,
-                                               SampledRow& result) {
+template <class Tokens>
+__device__ __forceinline__ void list_likeliest(Tokens& tokens, const LogitSummary& summary, int count, SampledRow& result) {
   const Distances distances(summary.max, 1);
   const Counted possible{true};
-  const Threshold last = likeliest(cluster, distances, possible, count);
-  auto& in_first = *in_block(&cluster.memory(), 0);
-  cluster.for_each([&](float logit, std::int32_t id) {
+  const Threshold last = likeliest(tokens, distances, possible, count);
+  tokens.for_each([&](float logit, std::int32_t id) {
     const std::uint32_t distance = distances.of(logit);
     if (!possible.has(logit, id, distance) || !last.keeps(distance, key_of(logit), id)) return;
-    const std::uint32_t place = atomicAdd(&in_first.listed_count, 1U);
-    if (place < listed_tokens_max) in_first.listed[place] = rank_of(key_of(logit), id);
+    tokens.list(rank_of(key_of(logit), id));
   });
-  cluster_sync();
-  if (cluster.range() != 0) return;
-  const int listed = min(static_cast<int>(cluster.memory().listed_count), listed_tokens_max);
-  const int lane = cluster.lane();
+  tokens.synchronise();
+  if (!tokens.is_first_warp()) return;
+  const int listed = min(static_cast<int>(tokens.memory().listed_count), listed_tokens_max);
+  const int lane = tokens.lane();
   if (lane < listed) {
-    const std::uint64_t own = cluster.memory().listed[lane];
+    const std::uint64_t own = tokens.memory().listed[lane];
     int likelier = 0;
-    for (int i = 0; i < listed; ++i) likelier += cluster.memory().listed[i] > own ? 1 : 0;
+    for (int i = 0; i < listed; ++i) likelier += tokens.memory().listed[i] > own ? 1 : 0;
     const float logit = logit_of(static_cast<std::uint32_t>(own >> 32));
     result.listed[likelier] = {id_of(own), __fsub_rn(logit, summary.log_sum_exp)};
   } else if (lane < listed_tokens_max) {
@@ -150,26 +204,29 @@ __device__ __forceinline__ void list_likeliest(SampleCluster<Blocks>& cluster, c
   if (lane == 0) result.listed_count = listed;
 }
 
-struct Chosen {
-  std::int32_t token;
-  float logit;
-  bool here;  ///< this warp is the one that knows
-};
-/// Draws a token of a row that is not greedy.
-template <int Blocks>
-__device__ __forceinline__ Chosen choose(SampleCluster<Blocks>& cluster, const LogitSummary& summary, const RowSampling& row,
-                                         int vocabulary) {
+/// Draws one of the tokens that `weight_of(logit, id)` does not find to weigh nothing; `words` are the sums of it that the
+/// warps have shared.
+template <class Tokens, class WeightOf>
+__device__ __forceinline__ Found draw(const Tokens& tokens, const std::uint64_t* words, const RowSampling& row,
+                                      const LogitSummary& summary, const WeightOf& weight_of) {
+  const std::uint64_t total = sum_words<Tokens::words_each>(words);
+  if (total == 0) return {summary.max, summary.best, tokens.is_first_warp()};  // the parameters are not valid
+  // One more than the integer that is drawn: the token that covers it is the one with which the running sum reaches this.
+  const std::uint64_t reached = __umul64hi(random_word(row.seed, row.position), total) + 1;
+  const Place place = find_sum<Tokens::words_each>(words, reached);
+  return tokens.find(place.index, reached - place.before, weight_of);
+}
+
+/// Draws one of those that top_k and top_p keep. `weight_of_row`: of all tokens, if these are not all and top_p needs it.
+template <class Tokens>
+__device__ __forceinline__ Found draw_by_rank(Tokens& tokens, const LogitSummary& summary, const RowSampling& row,
+                                              const Request& request, const Weights& weights, std::uint64_t weight_min,
+                                              std::uint64_t weight_of_row) {
   const Distances distances(summary.max, row.temperature);
-  const Weights weights{summary.max, row.temperature};
   NearAndKept by_rank{{}, weights};
-  if (row.top_k > 0 && row.top_k < vocabulary) {
-    by_rank.kept = likeliest(cluster, distances, Counted{false}, row.top_k);
-  }
+  if (request.top_k > 0) by_rank.kept = likeliest(tokens, distances, Counted{false}, request.top_k);
   Threshold by_share;
-  if (row.top_p < 1) {
-    by_share = nucleus(cluster, distances, by_rank, NucleusWeight{__float2ull_rz(__fmul_rn(row.top_p, 0x1p32f))});
-  }
-  const std::uint64_t weight_min = __float2ull_rz(__fmul_rn(row.min_p, 0x1p40f));
+  if (request.nucleus) by_share = nucleus(tokens, distances, by_rank, NucleusWeight(row.top_p, weight_of_row));
   const auto weight_of = [&](float logit, std::int32_t id) -> std::uint64_t {
     const std::uint32_t distance = distances.of(logit);
     if (!by_rank.has(logit, id, distance) || !by_share.keeps(distance, key_of(logit), id)) return 0;
@@ -177,17 +234,8 @@ __device__ __forceinline__ Chosen choose(SampleCluster<Blocks>& cluster, const L
     return weight >= weight_min ? weight : 0;
   };
   std::uint64_t own = 0;
-  cluster.for_each([&](float logit, std::int32_t id) { own += weight_of(logit, id); });
-  constexpr int each = SampleCluster<Blocks>::words_each;
-  const std::uint64_t* const words = cluster.share(warp_sum(own));
-  const std::uint64_t total = sum_words<each>(words);
-  if (total == 0) return {summary.best, summary.max, cluster.range() == 0};  // the parameters are not valid
-  // One more than the integer that is drawn: the token that covers it is the one with which the running sum reaches this.
-  const std::uint64_t reached = __umul64hi(random_word(row.seed, row.position), total) + 1;
-  const Place place = find_sum<each>(words, reached);
-  if (place.index != cluster.range()) return {0, 0, false};
-  const auto found = cluster.find_in_warp(reached - place.before, weight_of);
-  return {found.id, found.logit, true};
+  tokens.for_each([&](float logit, std::int32_t id) { own += weight_of(logit, id); });
+  return draw(tokens, tokens.share(warp_sum(own)), row, summary, weight_of);
 }
 
 template <int Blocks>
@@ -196,44 +244,84 @@ __global__ void __launch_bounds__(sample_threads, 2) sample_rows(const Sample p,
   let_next_begin();
   SampleCluster<Blocks> cluster(*reinterpret_cast<SampleMemory<Blocks>*>(shared_memory), iterations);
   cluster.clear();
-  cluster_sync();  // all blocks are there before one writes to another's memory
+  cluster.synchronise();  // all blocks are there before one writes to another's memory
   wait_for_previous();
-  const auto row = static_cast<std::size_t>(blockIdx.x / Blocks);
-  const float* const logits = p.logits + row * static_cast<std::size_t>(p.logits_stride);
-  const RowSampling parameters = p.parameters[row];
-  SampledRow& result = p.results[row];
-  const bool writes = cluster.range() == 0 && cluster.lane() == 0;
+  const auto row_index = static_cast<std::size_t>(blockIdx.x / Blocks);
+  const float* const logits = p.logits + row_index * static_cast<std::size_t>(p.logits_stride);
+  const RowSampling row = p.parameters[row_index];
+  SampledRow& result = p.results[row_index];
+  const bool writes = cluster.is_first_warp() && cluster.lane() == 0;
 
-  Best best = best_token(cluster, logits, load_logits(cluster, logits, p.vocabulary, by_fours));
+  const Best best = best_token(cluster, logits, load_logits(cluster, logits, p.vocabulary, by_fours));
+  LogitSummary summary = best.summary;
   if (!best.in_order) {
     if (writes) {
       result = {};
       result.status = SampleStatus::corrupt;
-      result.summary = best.summary;
-      if (p.tokens != nullptr) p.tokens[row] = 0;
+      result.summary = summary;
+      if (p.tokens != nullptr) p.tokens[row_index] = 0;
     }
     return;
   }
-  best.summary.log_sum_exp = log_sum_exp_of(cluster, best.summary.max);
+  const Request request(row, p.vocabulary);
+  const Weights weights(summary.max, request.greedy ? 1 : row.temperature);
+  const std::uint64_t weight_min = __float2ull_rz(__fmul_rn(row.min_p, 0x1p40f));
+  const Nearness nearness{summary.max};
+
+  // The sums and, where ranks decide, a histogram are on their way at the same time.
+  const RowSums own = add_row(cluster, summary.max, request.draws_from_all(), weights, weight_min);
+  const std::uint64_t* const exps = cluster.give(warp_sum(own.exps));
+  const std::uint64_t* const shares = cluster.give(warp_sum(own.weights));
+  const bool by_weight = request.nucleus && request.top_k == 0;
+  if (by_weight) {
+    count_by_nearness<true>(cluster, nearness, weights);
+  } else if (request.ranks()) {
+    count_by_nearness<false>(cluster, nearness, weights);
+  } else {
+    cluster.synchronise();
+  }
+  constexpr int each = SampleCluster<Blocks>::words_each;
+  summary.log_sum_exp = __fadd_rn(summary.max, exact_log(__fmul_rn(__ull2float_rn(sum_words<each>(exps)), sum_unit)));
   if (writes) {
     result.status = SampleStatus::chosen;
-    result.summary = best.summary;
+    result.summary = summary;
+    if (request.listed <= 0) result.listed_count = 0;
   }
-  const int listed = min(parameters.log_probabilities, listed_tokens_max);
-  if (listed > 0) {
-    list_likeliest(cluster, best.summary, listed, result);
-  } else if (cluster.range() == 0) {
-    if (cluster.lane() < listed_tokens_max) result.listed[cluster.lane()] = {};
-    if (cluster.lane() == 0) result.listed_count = 0;
+  if (request.listed <= 0 && cluster.is_first_warp() && cluster.lane() < listed_tokens_max) result.listed[cluster.lane()] = {};
+
+  const auto write_chosen = [&](const Found& chosen) {
+    if (!chosen.here || cluster.lane() != 0) return;
+    result.token = chosen.id;
+    result.log_probability = __fsub_rn(chosen.logit, summary.log_sum_exp);
+    if (p.tokens != nullptr) p.tokens[row_index] = chosen.id;
+  };
+  if (request.greedy) write_chosen({summary.max, summary.best, cluster.is_first_warp()});
+  if (request.draws_from_all()) {
+    write_chosen(draw(cluster, shares, row, summary, [&](float logit, std::int32_t) -> std::uint64_t {
+      const std::uint64_t weight = weights.of(logit);
+      return weight >= weight_min ? weight : 0;
+    }));
   }
-  const bool greedy = !(parameters.temperature >= temperature_min);
-  const Chosen chosen = greedy ? Chosen{best.summary.best, best.summary.max, cluster.range() == 0}
-                               : choose(cluster, best.summary, parameters, p.vocabulary);
-  if (chosen.here && cluster.lane() == 0) {
-    result.token = chosen.token;
-    result.log_probability = __fsub_rn(chosen.logit, best.summary.log_sum_exp);
-    if (p.tokens != nullptr) p.tokens[row] = chosen.token;
+  if (!request.ranks()) return;
+
+  const auto by_rank = [&](auto& tokens, std::uint64_t weight_of_row) {
+    if (request.listed > 0) list_likeliest(tokens, summary, request.listed, result);
+    if (request.draws_by_rank()) write_chosen(draw_by_rank(tokens, summary, row, request, weights, weight_min, weight_of_row));
+  };
+  const std::uint64_t* const counts = cluster.memory().counts;
+  int last_bin = bin_reaching(counts, static_cast<std::uint64_t>(max(max(request.listed, request.top_k), 1)));
+  std::uint64_t weight_of_row = 0;
+  if (by_weight) {
+    const std::uint64_t* const sums = cluster.memory().weights;
+    weight_of_row = sum_words<bins / 32>(sums);
+    last_bin = max(last_bin, bin_reaching(sums, NucleusWeight(row.top_p, weight_of_row)(0)));
   }
+  if (last_bin == Nearness::last_bin || count_through(counts, last_bin) > list_entries_max) {
+    by_rank(cluster, 0);
+    return;
+  }
+  SampleList<Blocks> list = gather(cluster, nearness, last_bin);
+  if (cluster.block() == 0) by_rank(list, weight_of_row);
 }
 
 template <int Blocks>

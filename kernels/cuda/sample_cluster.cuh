@@ -1,5 +1,5 @@
 // A row of logits in the shared memory of a cluster's blocks, and how their warps share sums of it. Ids lie in ascending order
-// over blocks, a block's warps, and the fours of a warp's lanes.
+// over blocks, a block's warps, and the fours of a warp's lanes. sample_list.cuh has the same for the few that matter.
 #pragma once
 
 #include <cstdint>
@@ -95,6 +95,33 @@ __device__ __forceinline__ std::uint64_t sum_words(const std::uint64_t* words) {
   return warp_sum(own);
 }
 
+/// Which of a block's warps and lanes a running sum ends in.
+struct Lane {
+  int index;             ///< in this warp; below 0 if it is in another
+  std::uint64_t wanted;  ///< of that lane
+};
+/// Where the running sum of the lanes' `own`, over all lanes of all warps of a block, first reaches `wanted`. A block together;
+/// `partials` are 32 words of its shared memory that nobody else uses until it has synchronised again.
+__device__ __forceinline__ Lane find_lane(std::uint64_t* partials, std::uint64_t own, std::uint64_t wanted) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const std::uint64_t running = warp_running_sum(own);
+  if (lane == 31) partials[warp] = running;
+  if (lane == 0) partials[sample_warps + warp] = 0;
+  __syncthreads();
+  const Place place = find_sum<1>(partials, wanted);
+  const std::uint64_t in_warp = wanted - place.before;
+  const unsigned reached = __ballot_sync(whole_warp, running >= in_warp);
+  return {place.index == warp ? __ffs(static_cast<int>(reached)) - 1 : -1, in_warp - (running - own)};
+}
+
+/// A token that was looked for.
+struct Found {
+  float logit;
+  std::int32_t id;
+  bool here;  ///< this warp has found it; others know nothing
+};
+
 /// Of a block, in its shared memory. A weight's sum is in two parts, because only atomic additions of 32 bits are fast there.
 struct alignas(16) Histogram {
   std::uint32_t counts[bins];
@@ -104,6 +131,9 @@ struct alignas(16) Histogram {
   __device__ __forceinline__ void add(std::uint32_t bin) { atomicAdd(&counts[bin], 1U); }
   __device__ __forceinline__ void add(std::uint32_t bin, std::uint64_t weight) {
     add(bin);
+    add_weight(bin, weight);
+  }
+  __device__ __forceinline__ void add_weight(std::uint32_t bin, std::uint64_t weight) {
     const auto low_part = static_cast<std::uint32_t>(weight);
     const std::uint32_t before = atomicAdd(&low[bin], low_part);
     const std::uint32_t carry = before + low_part < before ? 1U : 0U;
@@ -112,16 +142,33 @@ struct alignas(16) Histogram {
   }
 };
 
+/// A block together.
+__device__ __forceinline__ void clear(Histogram& histogram) {
+  static_assert(sizeof(Histogram) % sizeof(uint4) == 0 && sizeof(Histogram) / sizeof(uint4) <= sample_threads);
+  if (threadIdx.x < sizeof(Histogram) / sizeof(uint4)) reinterpret_cast<uint4*>(&histogram)[threadIdx.x] = uint4{0, 0, 0, 0};
+}
+
+/// Of the few that matter: sample_list.cuh.
+struct ListEntry {
+  float logit;
+  std::int32_t id;
+};
+inline constexpr int list_entries_max = 2048;
+inline constexpr int listed_max = 32;  ///< more than any row lists
+
 /// The logits come after it, up to `iterations` * 128 a warp.
 template <int Blocks>
 struct SampleMemory {
   static constexpr int warps = Blocks * sample_warps;  ///< of the cluster
+  static constexpr int exchanges = 3;                  ///< two may be under way while one is still read
 
-  std::uint64_t words[2][warps];  ///< one of each warp, in the order of ids; exchanges alternate
-  std::uint64_t counts[bins];     ///< the blocks' histograms added
+  std::uint64_t words[exchanges][warps];  ///< one of each warp, in the order of ids; exchanges take turns
+  std::uint64_t counts[bins];             ///< the blocks' histograms added
   std::uint64_t weights[bins];
-  std::uint64_t listed[32];  ///< in the first block
-  Histogram histograms[2];   ///< passes alternate: while one is read by other blocks, the next begins
+  std::uint64_t partials[32];
+  Histogram histograms[2];              ///< passes alternate: while one is read by other blocks, the next begins
+  ListEntry entries[list_entries_max];  ///< in the first block, as what follows
+  std::uint64_t listed[listed_max];
   std::uint32_t listed_count;
 };
 
@@ -149,7 +196,7 @@ class SampleCluster {
   /// Before the first exchange.
   __device__ void clear() {
     if (threadIdx.x == 0) memory_.listed_count = 0;
-    clear(memory_.histograms[0]);
+    cuda::clear(memory_.histograms[0]);
   }
 
   /// Calls `visit(logit, id)` for each logit of this thread, in ascending order of ids; those beyond the vocabulary are
@@ -167,16 +214,23 @@ class SampleCluster {
     }
   }
 
-  /// Each warp gives one word, the same in all its lanes; all warps then see those of all, in the order of ids, until the next
-  /// exchange but one.
-  __device__ const std::uint64_t* share(std::uint64_t word) {
-    exchange_ ^= 1;
+  /// Each warp gives one word, the same in all its lanes. After the next synchronisation of the cluster, all warps see those of
+  /// all, in the order of ids, until the cluster synchronises once more. Two words may be given between synchronisations.
+  __device__ const std::uint64_t* give(std::uint64_t word) {
+    exchange_ = exchange_ + 1 == Memory::exchanges ? 0 : exchange_ + 1;
     if (lane() < Blocks) *in_block(&memory_.words[exchange_][range()], static_cast<std::uint32_t>(lane())) = word;
-    cluster_sync();
     return memory_.words[exchange_];
   }
+  __device__ const std::uint64_t* share(std::uint64_t word) {
+    const std::uint64_t* const words = give(word);
+    synchronise();
+    return words;
+  }
+  __device__ void synchronise() const { cluster_sync(); }
   __device__ std::uint64_t share_sum(std::uint64_t of_thread) { return sum_words<words_each>(share(warp_sum(of_thread))); }
 
+  /// Which histogram is the next, and empty.
+  __device__ int pass() const { return pass_; }
   __device__ Histogram& histogram() { return memory_.histograms[pass_]; }
   /// Adds what the blocks have in their histograms, into this block's `counts` and `weights`, and begins the next histogram.
   template <bool Weighted>
@@ -201,47 +255,45 @@ class SampleCluster {
       if constexpr (Weighted) memory_.weights[bin] = low + (high << 32);
     }
     pass_ ^= 1;
-    clear(memory_.histograms[pass_]);  // the others have read it: they did so before they came here
+    cuda::clear(memory_.histograms[pass_]);  // the others have read it: they did so before they came here
     __syncthreads();
   }
 
-  struct Found {
-    float logit;
-    std::int32_t id;
-  };
-  /// The token of this warp at which the running sum of `measure(logit, id)` first reaches `wanted`, which is 1 at least; it
-  /// does. A warp alone.
+  /// The token of a range, of which the cluster has `warps`, at which the running sum of `measure(logit, id)` first reaches
+  /// `wanted`, which is 1 at least; it does. The block that has the range looks for it, each warp in a part, since one warp
+  /// alone would take its time.
   template <class Measure>
-  __device__ __forceinline__ Found find_in_warp(std::uint64_t wanted, const Measure& measure) const {
-#pragma unroll 1
-    for (int i = 0; i < iterations_; ++i) {
-      const float4 logits = four(i);
-      const std::int32_t id = first_id(i);
-      const std::uint64_t x = measure(logits.x, id);
-      const std::uint64_t xy = x + measure(logits.y, id + 1);
-      const std::uint64_t xyz = xy + measure(logits.z, id + 2);
-      const std::uint64_t own = xyz + measure(logits.w, id + 3);
-      const std::uint64_t running = warp_running_sum(own);
-      const unsigned reached = __ballot_sync(whole_warp, running >= wanted);
-      if (reached == 0) {
-        wanted -= __shfl_sync(whole_warp, running, 31);
-        continue;
-      }
-      const std::uint64_t before = running - own;
-      const int component = before + x >= wanted ? 0 : before + xy >= wanted ? 1 : before + xyz >= wanted ? 2 : 3;
-      const float logit = component == 0 ? logits.x : component == 1 ? logits.y : component == 2 ? logits.z : logits.w;
-      const int owner = __ffs(static_cast<int>(reached)) - 1;
-      return {__shfl_sync(whole_warp, logit, owner), __shfl_sync(whole_warp, id + component, owner)};
+  __device__ __forceinline__ Found find(int in_range, std::uint64_t wanted, const Measure& measure) const {
+    if (in_range / sample_warps != block()) return {0, 0, false};
+    float4 logits{};
+    std::int32_t id = 0;
+    std::uint64_t sums[4] = {};
+    if (warp() < iterations_) {
+      const int place = ((in_range % sample_warps) * iterations_ + warp()) * 32 + lane();
+      logits = reinterpret_cast<float4*>(&memory_ + 1)[place];
+      id = (block() * sample_warps * iterations_ * 32 + place) * 4;
+      sums[0] = measure(logits.x, id);
+      sums[1] = sums[0] + measure(logits.y, id + 1);
+      sums[2] = sums[1] + measure(logits.z, id + 2);
+      sums[3] = sums[2] + measure(logits.w, id + 3);
     }
-    return {0, 0};
+    const Lane lane_found = find_lane(memory_.partials, sums[3], wanted);
+    if (lane_found.index < 0) return {0, 0, false};
+    const std::uint64_t rest = lane_found.wanted;
+    const int component = sums[0] >= rest ? 0 : sums[1] >= rest ? 1 : sums[2] >= rest ? 2 : 3;
+    const float logit = component == 0 ? logits.x : component == 1 ? logits.y : component == 2 ? logits.z : logits.w;
+    return {__shfl_sync(whole_warp, logit, lane_found.index), __shfl_sync(whole_warp, id + component, lane_found.index), true};
   }
+
+  /// Appends to `listed` of the first block, in no order; beyond its end, nothing.
+  __device__ __forceinline__ void list(std::uint64_t rank) const {
+    auto& in_first = *in_block(&memory_, 0);
+    const std::uint32_t place = atomicAdd(&in_first.listed_count, 1U);
+    if (place < listed_max) in_first.listed[place] = rank;
+  }
+  __device__ bool is_first_warp() const { return range() == 0; }
 
  private:
-  __device__ __forceinline__ static void clear(Histogram& histogram) {
-    static_assert(sizeof(Histogram) % sizeof(uint4) == 0 && sizeof(Histogram) / sizeof(uint4) <= sample_threads);
-    if (threadIdx.x < sizeof(Histogram) / sizeof(uint4)) reinterpret_cast<uint4*>(&histogram)[threadIdx.x] = uint4{0, 0, 0, 0};
-  }
-
   Memory& memory_;
   int iterations_;
   int exchange_ = 0;

@@ -36,15 +36,34 @@ struct Distances {
 };
 
 /// model::sample's weights, in units of 2^-40.
-struct Weights {
-  float best;
-  float temperature;
+class Weights {
+ public:
+  __device__ Weights(float best, float temperature) : best_(best), scale_(temperature < 0x1p-60f ? 0x1p64f : 1.0f) {
+    divisor_ = __fmul_rn(temperature, scale_);
+    inverse_ = __fdiv_rn(1.0f, divisor_);
+    inverse_rest_ = __fmul_rn(__fmaf_rn(-divisor_, inverse_, 1.0f), inverse_);
+  }
 
   __device__ __forceinline__ std::uint64_t of(float logit) const {
-    const float below = __fsub_rn(logit, best);
-    const float exponent = temperature == 1 ? below : __fdiv_rn(below, temperature);
-    return exponent >= exponent_min ? __float2ull_rz(__fmul_rn(exact_exp(exponent), 0x1p40f)) : 0;
+    const float exponent = quotient(__fmul_rn(__fsub_rn(logit, best_), scale_));
+    const std::uint64_t weight = __float2ull_rz(exact_exp_scaled<40>(exponent));
+    return exponent >= exponent_min ? weight : 0;
   }
+
+ private:
+  /// dividend / divisor_ as it is rounded, wherever exp of it is neither 1 nor below 2^-40: a quotient next to the exact one,
+  /// corrected by the rest times the rounded inverse, is the rounded one (Markstein: "Computation of elementary functions on
+  /// the IBM RISC System/6000 processor", 1990). The scale keeps rests from being denormal. Far below it may be a NaN.
+  __device__ __forceinline__ float quotient(float dividend) const {
+    const float near = __fmaf_rn(dividend, inverse_, __fmul_rn(dividend, inverse_rest_));
+    return __fmaf_rn(__fmaf_rn(-divisor_, near, dividend), inverse_, near);
+  }
+
+  float best_;
+  float scale_;
+  float divisor_;
+  float inverse_;
+  float inverse_rest_;
 };
 
 /// Keeps the likeliest tokens, down to some last one. To begin with, all.
@@ -64,18 +83,18 @@ struct Threshold {
 ///   Candidates: bool has(float logit, std::int32_t id, std::uint32_t distance) and, if `Weighted`, std::uint64_t
 ///   weight(float); `wanted_of(total)`: how many of the `total`, or how much of the weight; not more than the total, and 1 at
 ///   least.
-template <bool Weighted, int Blocks, class Candidates, class Wanted>
+///   Tokens: a SampleCluster or a SampleList.
+template <bool Weighted, class Tokens, class Candidates, class Wanted>
 class Narrowing {
  public:
-  __device__ Narrowing(SampleCluster<Blocks>& cluster, const Distances& distances, const Candidates& candidates,
-                       const Wanted& wanted_of)
-      : cluster_(cluster), distances_(distances), candidates_(candidates), wanted_of_(wanted_of) {}
+  __device__ Narrowing(Tokens& tokens, const Distances& distances, const Candidates& candidates, const Wanted& wanted_of)
+      : tokens_(tokens), distances_(distances), candidates_(candidates), wanted_of_(wanted_of) {}
 
   __device__ __forceinline__ Threshold last_kept() {
     if (by_distance()) return {shift_, distance_, 0, 0};
 #pragma unroll 1
     for (;;) {
-      const std::uint64_t extremes = cluster_extremes();
+      const std::uint64_t extremes = extremes_in_play();
       const auto highest = static_cast<std::uint32_t>(extremes >> 32);
       const std::uint32_t lowest = ~static_cast<std::uint32_t>(extremes);
       if (highest <= lowest) return among_equals(highest);
@@ -92,20 +111,20 @@ class Narrowing {
   }
   __device__ __forceinline__ void add(std::uint32_t bin, float logit) {
     if constexpr (Weighted) {
-      cluster_.histogram().add(bin, candidates_.weight(logit));
+      tokens_.histogram().add(bin, candidates_.weight(logit));
     } else {
-      cluster_.histogram().add(bin);
+      tokens_.histogram().add(bin);
     }
   }
   __device__ __forceinline__ const std::uint64_t* sums() {
-    return Weighted ? cluster_.memory().weights : cluster_.memory().counts;
+    return Weighted ? tokens_.memory().weights : tokens_.memory().counts;
   }
   /// Finds the last one's bin. Returns whether that bin stays as a whole.
   __device__ __forceinline__ bool choose_bin(int& bin) {
     const Place place = find_sum<bins / 32>(sums(), wanted_);
     bin = place.index;
     wanted_ -= place.before;
-    count_ = cluster_.memory().counts[bin];
+    count_ = tokens_.memory().counts[bin];
     return Weighted ? count_ == 1 : count_ == wanted_;
   }
 
@@ -114,7 +133,7 @@ class Narrowing {
 #pragma unroll 1
     for (int shift = distance_bits - bin_bits; shift >= 0; shift -= bin_bits) {
       std::uint32_t far_count = 0;  // there may be many, which would queue for one bin
-      cluster_.for_each([&](float logit, std::int32_t id) {
+      tokens_.for_each([&](float logit, std::int32_t id) {
         const std::uint32_t distance = distances_.of(logit);
         if (distance >> shift_ != distance_ || !candidates_.has(logit, id, distance)) return;
         if (!Weighted && distance == far) {
@@ -125,9 +144,9 @@ class Narrowing {
       });
       if constexpr (!Weighted) {
         far_count = __reduce_add_sync(whole_warp, far_count);
-        if (far_count > 0 && cluster_.lane() == 0) atomicAdd(&cluster_.histogram().counts[bins - 1], far_count);
+        if (far_count > 0 && tokens_.lane() == 0) atomicAdd(&tokens_.histogram().counts[bins - 1], far_count);
       }
-      cluster_.template add_histograms<Weighted>();
+      tokens_.template add_histograms<Weighted>();
       if (shift == distance_bits - bin_bits) {
         const std::uint64_t total = sum_words<bins / 32>(sums());
         wanted_ = wanted_of_(total);
@@ -144,22 +163,22 @@ class Narrowing {
   }
 
   /// The highest key in play, and below it the complement of the lowest.
-  __device__ __forceinline__ std::uint64_t cluster_extremes() {
+  __device__ __forceinline__ std::uint64_t extremes_in_play() {
     std::uint32_t highest = 0;
     std::uint32_t lowest_complement = 0;
-    cluster_.for_each([&](float logit, std::int32_t id) {
+    tokens_.for_each([&](float logit, std::int32_t id) {
       if (!in_play(logit, id)) return;
       highest = max(highest, key_of(logit));
       lowest_complement = max(lowest_complement, ~key_of(logit));
     });
     const std::uint64_t of_warp =
         std::uint64_t{__reduce_max_sync(whole_warp, highest)} << 32 | __reduce_max_sync(whole_warp, lowest_complement);
-    const std::uint64_t* const words = cluster_.share(of_warp);
+    const std::uint64_t* const words = tokens_.share(of_warp);
     highest = 0;
     lowest_complement = 0;
 #pragma unroll
-    for (int i = 0; i < SampleCluster<Blocks>::words_each; ++i) {
-      const std::uint64_t word = words[cluster_.lane() + 32 * i];
+    for (int i = 0; i < Tokens::words_each; ++i) {
+      const std::uint64_t word = words[tokens_.lane() + 32 * i];
       highest = max(highest, static_cast<std::uint32_t>(word >> 32));
       lowest_complement = max(lowest_complement, static_cast<std::uint32_t>(word));
     }
@@ -169,10 +188,10 @@ class Narrowing {
   /// Returns whether the last one is found: then what is not below `key_min_` stays.
   __device__ __forceinline__ bool by_key(std::uint32_t highest, std::uint32_t lowest) {
     const int shift = max(32 - bin_bits - __clz(static_cast<int>(highest - lowest)), 0);
-    cluster_.for_each([&](float logit, std::int32_t id) {
+    tokens_.for_each([&](float logit, std::int32_t id) {
       if (in_play(logit, id)) add((highest - key_of(logit)) >> shift, logit);
     });
-    cluster_.template add_histograms<Weighted>();
+    tokens_.template add_histograms<Weighted>();
     int bin;
     const bool whole = choose_bin(bin);
     key_max_ = highest - (static_cast<std::uint32_t>(bin) << shift);
@@ -189,20 +208,15 @@ class Narrowing {
     }
     if (wanted >= count_) return {shift_, distance_, key, 0x7FFFFFFF};
     std::uint64_t own = 0;
-    cluster_.for_each([&](float logit, std::int32_t id) { own += in_play(logit, id) ? 1 : 0; });
-    const Place place = find_sum<SampleCluster<Blocks>::words_each>(cluster_.share(warp_sum(own)), wanted);
-    std::uint64_t id_max = 0;
-    if (place.index == cluster_.range()) {
-      id_max = static_cast<std::uint64_t>(
-          cluster_
-              .find_in_warp(wanted - place.before,
-                            [&](float logit, std::int32_t id) -> std::uint64_t { return in_play(logit, id) ? 1 : 0; })
-              .id);
-    }
-    return {shift_, distance_, key, static_cast<std::int32_t>(cluster_.share_sum(cluster_.lane() == 0 ? id_max : 0))};
+    tokens_.for_each([&](float logit, std::int32_t id) { own += in_play(logit, id) ? 1 : 0; });
+    const Place place = find_sum<Tokens::words_each>(tokens_.share(warp_sum(own)), wanted);
+    const Found last = tokens_.find(place.index, wanted - place.before,
+                                    [&](float logit, std::int32_t id) -> std::uint64_t { return in_play(logit, id) ? 1 : 0; });
+    const std::uint64_t id_max = last.here && tokens_.lane() == 0 ? static_cast<std::uint64_t>(last.id) : 0;
+    return {shift_, distance_, key, static_cast<std::int32_t>(tokens_.share_sum(id_max))};
   }
 
-  SampleCluster<Blocks>& cluster_;
+  Tokens& tokens_;
   const Distances& distances_;
   const Candidates& candidates_;
   const Wanted& wanted_of_;
@@ -230,11 +244,10 @@ struct TokenCount {
 };
 
 /// What keeps the `count` likeliest tokens, which is 1 at least. Not inlined: instructions are fetched once for both uses.
-template <int Blocks>
-__device__ __noinline__ Threshold likeliest(SampleCluster<Blocks>& cluster, const Distances distances, const Counted counted,
-                                            int count) {
+template <class Tokens>
+__device__ __noinline__ Threshold likeliest(Tokens& tokens, const Distances distances, const Counted counted, int count) {
   const TokenCount wanted{static_cast<std::uint64_t>(count)};
-  return Narrowing<false, Blocks, Counted, TokenCount>(cluster, distances, counted, wanted).last_kept();
+  return Narrowing<false, Tokens, Counted, TokenCount>(tokens, distances, counted, wanted).last_kept();
 }
 
 struct NearAndKept {
@@ -249,8 +262,14 @@ struct NearAndKept {
 /// The weight that the nucleus has at least: `share` / 2^32 of the total, rounded up, and something in any case.
 struct NucleusWeight {
   std::uint64_t share;
+  std::uint64_t of_row;  ///< the total, where not all candidates are there to be added; else 0
 
-  __device__ __forceinline__ std::uint64_t operator()(std::uint64_t total) const {
+  __device__ NucleusWeight(float top_p, std::uint64_t of_row) : of_row(of_row) {
+    share = __float2ull_rz(__fmul_rn(top_p, 0x1p32f));
+  }
+
+  __device__ __forceinline__ std::uint64_t operator()(std::uint64_t of_candidates) const {
+    const std::uint64_t total = of_row != 0 ? of_row : of_candidates;
     const std::uint64_t low = total * share;
     const std::uint64_t rounded = low + 0xFFFFFFFFU;
     const std::uint64_t high = __umul64hi(total, share) + (rounded < low ? 1 : 0);
@@ -260,10 +279,10 @@ struct NucleusWeight {
 };
 
 /// What keeps the fewest of the likeliest candidates that together have so much of the weight of all.
-template <int Blocks>
-__device__ __noinline__ Threshold nucleus(SampleCluster<Blocks>& cluster, const Distances distances,
-                                          const NearAndKept candidates, const NucleusWeight wanted) {
-  return Narrowing<true, Blocks, NearAndKept, NucleusWeight>(cluster, distances, candidates, wanted).last_kept();
+template <class Tokens>
+__device__ __noinline__ Threshold nucleus(Tokens& tokens, const Distances distances, const NearAndKept candidates,
+                                          const NucleusWeight wanted) {
+  return Narrowing<true, Tokens, NearAndKept, NucleusWeight>(tokens, distances, candidates, wanted).last_kept();
 }
 
 }  // namespace troupe::kernels::cuda

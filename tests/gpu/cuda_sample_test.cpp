@@ -157,6 +157,34 @@ TEST_F(CudaSamplingRows, AreTheSameInEveryBatch) {
   }
 }
 
+// A block alone ranks up to 2048 tokens that are near enough, and all blocks together rank more.
+TEST_F(CudaSamplingRows, AreRankedWhetherOrNotABlockCanDoItAlone) {
+  constexpr std::int32_t vocabulary = 5000;
+  Rows cases{vocabulary, {}, {}, {}};
+  Random random(31);
+  for (const std::size_t near : {1, 20, 511, 512, 513, 2047, 2048, 2049, 4999}) {
+    for (const std::int32_t top_k : {0, 1, 2000, 2048, 2049, 4998}) {
+      cases.logits.emplace_back(vocabulary, -4.0F);
+      auto& logits = cases.logits.back();
+      for (std::size_t i = 0; i < near; ++i) logits[i * 2777 % vocabulary] = i % 3 == 0 ? 1.0F : 1.0F - 0.1F * random.uniform();
+      cases.parameters.push_back({.temperature = 0.7F,
+                                  .top_k = top_k,
+                                  .top_p = random.chance(0.7F) ? 0.6F + 0.4F * random.uniform() : 1.0F,
+                                  .seed = random.next(),
+                                  .log_probabilities = 20});
+    }
+  }
+  for (const std::int32_t blocks : {8, 16}) {
+    SampleBatch batch = cases.batch(0, cases.count(), vocabulary);
+    batch.set_blocks_per_row(blocks);
+    const auto results = results_of(batch);
+    for (std::size_t row = 0; row < results.size(); ++row) {
+      SCOPED_TRACE("row " + std::to_string(row) + ", " + std::to_string(blocks) + " blocks: " + to_text(cases.parameters[row]));
+      expect_as_on_cpu(cases.logits[row], cases.parameters[row], results[row]);
+    }
+  }
+}
+
 TEST_F(CudaSamplingRows, ThatAreCorruptSaySoAndDisturbNobody) {
   constexpr std::int32_t vocabulary = 5000;
   Rows cases = Rows::random(8 * logit_kinds, vocabulary, 9);
