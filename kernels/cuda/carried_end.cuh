@@ -2,8 +2,8 @@
 // fragments.cuh, with the same bits, but the warps that multiply only touch registers and shared memory, in the layout in which
 // the tensor cores leave the sums. So the next tile's products begin while this one's rows are still on their way.
 //
-// Both endings write rows of 64 bf16 for each tile or pair of tiles, which is what a panel of RowTiles is made of: in shared
-// memory they have the panel's swizzle, and are one contiguous copy.
+// Residual rows times weights are 64 bf16 a row for each tile, gated rows for each pair of tiles: a row of a panel of RowTiles.
+// In shared memory they have the panel's swizzle, and are one contiguous copy.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,15 @@ __device__ __forceinline__ int parts_of(int rows_from_first) {
   return divided_up(min(N, rows_from_first), part_rows);
 }
 
+/// Which of each tile's slices of 16 outputs a block ends: all, or some where the blocks of a cluster share them.
+struct EndedSlices {
+  int first = 0;
+  int count = tile_slices;
+
+  __device__ __forceinline__ bool has(int slice) const { return slice >= first && slice < first + count; }
+  __device__ __forceinline__ bool all() const { return count == tile_slices; }
+};
+
 /// Residual rows of a part, of a pair of tiles: they arrive in a stage of the ring, behind the panels of the pair.
 struct ResidualPart {
   static constexpr int pitch = 2 * tile_outputs + 4;  ///< has a warp's accesses meet every bank once
@@ -31,7 +40,7 @@ struct ResidualPart {
   float squares[2 * tile_slices][part_rows];  ///< of 16 outputs each
 };
 
-/// A lane's sums of a part, and what it needs besides.
+/// A lane's sums of a part.
 template <int N>
 struct PartSums {
   float sums[part_rows / 2];
@@ -131,9 +140,9 @@ __device__ __forceinline__ void add_part(const PartSums<N>& of, ResidualPart& pa
   part.squares[side * tile_slices + warp][square.row] = square.sum;
 }
 
-/// silu of several numbers, side by side. A division has a branch for operands of extreme size, so that divisions do not
-/// overlap; where none is extreme, this takes the steps that the compiler takes, which round to the same bits, and branches
-/// once.
+/// silu of several numbers, side by side, by all lanes of a warp. A division has a branch for operands of extreme size, so that
+/// divisions do not overlap; where none is extreme, this takes the steps that the compiler takes, which round to the same bits,
+/// and branches once.
 template <int Count>
 __device__ __forceinline__ void silu_each(float (&x)[Count]) {
   constexpr float least = 0x1p-60f;
@@ -150,9 +159,10 @@ __device__ __forceinline__ void silu_each(float (&x)[Count]) {
     const float quotient = x[i] * inverse;
     result[i] = fmaf(inverse, fmaf(-divisor, quotient, x[i]), quotient);
   }
-  if (!plain) {
+  if (__any_sync(0xFFFFFFFF, !plain)) {
 #pragma unroll
     for (int i = 0; i < Count; ++i) result[i] = silu(x[i]);
+    __syncwarp();  // together again
   }
 #pragma unroll
   for (int i = 0; i < Count; ++i) x[i] = result[i];
@@ -184,17 +194,20 @@ __device__ __forceinline__ void gate_part(const PartSums<N>& of, float scale, bf
   store_transposed(panel + lane * panel_inputs + piece * 8, gated[0], gated[1], gated[2], gated[3]);
 }
 
+/// Which slice of its tile the four outputs are of that a lane brings and writes.
+__device__ __forceinline__ int carried_slice() { return static_cast<int>(threadIdx.x) % 16 / 4; }
+
 /// A warp brings a part's residual rows from `first_row` on, of the pair of tiles that begins with `tile`; zeros beyond their
 /// outputs. The barrier, at which one arrival ends a phase, says when they are there.
 __device__ __forceinline__ void bring_part(const ResidualRows& source, int first_row, int rows, int tile, ResidualPart& part,
-                                           Barrier& full) {
+                                           const EndedSlices& ended, Barrier& full) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int count = min(part_rows, rows);
   const auto hidden = static_cast<std::size_t>(source.hidden);
   const int dim = tile * tile_outputs + lane * 4;
   const float* const from = source.x + static_cast<std::size_t>(first_row) * hidden + dim;
   float* const to = part.x + lane * 4;
-  if (dim < source.hidden) {  // rows are of eights
+  if (dim < source.hidden && ended.has(carried_slice())) {  // rows are of eights
 #pragma unroll 4
     for (int row = 0; row < count; ++row)
       copy_async(to + row * ResidualPart::pitch, from + static_cast<std::size_t>(row) * hidden);
@@ -209,20 +222,30 @@ __device__ __forceinline__ void bring_part(const ResidualRows& source, int first
 /// The writer-th of two warps writes half of a part: every other residual row, and of one of its tiles the rows times the
 /// weights and the squares. Once it returns, the part's memory is free.
 __device__ __forceinline__ void write_part(const ResidualRows& target, int first_row, int rows, int tile,
-                                           const ResidualPart& part, int writer) {
+                                           const ResidualPart& part, const EndedSlices& ended, int writer) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const auto hidden = static_cast<std::size_t>(target.hidden);
+  const auto capacity = static_cast<std::size_t>(target.normed.capacity);
   const int count = min(part_rows, rows);
-  if (lane == 0) {
-    write_bulk(
-        target.normed.data + (static_cast<std::size_t>(tile + writer) * static_cast<std::size_t>(target.normed.capacity) +
-                              static_cast<std::size_t>(first_row)) *
-                                 panel_inputs,
-        part.normed[writer], static_cast<std::uint32_t>(count * panel_row_bytes));
-    end_writes();
+  bf16* const normed =
+      target.normed.data +
+      (static_cast<std::size_t>(tile + writer) * capacity + static_cast<std::size_t>(first_row)) * panel_inputs;
+  if (ended.all()) {
+    if (lane == 0) {
+      write_bulk(normed, part.normed[writer], static_cast<std::uint32_t>(count * panel_row_bytes));
+      end_writes();
+    }
+  } else {
+    // Eight outputs of a row are 16 bytes; eight rows' places differ by the swizzle alone.
+    const int pieces = 2 * ended.count;
+    for (int i = lane; i < count * pieces; i += 32) {
+      const int row = i / pieces;
+      const int at = row * panel_inputs + ((2 * ended.first + i % pieces) ^ (row % 8)) * 8;
+      *reinterpret_cast<uint4*>(normed + at) = *reinterpret_cast<const uint4*>(part.normed[writer] + at);
+    }
   }
   const int dim = tile * tile_outputs + lane * 4;
-  if (dim < target.hidden) {
+  if (dim < target.hidden && ended.has(carried_slice())) {
     float* const to = target.x + static_cast<std::size_t>(first_row) * hidden + dim;
     const float* const from = part.x + lane * 4;
 #pragma unroll 4
@@ -234,12 +257,11 @@ __device__ __forceinline__ void write_part(const ResidualRows& target, int first
 #pragma unroll
   for (int i = 0; i < tile_slices; ++i) {
     const int slice = (tile + writer) * tile_slices + i;
-    if (slice * 16 < target.hidden && lane < count) {
-      target.squares[static_cast<std::size_t>(slice) * static_cast<std::size_t>(target.normed.capacity) + first_row + lane] =
+    if (ended.has(i) && slice * 16 < target.hidden && lane < count)
+      target.squares[static_cast<std::size_t>(slice) * capacity + first_row + lane] =
           part.squares[writer * tile_slices + i][lane];
-    }
   }
-  if (lane == 0) wait_for_writes_read();
+  if (ended.all() && lane == 0) wait_for_writes_read();
   __syncwarp();
 }
 

@@ -24,10 +24,10 @@ enum class TileEnd {
   residual,  ///< these and others (carried_end.cuh); residual rows come through the ring, behind a tile's panels,
   gated,     ///< and a pair of tiles' gated rows lie in shared memory of their own
 };
-/// Blocks that share a tile's outputs have no whole rows of a panel.
+/// Blocks that share a tile's outputs have no whole rows of gates.
 constexpr TileEnd tile_end_of(Chunks chunks, Ending ending) {
-  if (chunks == Chunks::split || ending == Ending::rows) return TileEnd::staged;
-  return ending == Ending::residual ? TileEnd::residual : TileEnd::gated;
+  if (ending == Ending::residual) return TileEnd::residual;
+  return ending == Ending::gated && chunks != Chunks::split ? TileEnd::gated : TileEnd::staged;
 }
 
 /// Shared memory: the ring, each stage a panel of two tiles of weights and of the rows; for `split`, where the other block's
@@ -47,6 +47,7 @@ struct ManyRows {
   static constexpr int threads = 3 * warpgroup;
   static constexpr int producer_registers = 40;
   static constexpr int consumer_registers = 232;
+  static constexpr int ending_warps = (C == Chunks::split ? 1 : k_chunks_max) * ended_slices * 2;
   static constexpr int group_tiles = 16;  ///< pairs of tiles that are multiplied by all rows before the next ones are
   static_assert(stages >= 3 && N % part_rows == 0);
   static_assert(tile_end != TileEnd::residual || sizeof(ResidualPart) <= stage_bytes);
@@ -96,12 +97,20 @@ __device__ __forceinline__ TilePlace place_of(const Product& p, int unit, int gr
   return {(first_pair + within % width) * 2, within / width * N};
 }
 
+/// The slices that the warps of a block end (exchange.cuh).
+template <Chunks C>
+__device__ __forceinline__ EndedSlices ended_slices_of_block() {
+  if constexpr (C != Chunks::split) return {};
+  return {static_cast<int>(cluster_rank()) * ended_slices, ended_slices};
+}
+
 /// One warp: brings the panels of the block's tiles, and the residual rows that they are added to. The first panels' weights
 /// are on their way before the kernel that computes the rows has ended.
 template <int N, Chunks C, Ending E>
 __device__ void stream_many_rows(const Product& p, int first_unit, int units, int stride, Panels panels, std::byte* ring,
                                  RingBarriers<ManyRows<N, C, E>::stages>& barriers) {
   using Shape = ManyRows<N, C, E>;
+  const EndedSlices ended = ended_slices_of_block<C>();
   const bool leads = threadIdx.x % 32 == 0;  // copies what is one copy
   const auto weight_panels = static_cast<std::size_t>(p.weight.panels());
   const auto copy_weights = [&](const TilePlace& place, int panel, int slot) {
@@ -150,7 +159,7 @@ __device__ void stream_many_rows(const Product& p, int first_unit, int units, in
         __syncwarp();
         const int first_row = place.first_row + part * part_rows;
         bring_part(p.residual, first_row, p.rows - first_row, place.tile,
-                   *reinterpret_cast<ResidualPart*>(ring + at.slot * Shape::stage_bytes), barriers.full[at.slot]);
+                   *reinterpret_cast<ResidualPart*>(ring + at.slot * Shape::stage_bytes), ended, barriers.full[at.slot]);
         at.advance();
       }
     }
@@ -168,7 +177,8 @@ __device__ void write_residual_parts(const Product& p, int first_unit, int units
   using Shape = ManyRows<N, C, E>;
   constexpr int arrivals = warpgroup / 32;  // for as many warps as have read a panel
   RingPlace<Shape::stages> at;
-  RingPlace<Shape::stages> ended;
+  RingPlace<Shape::stages> part_place;
+  const EndedSlices slices = ended_slices_of_block<C>();
 #pragma unroll 1
   for (int unit = first_unit; unit < units; unit += stride) {
     const TilePlace place = place_of<N>(p, unit, Shape::group_tiles);
@@ -176,13 +186,13 @@ __device__ void write_residual_parts(const Product& p, int first_unit, int units
     at.advance(panels);
 #pragma unroll 1
     for (int part = 0; part < parts; ++part) {
-      barriers.ended[ended.slot].wait(ended.parity);
+      barriers.ended[part_place.slot].wait(part_place.parity);
       const int first_row = place.first_row + part * part_rows;
       write_part(p.residual, first_row, p.rows - first_row, place.tile,
-                 *reinterpret_cast<const ResidualPart*>(ring + at.slot * Shape::stage_bytes), writer);
+                 *reinterpret_cast<const ResidualPart*>(ring + at.slot * Shape::stage_bytes), slices, writer);
       if (threadIdx.x % 32 < arrivals) barriers.empty[at.slot].arrive();
       at.advance();
-      ended.advance();
+      part_place.advance();
     }
   }
   wait_for_writes();
@@ -314,7 +324,7 @@ __global__ void __launch_bounds__(ManyRows<N, C, E>::threads, 1) many_rows(const
     for (int stage = 0; stage < Shape::stages; ++stage) {
       barriers.full[stage].init(1);
       barriers.empty[stage].init(multiplying_warps);
-      barriers.ended[stage].init(multiplying_warps);
+      barriers.ended[stage].init(Shape::ending_warps);
     }
     barriers.written.init(1);
     if constexpr (split) {
@@ -365,7 +375,7 @@ __global__ void __launch_bounds__(ManyRows<N, C, E>::threads, 1) many_rows(const
         carried.load_scales(place.first_row, scales);
       }
       float sums[N / 2];
-      bool ends = place.tile + side < tiles;
+      bool shares_end = true;
       if constexpr (C == Chunks::both) {
         const int first_panels = panels_of_chunk(panels.end, 0, chunks).end;
         float first[N / 2];
@@ -380,15 +390,16 @@ __global__ void __launch_bounds__(ManyRows<N, C, E>::threads, 1) many_rows(const
         }
       } else {
         add(sums, panels.end - panels.first);
-        if constexpr (split) ends = exchange_chunks<N>(exchanges[side], 0, chunk, sums) && ends;
+        if constexpr (split) shares_end = exchange_chunks<N>(exchanges[side], 0, chunk, sums);
       }
       if constexpr (Shape::tile_end == TileEnd::residual) {
-        carried.add(sums, place, weights, at);
+        if (shares_end) carried.add(sums, place, weights, at);
       } else if constexpr (Shape::tile_end == TileEnd::gated) {
         carried.gate(sums, scales, place);
       } else {
         EndStaging& staging = reinterpret_cast<EndStaging*>(staged)[threadIdx.x / 32 - warpgroup / 32];
-        if (ends) end_staged_tile<N, E>(p, place.tile + side, place.first_row, sums, staging);
+        if (shares_end && place.tile + side < tiles)
+          end_staged_tile<N, E>(p, place.tile + side, place.first_row, sums, staging);
       }
     }
   }
