@@ -198,12 +198,14 @@ cudaError_t launch_few_rows(cudaStream_t stream, const Product& p) {
 
 template <int N, Chunks C>
 cudaError_t launch_many_rows(cudaStream_t stream, const Product& p) {
-  using Shape = ManyRows<N, C>;
   const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
   const int cluster = C == Chunks::split ? k_chunks_max : 1;
   const int blocks = C == Chunks::split ? units * k_chunks_max : std::min(units, processors());
-  const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, cluster};
-  return by_ending(p, [&](auto ending) { return launch(stream, shape, many_rows<N, C, ending()>, p); });
+  return by_ending(p, [&](auto ending) {
+    using Shape = ManyRows<N, C, ending()>;
+    const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, cluster};
+    return launch(stream, shape, many_rows<N, C, ending()>, p);
+  });
 }
 
 /// What is compiled for a plan of 128 outputs.
@@ -255,7 +257,10 @@ cudaError_t product(cudaStream_t stream, const Product& arguments) {
 }
 
 cudaError_t product_by(cudaStream_t stream, const Product& arguments, const ProductPlan& plan) {
-  if (!fits(plan, arguments.weight) || arguments.residual.hidden % 8 != 0) return cudaErrorInvalidValue;
+  if (!fits(plan, arguments.weight)) return cudaErrorInvalidValue;
+  const ResidualRows& residual = arguments.residual;
+  if (residual.x != nullptr && (residual.hidden != arguments.weight.outputs || residual.hidden % 8 != 0))
+    return cudaErrorInvalidValue;
   if (plan.outputs == 2 * tile_outputs) return launch_many_rows_by(stream, arguments, plan);
   switch (plan.rows) {
     case 8: return launch_few_rows<8>(stream, arguments);

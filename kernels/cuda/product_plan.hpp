@@ -61,8 +61,13 @@ constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTil
   const bool stays = plan.outputs == 2 * tile_outputs && !plan.split;
   const bool share_processors = plan.outputs == tile_outputs && plan.rows <= 64 && blocks > processors;
   const std::int64_t between = stays ? next_tile : share_processors ? 0 : next_block;
-  // Of a hundred elements. What residual rows read and write is much, and gates are functions.
-  const std::int64_t cycles_ended = ending == Ending::rows ? 11 : ending == Ending::residual ? 48 : plan.rows == 256 ? 31 : 25;
+  // Of a hundred elements. What residual rows read and write is much, and gates are functions, for those who do it all
+  // themselves (tile_end.cuh); pairs of tiles have others who bring and write (carried_end.cuh).
+  const bool carried = plan.outputs == 2 * tile_outputs && (ending == Ending::residual || !plan.split);
+  const std::int64_t cycles_ended = ending == Ending::rows       ? 11
+                                    : carried                    ? (plan.rows == 256 ? 18 : 13)
+                                    : ending == Ending::residual ? 48
+                                                                 : 25;
   const std::int64_t end = std::int64_t{plan.outputs} * plan.rows * cycles_ended / 100 + (plan.split ? exchange : 0);
   return before + waves * (weight.panels() / parts * std::max(multiply, receive) + end) + (waves - 1) * between;
 }

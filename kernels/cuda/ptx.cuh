@@ -22,6 +22,11 @@ class Barrier {
   __device__ __forceinline__ void arrive_expecting(std::uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address()), "r"(bytes) : "memory");
   }
+  /// Has the phase wait for what the thread has begun to copy so far with copy_async, and for nothing else: to arrive is up to
+  /// somebody else, after this.
+  __device__ __forceinline__ void arrive_after_copies() {
+    asm volatile("cp.async.mbarrier.arrive.shared::cta.b64 [%0];" ::"r"(address()) : "memory");
+  }
   /// Returns once the phase of this parity has ended.
   __device__ __forceinline__ void wait(std::uint32_t parity) {
     asm volatile(
@@ -61,6 +66,29 @@ __device__ __forceinline__ void copy_bulk_once(void* target, const void* source,
           shared_address(target)),
       "l"(source), "r"(bytes), "r"(shared_address(&barrier)), "l"(policy)
       : "memory");
+}
+
+/// Copies a multiple of 16 bytes from shared to global memory, both 16-byte aligned.
+__device__ __forceinline__ void write_bulk(void* target, const void* source, std::uint32_t bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(target), "r"(shared_address(source)),
+               "r"(bytes)
+               : "memory");
+}
+/// What the thread has written with write_bulk since the last time is a group.
+__device__ __forceinline__ void end_writes() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+/// Returns once the shared memory of all of the thread's groups is read.
+__device__ __forceinline__ void wait_for_writes_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+
+/// Returns once all of them are written.
+__device__ __forceinline__ void wait_for_writes() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+
+/// A warp stores four 8 x 8 tiles of bf16 in shared memory, transposed: lane i holds of each the elements 2 (i % 4) and the
+/// next of row i / 4, and says where column i % 8 of tile i / 8 goes (16 bytes, aligned).
+__device__ __forceinline__ void store_transposed(void* target, std::uint32_t first, std::uint32_t second, std::uint32_t third,
+                                                 std::uint32_t fourth) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(target)),
+               "r"(first), "r"(second), "r"(third), "r"(fourth)
+               : "memory");
 }
 
 /// Copies 16 bytes from global to shared memory, both 16-byte aligned; they are there once wait_for_copies says so to the

@@ -156,10 +156,10 @@ class GatedProducts : public CudaProducts {
  protected:
   int width() const { return GetParam().outputs / 2; }
   /// [rows, width]
-  std::vector<bf16> run(int rows, const std::optional<ProductPlan>& plan = std::nullopt) {
+  std::vector<bf16> run(int rows, const std::optional<ProductPlan>& plan = std::nullopt, const float* row_scales = nullptr) {
     if (!output_) output_.emplace(rows_max, width());
     output_->memory.fill_bytes(0xFF);
-    multiply_gated(nullptr, matrix_->weights, input_->tiles, rows, output_->tiles, plan);
+    multiply_gated(nullptr, matrix_->weights, input_->tiles, rows, output_->tiles, plan, row_scales);
     const auto tiles = output_->memory.read();
     std::vector<bf16> plain;
     for (int row = 0; row < rows; ++row)
@@ -196,6 +196,25 @@ TEST_P(GatedProducts, HaveTheSameBitsByEveryPlan) {
   for_plans([&](const ProductPlan& plan, int rows) {
     const auto some = run(rows, plan);
     ASSERT_EQ(differing(some, all), 0U) << "of " << some.size() << " by " << plan << ", for " << rows << " rows";
+  });
+}
+
+TEST_P(GatedProducts, OfScaledRowsHaveTheSameBitsByEveryPlan) {
+  // Gates of every size: also those whose exponential is infinite, or of which nothing is left beside 1.
+  constexpr float sizes[] = {1, 0, 1e-25f, 0.25f, 150, 1e-15f, 3e4f};
+  std::vector<float> scales;
+  for (int row = 0; row < rows_max; ++row)
+    scales.push_back(sizes[row % std::size(sizes)] * (1 + noise(static_cast<std::uint64_t>(row), 7) / 2));
+  const DeviceArray<float> memory(scales);
+  const auto all = run(rows_max, ProductPlan{64, 8, k_chunks(matrix_->weights) > 1}, memory.data());
+  for_plans([&](const ProductPlan& plan, int rows) {
+    const auto some = run(rows, plan, memory.data());
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      ASSERT_EQ(std::memcmp(&some[i], &all[i], sizeof(bf16)), 0)
+          << __bfloat162float(some[i]) << " for " << __bfloat162float(all[i]) << " at row "
+          << i / static_cast<std::size_t>(width()) << " (scale " << scales[i / static_cast<std::size_t>(width())]
+          << "), element " << i % static_cast<std::size_t>(width()) << " by " << plan << ", for " << rows << " rows";
+    }
   });
 }
 

@@ -77,13 +77,16 @@ inline void multiply(cudaStream_t stream, const WeightTiles& weights, const RowT
   begin_product(stream, arguments, plan);
 }
 
-/// silu(gate) * up, half as wide as the weights' outputs.
+/// silu(gate) * up, half as wide as the weights' outputs, of a product that is multiplied by the row's scale if there are
+/// scales.
 inline void multiply_gated(cudaStream_t stream, const WeightTiles& weights, const RowTiles& input, int rows,
-                           const RowTiles& output, const std::optional<ProductPlan>& plan = std::nullopt) {
+                           const RowTiles& output, const std::optional<ProductPlan>& plan = std::nullopt,
+                           const float* row_scales = nullptr) {
   Product arguments;
   arguments.weight = weights;
   arguments.input = input;
   arguments.rows = rows;
+  arguments.row_scales = row_scales;
   arguments.gated = output;
   begin_product(stream, arguments, plan);
 }
