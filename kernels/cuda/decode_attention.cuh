@@ -3,9 +3,9 @@
 // of a quarter of the dimensions a warp.
 #pragma once
 
-#include "kernels/cuda/decode_step.hpp"
-#include "kernels/cuda/exchange.cuh"
+#include "kernels/cuda/decode_buffers.hpp"
 #include "kernels/cuda/mma.cuh"
+#include "kernels/cuda/published.cuh"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/step_ring.cuh"
 
@@ -34,11 +34,9 @@ struct SpanPlace {
 struct BatchShared {
   std::int32_t spans_before[decode_rows_max + 1];
   std::int32_t positions[decode_rows_max];
-  std::int32_t parts;  ///< pairs of a block and a sequence's KV head that it has spans of
   Barrier known;
 
   __device__ void load(const std::int32_t* all_spans_before, const std::int32_t* all_positions, int rows) {
-    if (threadIdx.x == 0) parts = 0;
     for (int row = static_cast<int>(threadIdx.x); row <= rows; row += warpgroup) {
       spans_before[row] = __ldcg(all_spans_before + row);
       if (row < rows) positions[row] = __ldcg(all_positions + row);
@@ -80,18 +78,6 @@ __device__ __forceinline__ Items items_of(const BatchShared& batch, int rows, in
   const long long items = static_cast<long long>(batch.spans_before[rows]) * kv_heads;
   return {static_cast<int>(items * block / blocks), static_cast<int>(items * (block + 1) / blocks)};
 }
-__device__ __forceinline__ int run_of(const SpanPlace& place, int kv_heads) { return place.row * kv_heads + place.kv_head; }
-
-/// Adds to batch.parts, a block a thread.
-__device__ __forceinline__ void count_parts(BatchShared& batch, int rows, int kv_heads, int blocks) {
-  for (int block = static_cast<int>(threadIdx.x); block < blocks; block += warpgroup) {
-    const Items items = items_of(batch, rows, kv_heads, block, blocks);
-    if (items.first == items.end) continue;
-    const int runs =
-        run_of(batch.place(items.end - 1, kv_heads), kv_heads) - run_of(batch.place(items.first, kv_heads), kv_heads);
-    atomicAdd(&batch.parts, runs + 1);
-  }
-}
 
 /// Which of the blocks that have spans of a sequence's KV head this one is.
 struct PartOf {
@@ -121,65 +107,69 @@ __device__ __forceinline__ float exp2_fast(float x) {
   return y;
 }
 
-template <int N>
-struct StepShared {
-  AttentionShared attention;
-  Exchange<N> exchanges[2];  ///< in turn: one block may be ahead of the other by a task
-  BatchShared batch;
-  float row_scales[N];
-  Barrier scales_said;
-  typename Ring<N>::Barriers barriers;
+/// A layer's weights of norms over heads, or null.
+struct HeadNorms {
+  const float* query;
+  const float* key;
 };
 
-/// Writes the token's own keys (or values) to its block and, over whatever came with the block, to the stages, of which `stage`
-/// is the first; and zeros after the values, so that nothing of what a block held before counts, not even times zero.
-template <int N, int HeadDim, bool Values>
-__device__ void append_token(const DecodeStep& step, int layer, const SpanPlace& place, const Ring<N>& ring, int stage) {
-  constexpr int positions = Ring<N>::template positions<HeadDim>;
-  constexpr int each = HeadDim / 32;
-  const int thread = static_cast<int>(threadIdx.x) % warpgroup;
-  const int lane = thread % 32;
-  const DecodeShape& shape = step.shape;
-  const int before = place.kv_head + shape.heads + (Values ? shape.kv_heads : 0);
-  const float* const source =
-      step.qkv +
-      (static_cast<std::size_t>(place.row) * static_cast<std::size_t>(shape.heads + 2 * shape.kv_heads) + before) * HeadDim;
-  const auto stage_of = [&](int at) {
-    return reinterpret_cast<bf16*>(ring.weights(stage + at / positions)) +
-           at % positions / kv_block_positions * (kv_block_positions * HeadDim);
-  };
-  if (thread < 32) {
-    float out[each];
-    if constexpr (Values) {
+/// A head of a row's queries, keys or values (in this order), a lane's elements of it as rotate_head wants them. What is not
+/// written yet is asked for again by `await`, so that several heads can be on their way at once.
+template <int HeadDim>
+struct HeadAhead {
+  const float* source = nullptr;
+  float value[HeadDim / 32] = {};
+
+  __device__ void ask(const DecodeShape& shape, const float* qkv, int row, int head) {
+    const std::size_t width = static_cast<std::size_t>(shape.heads + 2 * shape.kv_heads) * HeadDim;
+    source = qkv + static_cast<std::size_t>(row) * width + static_cast<std::size_t>(head) * HeadDim + threadIdx.x % 32;
 #pragma unroll
-      for (int i = 0; i < each; ++i) out[i] = __ldcg(source + lane + 32 * i);
-    } else {
-      const int angles = place.position * (HeadDim / 2);
-      rotate_head<HeadDim>(source, step.layers[layer].key_norm, shape.epsilon, step.cosine + angles, step.sine + angles, out);
-    }
-    const std::int32_t block = __ldcg(step.blocks + place.row * step.blocks_stride + place.position / kv_block_positions);
-    bf16* const target = step.kv.head(block, layer, Values ? 1 : 0, place.kv_head);
-    bf16* const here = stage_of(place.positions - 1);
-#pragma unroll
-    for (int i = 0; i < each; ++i) {
-      const bf16 rounded = __float2bfloat16_rn(out[i]);
-      target[KvTiles::place(place.position, lane + 32 * i)] = rounded;
-      here[KvTiles::place(place.position, lane + 32 * i)] = rounded;
-    }
+    for (int i = 0; i < HeadDim / 32; ++i) value[i] = load_published(source + 32 * i);
   }
-  if constexpr (Values) {
-    for (int at = place.positions + thread / 32; at < attention_tile_span; at += warpgroup / 32) {
+  __device__ void await() {
+    await_published(value, [&](int i) { return source + 32 * i; });
+    __syncwarp();
+  }
+};
+
+/// Writes the token's own keys (or values), which a warp has, to its block and, over whatever came with the block, to the
+/// stages, of which `stage` is the first.
+template <int N, int HeadDim>
+__device__ void append_token(const DecodeStep& step, int layer, bool values, const SpanPlace& place, const Ring<N>& ring,
+                             int stage, const float (&elements)[HeadDim / 32]) {
+  constexpr int positions = Ring<N>::template positions<HeadDim>;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::int32_t block = __ldcg(step.blocks + place.row * step.blocks_stride + place.position / kv_block_positions);
+  bf16* const target = step.kv.head(block, layer, values ? 1 : 0, place.kv_head);
+  const int at = place.positions - 1;
+  bf16* const here = reinterpret_cast<bf16*>(ring.weights(stage + at / positions)) +
+                     at % positions / kv_block_positions * (kv_block_positions * HeadDim);
 #pragma unroll
-      for (int i = 0; i < each; ++i) stage_of(at)[KvTiles::place(at, lane + 32 * i)] = __float2bfloat16_rn(0.0f);
-    }
+  for (int i = 0; i < HeadDim / 32; ++i) {
+    const bf16 rounded = __float2bfloat16_rn(elements[i]);
+    target[KvTiles::place(place.position, lane + 32 * i)] = rounded;
+    here[KvTiles::place(place.position, lane + 32 * i)] = rounded;
+  }
+}
+/// Zeros after a span's last values, so that nothing of what a block held before counts, not even times zero.
+template <int N, int HeadDim>
+__device__ void clear_values_after(const SpanPlace& place, const Ring<N>& ring, int stage) {
+  constexpr int positions = Ring<N>::template positions<HeadDim>;
+  const int thread = static_cast<int>(threadIdx.x) % warpgroup;
+  for (int at = place.positions + thread / 32; at < attention_tile_span; at += warpgroup / 32) {
+    bf16* const here = reinterpret_cast<bf16*>(ring.weights(stage + at / positions)) +
+                       at % positions / kv_block_positions * (kv_block_positions * HeadDim);
+#pragma unroll
+    for (int i = 0; i < HeadDim / 32; ++i) here[KvTiles::place(at, thread % 32 + 32 * i)] = __float2bfloat16_rn(0.0f);
   }
 }
 
-/// One span: its largest score, the sum of its weights and its weighted values, into step.spans or, if it is the only one, as
-/// the output. Takes the span's stages from the ring.
+/// One span: its largest score, the sum of its weights and its weighted values, into buffers.spans or, if it is the only one,
+/// as the output. Takes the span's stages from the ring.
 template <int N, int HeadDim>
-__device__ void attend_span(const DecodeStep& step, int layer, int item, const SpanPlace& place, bool load_queries,
-                            const Ring<N>& ring, AttentionShared& shared, int& stage) {
+__device__ void attend_span(const DecodeStep& step, const LayerBuffers& buffers, const HeadNorms& norms, int layer, int item,
+                            const SpanPlace& place, bool load_queries, const Ring<N>& ring, AttentionShared& shared,
+                            int& stage) {
   using Stages = Ring<N>;
   constexpr int positions = Stages::template positions<HeadDim>;
   constexpr int key_stages = attention_tile_span / positions;
@@ -192,20 +182,38 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
   const int group = shape.heads / shape.kv_heads;
 
   const bool last = place.span == place.spans - 1;
-  for (int i = 0; i < key_stages; ++i) ring.full(stage + i).wait(ring.parity(stage + i));
-  // Queries: a head a warp.
+  const auto loads_query = [&](int head) { return load_queries && head < group; };
+  // The token's own keys and values are two warps'; queries a head a warp. All that a warp needs is asked for at once.
+  constexpr int key_warp = 3;
+  constexpr int value_warp = 2;
+  const float* const cosine = step.cosine + place.position * (HeadDim / 2);
+  const float* const sine = step.sine + place.position * (HeadDim / 2);
+  HeadRotation<HeadDim> query_rotation;
+  HeadRotation<HeadDim> key_rotation;
+  if (load_queries) query_rotation.load(norms.query, cosine, sine);
+  if (last) key_rotation.load(norms.key, cosine, sine);
+  HeadAhead<HeadDim> query;
+  HeadAhead<HeadDim> token;
+  if (loads_query(warp)) query.ask(shape, buffers.qkv, place.row, place.kv_head * group + warp);
+  if (last && warp >= value_warp)
+    token.ask(shape, buffers.qkv, place.row, shape.heads + place.kv_head + (warp == value_warp ? shape.kv_heads : 0));
   for (int head = load_queries ? warp : decode_group_max; head < decode_group_max; head += 4) {
     float out[HeadDim / 32] = {};
-    if (head < group) {
-      const std::size_t width = static_cast<std::size_t>((shape.heads + 2 * shape.kv_heads) * HeadDim);
-      rotate_head<HeadDim>(step.qkv + static_cast<std::size_t>(place.row) * width + (place.kv_head * group + head) * HeadDim,
-                           step.layers[layer].query_norm, shape.epsilon, step.cosine + place.position * (HeadDim / 2),
-                           step.sine + place.position * (HeadDim / 2), out);
+    if (loads_query(head)) {
+      query.await();
+      rotate_head<HeadDim>(query.value, query_rotation, shape.epsilon, out);
+      if (loads_query(head + 4)) query.ask(shape, buffers.qkv, place.row, place.kv_head * group + head + 4);
     }
 #pragma unroll
     for (int i = 0; i < HeadDim / 32; ++i) shared.queries[KvTiles::place(head, lane + 32 * i)] = __float2bfloat16_rn(out[i]);
   }
-  if (last) append_token<N, HeadDim, false>(step, layer, place, ring, stage);
+  for (int i = 0; i < key_stages; ++i) ring.full(stage + i).wait(ring.parity(stage + i));
+  if (last && warp == key_warp) {
+    float out[HeadDim / 32];
+    token.await();
+    rotate_head<HeadDim>(token.value, key_rotation, shape.epsilon, out);
+    append_token<N, HeadDim>(step, layer, false, place, ring, stage, out);
+  }
   warpgroup_sync();
 
   // Scores of 32 positions.
@@ -281,7 +289,11 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
   float values[dims / 8][4] = {};
   for (int i = 0; i < key_stages; ++i) ring.full(stage + i).wait(ring.parity(stage + i));
   if (last) {
-    append_token<N, HeadDim, true>(step, layer, place, ring, stage);
+    if (warp == value_warp) {
+      token.await();
+      append_token<N, HeadDim>(step, layer, true, place, ring, stage, token.value);
+    }
+    clear_values_after<N, HeadDim>(place, ring, stage);
     warpgroup_sync();
   }
   {
@@ -323,21 +335,20 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
       const float inverse = __frcp_rn(total);
 #pragma unroll
       for (int tile = 0; tile < dims / 8; ++tile) {
-        *reinterpret_cast<__nv_bfloat162*>(step.attended.data +
-                                           step.attended.offset(place.row, head * HeadDim + dim + tile * 8)) =
-            __floats2bfloat162_rn(values[tile][2 * i] * inverse, values[tile][2 * i + 1] * inverse);
+        publish(buffers.attended.data + buffers.attended.offset(place.row, head * HeadDim + dim + tile * 8),
+                bits_of(__floats2bfloat162_rn(values[tile][2 * i] * inverse, values[tile][2 * i + 1] * inverse)));
       }
     } else {
       const std::size_t piece = static_cast<std::size_t>(item) * static_cast<std::size_t>(group) + row;
-      float* const target = step.spans + piece * HeadDim;
+      float* const target = buffers.spans + piece * HeadDim;
 #pragma unroll
       for (int tile = 0; tile < dims / 8; ++tile) {
-        __stcg(reinterpret_cast<float2*>(target + dim + tile * 8), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
+        publish(reinterpret_cast<float2*>(target + dim + tile * 8), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
       }
       if (warp == 0 && lane % 4 == 0) {
         const float most =
             fmaxf(fmaxf(shared.maxima[0][row], shared.maxima[1][row]), fmaxf(shared.maxima[2][row], shared.maxima[3][row]));
-        __stcg(step.span_sums + piece, make_float2(most, total));
+        publish(buffers.span_sums + piece, make_float2(most, total));
       }
     }
   }
@@ -346,16 +357,16 @@ __device__ void attend_span(const DecodeStep& step, int layer, int item, const S
 /// Merges all spans of a sequence's KV head in ascending order, and writes the output: of `parts` that share the work, one does
 /// every so many columns, a warp 32 at once.
 template <int HeadDim>
-__device__ void fold_spans(const DecodeStep& step, const SpanPlace& place, int spans_before, int part, int parts) {
+__device__ void fold_spans(const DecodeShape& shape, const LayerBuffers& buffers, const SpanPlace& place, int spans_before,
+                           const PartOf& part) {
   constexpr int ahead = 32;  // spans that are loaded at once
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const DecodeShape& shape = step.shape;
   const int group = shape.heads / shape.kv_heads;
   const float factor = shape.scale * 1.4426950408889634f;
   const std::size_t first_item = static_cast<std::size_t>(spans_before * shape.kv_heads + place.kv_head * place.spans);
   const std::size_t stride = static_cast<std::size_t>(group);
   const int pieces = group * (HeadDim / 32);
-  for (int piece = part * 4 + static_cast<int>(threadIdx.x) % warpgroup / 32; piece < pieces; piece += parts * 4) {
+  for (int piece = part.index * 4 + static_cast<int>(threadIdx.x) % warpgroup / 32; piece < pieces; piece += part.parts * 4) {
     const int row = piece / (HeadDim / 32);
     const int dim = piece % (HeadDim / 32) * 32 + lane;
     const std::size_t first = first_item * stride + static_cast<std::size_t>(row);
@@ -364,15 +375,17 @@ __device__ void fold_spans(const DecodeStep& step, const SpanPlace& place, int s
     float value = 0;
     for (int span = 0; span < place.spans; span += ahead) {
       const int here = min(ahead, place.spans - span);
+      const auto of_span = [&](int i) { return first + static_cast<std::size_t>(span + i) * stride; };
+      const auto value_of = [&](int i) { return buffers.spans + of_span(i) * HeadDim + dim; };
+      const auto sums_of = [&](int /*only*/) { return buffers.span_sums + of_span(lane); };
       float loaded[ahead];
 #pragma unroll
-      for (int i = 0; i < ahead; ++i) {
-        loaded[i] =
-            i < here ? __ldcg(step.spans + (first + static_cast<std::size_t>(span + i) * stride) * HeadDim + dim) : 0.0f;
-      }
+      for (int i = 0; i < ahead; ++i) loaded[i] = i < here ? load_published(value_of(i)) : 0.0f;
       // A lane a span: the largest score up to it, and with it the factors of what came before and of the span itself.
-      const float2 about = lane < here ? __ldcg(step.span_sums + first + static_cast<std::size_t>(span + lane) * stride)
-                                       : make_float2(-INFINITY, 0);
+      float2 sums[1] = {lane < here ? load_published(sums_of(0)) : make_float2(-INFINITY, 0)};
+      await_published(sums, sums_of);
+      await_published(loaded, value_of);
+      const float2 about = sums[0];
       float larger = fmaxf(about.x, most);
 #pragma unroll
       for (int other = 1; other < 32; other *= 2) {
@@ -394,7 +407,11 @@ __device__ void fold_spans(const DecodeStep& step, const SpanPlace& place, int s
       most = __shfl_sync(0xFFFFFFFF, larger, 31);
     }
     const int column = (place.kv_head * group + row) * HeadDim + dim;
-    step.attended.data[step.attended.offset(place.row, column)] = __float2bfloat16_rn(value * __frcp_rn(total));
+    const float out = value * __frcp_rn(total);
+    const float beside = __shfl_down_sync(0xFFFFFFFF, out, 1);
+    if (lane % 2 == 0) {
+      publish(buffers.attended.data + buffers.attended.offset(place.row, column), bits_of(__floats2bfloat162_rn(out, beside)));
+    }
   }
 }
 

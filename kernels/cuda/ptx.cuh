@@ -63,27 +63,17 @@ __device__ __forceinline__ void copy_bulk_once(void* target, const void* source,
       : "memory");
 }
 
-// Counters in global memory, by which blocks tell each other that something is written.
+/// Loads what nobody writes while the kernel runs, here and not where the compiler sees its first use.
+__device__ __forceinline__ float load_at_once(const float* source) {
+  float value;
+  asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(value) : "l"(source));
+  return value;
+}
 
-__device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {
-  asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(counter), "r"(value) : "memory");
-}
-__device__ __forceinline__ std::int32_t load_acquire(const std::int32_t* counter) {
-  std::int32_t now;
-  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
-  return now;
-}
-/// A counter that does not get where it should within so many looks (seconds) is a bug; it ends the program instead of hanging
-/// it.
+/// Ends the program: what others should have written is not there after seconds of looks, which is a bug, and better than a
+/// hang.
 inline constexpr int looks_max = 1 << 23;
 __device__ __forceinline__ void trap() { asm volatile("trap;"); }
-/// Returns once the counter has reached a value.
-__device__ __forceinline__ void wait_until(const std::int32_t* counter, std::int32_t value) {
-  for (int looks = 0; looks < looks_max; ++looks) {
-    if (load_acquire(counter) >= value) return;
-  }
-  trap();
-}
 
 // Clusters: blocks that run at the same time and reach each other's shared memory.
 

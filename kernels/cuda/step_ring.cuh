@@ -1,5 +1,6 @@
 // The ring of stages through which everything that a step reads comes into shared memory: 16 KiB of weights, keys or values,
-// and beside weights the rows of activations that they are multiplied by. Two warps fill a stage, the warpgroup empties it.
+// and beside weights the rows of activations that they are multiplied by. One warp fills a stage with
+// weights, another one brings the rows, the warpgroup empties it.
 #pragma once
 
 #include "kernels/cuda/fragments.cuh"
@@ -19,7 +20,7 @@ struct Ring {
   static constexpr int stage_bytes = weight_bytes + row_bytes;
   static constexpr int kv_bytes = 16 * 1024;
   static_assert(stage_bytes >= kv_bytes);
-  static constexpr int stages = (N == 64 ? 184 : 196) * 1024 / stage_bytes;  // what the rest of shared memory leaves
+  static constexpr int stages = (N == 64 ? 184 : N == 32 ? 196 : 203) * 1024 / stage_bytes;  // what the rest leaves
   static constexpr int shared_bytes = stages * stage_bytes + 1024;
   /// Of one KV head, in a stage.
   template <int HeadDim>
@@ -35,7 +36,7 @@ struct Ring {
   std::byte* memory;
   Barriers& barriers;
 
-  __device__ void init() {
+  __device__ void init() const {
     for (int stage = 0; stage < stages; ++stage) {
       barriers.full[stage].init(2);
       barriers.empty[stage].init(warpgroup / 32);

@@ -75,16 +75,8 @@ class DecodeBatch {
   DeviceArray<std::int32_t> positions_;
   DeviceArray<std::int32_t> blocks_;
   DeviceArray<std::int32_t> spans_before_;
-  DeviceArray<float> x_;
-  Rows normed_;
-  DeviceArray<float> squares_;
-  DeviceArray<float> qkv_;
-  Rows attended_;
-  Rows gated_;
   DeviceArray<float> logits_;
-  DeviceArray<float> spans_;
-  DeviceArray<float2> span_sums_;
-  DeviceArray<std::int32_t> counters_;
+  DeviceArray<std::byte> workspace_;
 };
 
 }  // namespace troupe::kernels::cuda
