@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "kernels/math.hpp"
-#include "kernels/numeric_class.hpp"
 #include "policy/context.hpp"
 
 namespace troupe::actors {
@@ -32,11 +31,13 @@ std::vector<policy::Message> messages_for(schemas::Purpose purpose, const policy
 class EngineReplica::Blocks final : public ReplicaBlocks {
  public:
   Blocks(const engine::KvCache& cache, Post post)
-      : memory_(reinterpret_cast<std::byte*>(cache.data()), cache.bytes()),
+      : memory_(cache.data(), cache.bytes()),
+        host_readable_(cache.host_readable()),
         block_bytes_(cache.layout().block_bytes()),
         post_(std::move(post)) {}
 
   std::span<std::byte> memory() const override { return memory_; }
+  bool host_readable() const override { return host_readable_; }
   std::size_t block_bytes() const override { return block_bytes_; }
   void post(Work work) override {
     const std::scoped_lock lock(mutex_);
@@ -55,6 +56,7 @@ class EngineReplica::Blocks final : public ReplicaBlocks {
 
  private:
   std::span<std::byte> memory_;
+  bool host_readable_;
   std::size_t block_bytes_;
   std::atomic<double> prefill_seconds_per_token_{0};
   std::mutex mutex_;
@@ -142,7 +144,7 @@ EngineReplica::EngineReplica(const model::Model& model, const engine::Engine& en
   view_.index = index;
   view_.tier = tier;
   view_.model_name = std::move(model_name);
-  view_.model = {model::to_hex(model.fingerprint), std::string(kernels::numeric_class(kernels::DeviceKind::cpu))};
+  view_.model = {model::to_hex(model.fingerprint), std::string(engine.blocks().scope({}).numeric_class)};
   view_.parameters = static_cast<std::uint64_t>(parameters.total);
   view_.active_parameters = static_cast<std::uint64_t>(parameters.active);
   view_.context_max = plan.context_max;

@@ -37,6 +37,12 @@ KvShardActorImpl::behavior_type KvShardState::start(NodeContextPtr context, KvSh
       pool.blocks->post([store = parts_.store](engine::KvCache& cache) { cache.keep_evicted(store); });
     }
     if (!context_->fabric) continue;
+    if (!pool.blocks->host_readable()) {
+      context_->log(
+          LogLevel::info, "KV blocks in a device's own memory are neither lent nor fetched, only kept below",
+          {{"replica", std::to_string(replica->view().index)}, {"numeric_class", replica->view().model.numeric_class}});
+      continue;
+    }
     auto region = context_->fabric->expose(pool.blocks->memory(), parts_.memory_in_use);
     if (region) {
       pool.region = *std::move(region);
@@ -144,6 +150,7 @@ void KvShardState::on_changes(std::size_t pool, const engine::BlockChanges& chan
   if (changes.come.empty() && gone.empty()) return;
   context_->block_holders.add(context_->self, changes.come);
   context_->block_holders.remove(context_->self, gone);
+  if (!pools_[pool].region) return;  // nobody could fetch them
   for (const auto& [node, neighbour] : neighbours_) tell(neighbour.told, false, changes.come, gone);
 }
 
@@ -161,7 +168,9 @@ void KvShardState::tell_neighbours() {
     if (neighbour.told == peer.handles.kv && !all_again) continue;
     neighbour.told = peer.handles.kv;
     if (here.empty()) {
-      for (const Pool& pool : pools_) here.insert(here.end(), pool.here.begin(), pool.here.end());
+      for (const Pool& pool : pools_) {
+        if (pool.region) here.insert(here.end(), pool.here.begin(), pool.here.end());
+      }
     }
     tell(neighbour.told, true, here, {});
   }

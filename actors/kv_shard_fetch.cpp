@@ -125,14 +125,9 @@ void KvShardState::on_room(std::uint64_t number, const std::shared_ptr<IncomingB
 }
 
 void KvShardState::read_store(std::uint64_t number, const std::shared_ptr<IncomingBlocks>& room) {
-  const auto& blocks = pools_[fetches_.at(number).pool].blocks;
-  auto* const memory = reinterpret_cast<float*>(blocks->memory().data());
+  auto targets = room->targets();
   std::vector<policy::BlockId> chain;
-  std::vector<std::span<float>> targets;
-  for (std::size_t place = 0; place < room->incoming().size(); ++place) {
-    chain.push_back(room->incoming()[place].id);
-    targets.emplace_back(memory + room->offset(place) / sizeof(float), blocks->block_bytes() / sizeof(float));
-  }
+  for (std::size_t place = 0; place < targets.size(); ++place) chain.push_back(room->incoming()[place].id);
   auto read = resume(self_, std::function<void(Checksums)>(
                                 [this, number, room](Checksums checksums) { finish(number, room, std::move(checksums)); }));
   // Whatever becomes of this actor: the room and its memory stay until the store is done with them.

@@ -1,5 +1,6 @@
 #include "actors/moving_blocks.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe::actors {
@@ -38,9 +39,29 @@ std::size_t IncomingBlocks::offset(std::size_t place) const {
   return static_cast<std::size_t>(import_.incoming[place].index) * blocks_->block_bytes();
 }
 
+std::vector<std::span<std::byte>> IncomingBlocks::targets() {
+  const std::size_t bytes = blocks_->block_bytes();
+  std::vector<std::span<std::byte>> targets;
+  if (blocks_->host_readable()) {
+    for (std::size_t place = 0; place < import_.incoming.size(); ++place) {
+      targets.push_back(blocks_->memory().subspan(offset(place), bytes));
+    }
+    return targets;
+  }
+  const std::size_t staged = std::min(import_.incoming.size(), staged_bytes_max / bytes);
+  staged_ = std::make_shared<std::vector<std::byte>>(staged * bytes);
+  for (std::size_t place = 0; place < staged; ++place) targets.push_back(std::span(*staged_).subspan(place * bytes, bytes));
+  return targets;
+}
+
 void IncomingBlocks::finish(std::vector<std::uint64_t> checksums, Finished finished) {
   finished_ = true;
-  blocks_->post([import = import_, checksums = std::move(checksums), finished = std::move(finished)](engine::KvCache& cache) {
+  blocks_->post([import = import_, staged = staged_, checksums = std::move(checksums),
+                 finished = std::move(finished)](engine::KvCache& cache) {
+    const std::size_t bytes = cache.layout().block_bytes();
+    for (std::size_t place = 0; staged && place < checksums.size(); ++place) {
+      cache.write(import.incoming[place].index, std::span(*staged).subspan(place * bytes, bytes));
+    }
     finished(cache.finish_import(import, checksums));
   });
 }

@@ -2,8 +2,10 @@
 // any more, whatever became of whoever was.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "actors/replica.hpp"
@@ -45,8 +47,12 @@ class IncomingBlocks {
   /// Of the chain, how many blocks were here already.
   std::size_t present() const { return import_.present.size(); }
   const std::vector<engine::BlockImport::Incoming>& incoming() const { return import_.incoming; }
-  /// Where an incoming block is to be written, within the replica's memory.
+  /// Where a fabric is to write an incoming block, within the replica's memory; the host can read that.
   std::size_t offset(std::size_t place) const;
+  /// Where the host is to write the first of the incoming blocks: in their places, or, if it cannot reach those, in memory of
+  /// this room, from which `finish` copies them. That holds staged_bytes_max at most; what exceeds it has no target.
+  std::vector<std::span<std::byte>> targets();
+  static constexpr std::size_t staged_bytes_max = std::size_t{256} << 20;
 
   /// Verifies and names what has come, as KvCache::finish_import. Once; `finished` is called where blocks may be used.
   void finish(std::vector<std::uint64_t> checksums, Finished finished);
@@ -54,6 +60,7 @@ class IncomingBlocks {
  private:
   std::shared_ptr<ReplicaBlocks> blocks_;
   engine::BlockImport import_;
+  std::shared_ptr<std::vector<std::byte>> staged_;  ///< the targets, block after block; null: they are in the pool
   bool finished_ = false;
 };
 

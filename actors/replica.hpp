@@ -2,6 +2,7 @@
 // one that a simulation steps, or, in a benchmark, something that only makes tokens up.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,8 +33,10 @@ class ReplicaBlocks {
   using Work = std::function<void(engine::KvCache&)>;
 
   virtual ~ReplicaBlocks() = default;
-  /// All blocks, one after another, as long as the replica is there.
+  /// All blocks, one after another, as long as the replica is there. Device memory.
   virtual std::span<std::byte> memory() const = 0;
+  /// Whether the host, and with it the fabric, reads and writes that memory. Else blocks go through KvCache alone.
+  virtual bool host_readable() const = 0;
   virtual std::size_t block_bytes() const = 0;
   /// Has `work` run where blocks may be used, in the order of the calls. It must be quick.
   virtual void post(Work work) = 0;

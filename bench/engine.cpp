@@ -37,7 +37,8 @@ double seconds_of(auto&& work) {
 /// Bytes that decoding one token after `context` others cannot avoid to read.
 double decode_bytes(const model::ModelConfig& config, std::int32_t context) {
   const double weights = 2.0 * static_cast<double>(model::count_parameters(config).active);
-  const double kv_token = static_cast<double>(config.kv_layout().block_bytes()) / kernels::kv_block_positions;
+  const double kv_token =
+      static_cast<double>(config.kv_layout(kernels::DeviceKind::cpu).block_bytes()) / kernels::kv_block_positions;
   return weights + kv_token * context;
 }
 

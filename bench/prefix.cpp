@@ -57,9 +57,7 @@ struct End {
   std::unique_ptr<cluster::Fabric> fabric;
   cluster::RegionPtr region;
 
-  std::span<std::byte> memory() const {
-    return {reinterpret_cast<std::byte*>(engine->blocks().data()), engine->blocks().bytes()};
-  }
+  std::span<std::byte> memory() const { return {engine->blocks().data(), engine->blocks().bytes()}; }
 };
 
 Result<End> open_end(const cluster::NodeId& name, const model::Model& model, kernels::Device& device, const Clock& clock,

@@ -89,7 +89,7 @@ Json describe(const std::string& name, const std::string& device, std::int64_t p
 }
 
 Result<int> bench_engine(const BenchOptions& options) {
-  TROUPE_TRY(const auto device, options.device.open());
+  TROUPE_TRY(const auto device, options.device.open_cpu());
   std::string name;
   TROUPE_TRY(const auto model, open_model(options, *device, name));
   TROUPE_TRY(const auto measured, bench::measure_engine(model, *device, options.measure, show_progress("measuring")));

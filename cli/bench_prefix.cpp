@@ -57,7 +57,7 @@ Json describe(const std::string& model, const bench::PrefixBenchResult& result) 
 
 Result<int> run(const PrefixCommand& command) {
   TROUPE_TRY(const auto folder, find_model(command.model));
-  TROUPE_TRY(const auto device, command.device.open());
+  TROUPE_TRY(const auto device, command.device.open_cpu());
   TROUPE_TRY(const auto model, model::Model::load(folder, *device, show_progress("loading " + folder.string())));
   TROUPE_TRY(const auto result, bench::bench_prefix(model, *device, command.measure, [](const std::string& what) {
                std::cerr << "measuring " << what << "\n";

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/open_device.hpp"
+
 namespace troupe::cli {
 
 namespace {
@@ -53,6 +55,17 @@ Result<int> checked_output(Result<int> status) {
 }
 
 void DeviceChoice::add_to(CLI::App& command) {
+  command
+      .add_option("--device", device,
+                  "What to compute on: auto (a Hopper GPU if there is one, else the CPU), cpu or cuda. Answers are the same within a "
+                  "kind, and close between them")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str()
+      ->group("Machine");
+  command.add_option("--gpu", gpu, "Which GPU, as nvidia-smi counts them")
+      ->check(CLI::Range(0, 63))
+      ->capture_default_str()
+      ->group("Machine");
   command.add_option("--threads", threads, "Compute threads (0: one per processor)")
       ->check(CLI::Range(0, 1024))
       ->group("Machine");
@@ -63,39 +76,62 @@ void DeviceChoice::add_to(CLI::App& command) {
       ->group("Machine");
 }
 
-Result<std::unique_ptr<kernels::CpuDevice>> DeviceChoice::open() const {
+Result<std::unique_ptr<kernels::Device>> DeviceChoice::open() const {
+  kernels::DeviceOptions options;
+  // Who says how the CPU should compute wants the CPU.
+  const bool means_cpu = device == "cpu" || (device == "auto" && (threads != 0 || !instruction_set.empty()));
+  options.wish = means_cpu          ? kernels::DeviceWish::cpu
+                 : device == "cuda" ? kernels::DeviceWish::cuda
+                                    : kernels::DeviceWish::automatic;
+  options.gpu = gpu;
+  options.cpu = cpu_options();
+  TROUPE_TRY(kernels::OpenedDevice opened, kernels::open_device(options));
+  if (!opened.why.empty()) std::fprintf(stderr, "troupe: computing on the CPU: %s\n", opened.why.c_str());
+  return std::move(opened.device);
+}
+
+Result<std::unique_ptr<kernels::CpuDevice>> DeviceChoice::open_cpu() const {
+  if (device == "cuda") {
+    return Error{ErrorCode::unsupported, "this measures CPUs; what a GPU can do, dev/gpu measures on a machine that has one"};
+  }
+  return kernels::CpuDevice::create(cpu_options());
+}
+
+kernels::CpuOptions DeviceChoice::cpu_options() const {
   kernels::CpuOptions options;
   options.threads = threads;
   if (!instruction_set.empty()) options.instruction_set = kernels::instruction_set_named(instruction_set);
-  return kernels::CpuDevice::create(options);
+  return options;
 }
 
 void EngineChoice::add_to(CLI::App& command) {
-  command.add_option("--kv-memory", kv_mebibytes, "Memory for keys and values, MiB")
-      ->check(CLI::Range(1, 1 << 20))
+  command.add_option("--kv-memory", kv_mebibytes, "Memory for keys and values, MiB (0: 512 on a CPU; on a GPU what is free)")
+      ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str()
       ->group("Engine");
   command.add_option("--context", context, "Longest prompt and answer together, tokens (0: what the model allows)")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str()
       ->group("Engine");
-  command.add_option("--batch-tokens", batch_tokens, "Tokens computed in one step at most")
-      ->check(CLI::Range(1, 1 << 16))
+  command.add_option("--batch-tokens", batch_tokens, "Tokens computed in one step at most (0: 512 on a CPU, 8192 on a GPU)")
+      ->check(CLI::Range(0, 1 << 16))
       ->capture_default_str()
       ->group("Engine");
-  command.add_option("--batch-sequences", batch_sequences, "Answers under way at once at most")
-      ->check(CLI::Range(1, 1 << 12))
+  command.add_option("--batch-sequences", batch_sequences, "Answers under way at once at most (0: 64 on a CPU, 256 on a GPU)")
+      ->check(CLI::Range(0, 1 << 12))
       ->capture_default_str()
       ->group("Engine");
 }
 
-engine::EngineOptions EngineChoice::options() const {
+engine::EngineOptions EngineChoice::options(kernels::DeviceKind kind) const {
+  const bool on_gpu = kind == kernels::DeviceKind::cuda;
+  const auto chosen = [on_gpu](std::int32_t said, std::int32_t cpu, std::int32_t gpu) { return said > 0 ? said : on_gpu ? gpu : cpu; };
   engine::EngineOptions options;
   options.kv_bytes = static_cast<std::size_t>(kv_mebibytes) << 20;
   options.context_max = context;
-  options.batch.tokens_max = batch_tokens;
-  options.batch.chunk_tokens_max = batch_tokens;
-  options.batch.sequences_max = batch_sequences;
+  options.batch.tokens_max = chosen(batch_tokens, 512, 8192);
+  options.batch.chunk_tokens_max = options.batch.tokens_max;
+  options.batch.sequences_max = chosen(batch_sequences, 64, 256);
   return options;
 }
 

@@ -47,22 +47,31 @@ Result<int> checked_output(Result<int> status);
 
 /// Options of the device, the same for every subcommand that computes.
 struct DeviceChoice {
+  std::string device = "auto";
+  int gpu = 0;
   std::string instruction_set;  ///< empty: the best there is
   int threads = 0;
 
   void add_to(CLI::App& command);
-  Result<std::unique_ptr<kernels::CpuDevice>> open() const;
+  /// Says on the error stream if there is a GPU that cannot be used, and goes on with the CPU unless a GPU was asked for.
+  Result<std::unique_ptr<kernels::Device>> open() const;
+  /// For what computes on CPUs only; `unsupported` if a GPU was asked for.
+  Result<std::unique_ptr<kernels::CpuDevice>> open_cpu() const;
+
+ private:
+  kernels::CpuOptions cpu_options() const;
 };
 
 /// Options of the engine's size.
 struct EngineChoice {
-  std::int64_t kv_mebibytes = 512;
+  std::int64_t kv_mebibytes = 0;
   std::int32_t context = 0;
-  std::int32_t batch_tokens = 512;
-  std::int32_t batch_sequences = 64;
+  std::int32_t batch_tokens = 0;
+  std::int32_t batch_sequences = 0;
 
   void add_to(CLI::App& command);
-  engine::EngineOptions options() const;
+  /// For an engine on such a device.
+  engine::EngineOptions options(kernels::DeviceKind kind) const;
 };
 
 /// "what: 42 %" on the error stream, only if it takes over two seconds.

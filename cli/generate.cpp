@@ -129,7 +129,7 @@ Result<int> generate(const GenerateOptions& options) {
   TROUPE_TRY(const auto prompts, read_prompts(options.sources));
   TROUPE_TRY(const auto device, options.device.open());
   TROUPE_TRY(const auto model, model::Model::load(folder, *device, show_progress("loading " + folder.string())));
-  engine::EngineOptions engine_options = options.engine.options();
+  engine::EngineOptions engine_options = options.engine.options(device->kind());
   engine_options.waiting_max = std::max<std::int32_t>(engine_options.waiting_max, static_cast<std::int32_t>(prompts.size()));
   const SystemClock clock;
   TROUPE_TRY(const auto engine, engine::Engine::create(model, *device, clock, engine_options));

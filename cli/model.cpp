@@ -105,8 +105,8 @@ Result<int> inspect(const InspectOptions& options) {
   TROUPE_TRY(const auto folder, find_model(options.model));
   TROUPE_TRY(const auto device, kernels::CpuDevice::create());
   TROUPE_TRY(const auto model, model::Model::load(folder, *device, show_progress("reading " + folder.string())));
-  const engine::EngineOptions engine_options = options.engine.options();
-  TROUPE_TRY(const auto plan, engine::plan_memory(model.config, engine_options));
+  const engine::EngineOptions engine_options = options.engine.options(device->kind());
+  TROUPE_TRY(const auto plan, engine::plan_memory(model.config, engine_options, {device->kind(), device->free_bytes()}));
   if (options.json) {
     std::cout << describe(folder.string(), model, engine_options, plan).dump(2) << '\n';
   } else {

@@ -134,7 +134,7 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
   for (const auto& replica : replicas) {
     const policy::ReplicaView view = replica->view();
     std::cout << "  " << to_string(view.tier) << std::string(9 - to_string(view.tier).size(), ' ') << view.model_name << ", "
-              << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks\n";
+              << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks, on " << replica->device_description() << '\n';
   }
   for (const auto& model : placed) {
     std::cout << "  experts  " << model.name << ": " << held(model) << " of " << model.shape.count() << " are placed here\n";
@@ -150,8 +150,11 @@ Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<Tie
   for (const TierBinding& binding : bindings) {
     TROUPE_TRY(const auto folder, find_model(binding.model));
     TROUPE_TRY(auto device, command.device.open());
+    engine::EngineOptions engine_options = command.engine.options(device->kind());
+    // Each takes its part of a GPU's memory, and leaves the rest to those that come after.
+    engine_options.gpu_share = 1.0 / static_cast<double>(bindings.size() - replicas.size());
     TROUPE_TRY(auto replica,
-               actors::ModelReplica::load(folder, std::move(device), command.engine.options(),
+               actors::ModelReplica::load(folder, std::move(device), engine_options,
                                           static_cast<std::uint32_t>(replicas.size()), binding.tier, folder.filename().string(),
                                           show_progress("loading " + folder.string()), experts));
     replicas.push_back(std::move(replica));

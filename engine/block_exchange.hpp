@@ -2,7 +2,7 @@
 // host memory, a disk.
 //
 // Whoever takes blocks derives their names from tokens of its own, so what it asked for belongs to its place in a sequence, its
-// model and its tenant. The checksum, which is made where a block is written and goes with it wherever it is kept, then tells
+// model and its tenant. The checksum, which is made where a block was written and goes with it wherever it is kept, then tells
 // whether what came is that block. It proves nothing about a sender that computes wrongly: that takes trust in it, or computing
 // the block again.
 #pragma once
@@ -17,9 +17,9 @@
 
 namespace troupe::engine {
 
-/// XXH3, 64 bits, over the floats' bytes (little-endian), seeded with the name's first eight bytes: the right contents under
-/// another name are refused too.
-std::uint64_t block_checksum(const BlockId& id, std::span<const float> payload);
+/// XXH3, 64 bits, over a block's bytes, seeded with the name's first eight bytes: the right contents under another name are
+/// refused too.
+std::uint64_t block_checksum(const BlockId& id, std::span<const std::byte> payload);
 
 /// A block that is here and stays until it is unpinned. Its contents are at KvCache::block(index).
 struct PinnedBlock {
@@ -50,7 +50,7 @@ struct BlocksImported {
 class EvictedBlocks {
  public:
   virtual ~EvictedBlocks() = default;
-  virtual void keep(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) = 0;
+  virtual void keep(const BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) = 0;
 };
 
 /// Blocks that have come or gone since somebody looked last.

@@ -7,7 +7,6 @@
 
 #include "base/check.hpp"
 #include "kernels/numeric_class.hpp"
-#include "model/sampler.hpp"
 #include "policy/batch.hpp"
 
 namespace troupe::engine {
@@ -61,24 +60,25 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
     return Error{ErrorCode::invalid_argument, "the model has " + std::to_string(loaded) + " of its " + std::to_string(all) +
                                                   " experts loaded, and nobody is given who computes the others"};
   }
-  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options, {.trunk = true, .experts = model.weights.experts()}));
+  TROUPE_TRY(const MemoryPlan plan, plan_memory(model.config, options, {device.kind(), device.free_bytes()},
+                                                {.trunk = true, .experts = model.weights.experts()}));
   TROUPE_TRY(auto rope, model::RopeTable::create(model.config, plan.context_max, device));
-  TROUPE_TRY(auto cache, KvCache::create(device, model.config.kv_layout(), plan.kv_blocks, model.fingerprint,
+  TROUPE_TRY(auto cache, KvCache::create(device, model.config.kv_layout(device.kind()), plan.kv_blocks, model.fingerprint,
                                          std::string(kernels::numeric_class(device.kind()))));
   auto engine = std::unique_ptr<Engine>(new Engine(model, device, clock, options, plan, std::move(rope), std::move(cache)));
-  if (experts == nullptr) {
+  if (model::runs_ahead(device.kind())) {
+    if (experts != nullptr) {
+      return Error{ErrorCode::unsupported, "on a GPU a model computes its experts itself; experts on other nodes are for CPUs only (--device cpu)"};
+    }
+  } else if (experts == nullptr) {
     TROUPE_TRY(engine->local_experts_,
                model::LocalExperts::create(model.config, model.weights, device, options.batch.tokens_max));
     experts = engine->local_experts_.get();
   }
   engine->experts_ = experts;
   const model::ForwardLimits limits{options.batch.tokens_max, options.batch.sequences_max};
-  for (std::int32_t i = 0; i < options.passes; ++i) {
-    TROUPE_TRY(auto pass, model::ForwardPass::create(model.config, model.weights, engine->rope_, device, limits));
-    engine->batches_.push_back({std::move(pass), {}, false, {}});
-  }
-  engine->host_logits_.resize(static_cast<std::size_t>(options.batch.sequences_max) *
-                              static_cast<std::size_t>(model.config.vocabulary));
+  TROUPE_TRY(auto passes, model::create_passes(model.config, model.weights, engine->rope_, device, limits, plan.passes));
+  for (auto& pass : passes) engine->batches_.push_back({.pass = std::move(pass), .entries = {}, .active = false, .number = 0, .started = {}});
   engine->busy_before_ = device.stream().busy_seconds();
   return engine;
 }
@@ -152,11 +152,20 @@ StepReport Engine::step() {
   StepReport report;
   end_due_ones();
   report.progressed = admit();
-  for (InflightBatch& batch : batches_) {
-    if (batch.active && batch.pass->ready()) report.progressed |= advance(batch, report);
+  if (model::runs_ahead(device_.kind())) {
+    // The device has its next batch before it is asked for what the last one has chosen.
+    report.progressed |= start_batches();
+    const auto oldest = std::ranges::min_element(batches_, {}, [](const InflightBatch& batch) {
+      return std::pair(!batch.active, batch.number);
+    });
+    if (oldest->active) report.progressed |= advance(*oldest, report);
+  } else {
+    for (InflightBatch& batch : batches_) {
+      if (batch.active && batch.pass->ready()) report.progressed |= advance(batch, report);
+    }
+    const auto idle = std::ranges::find_if(batches_, [](const InflightBatch& batch) { return !batch.active; });
+    if (idle != batches_.end() && start_batch(*idle)) report.progressed |= advance(*idle, report);
   }
-  const auto idle = std::ranges::find_if(batches_, [](const InflightBatch& batch) { return !batch.active; });
-  if (idle != batches_.end() && start_batch(*idle)) report.progressed |= advance(*idle, report);
 
   report.passes_waiting = static_cast<std::int32_t>(std::ranges::count_if(batches_, &InflightBatch::active));
   const Duration took = clock_.now() - begin;
@@ -172,7 +181,7 @@ void Engine::end_due_ones() {
   const TimePoint now = clock_.now();
   std::vector<std::pair<SequenceId, FinishReason>> due;
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->pending_finish && !sequence->in_pass) {
+    if (sequence->pending_finish && sequence->passes == 0) {
       due.emplace_back(id, *sequence->pending_finish);  // its answer was complete when it came
     } else if (sequence->request.deadline && *sequence->request.deadline <= now) {
       due.emplace_back(id, FinishReason::deadline_exceeded);
@@ -217,6 +226,7 @@ bool Engine::try_admit(Sequence& sequence) {
   sequence.named = reused;
   sequence.identity = reused > 0 ? *pool.name_of(sequence.blocks.back()) : root_identity(cache_.scope(request.tenant_salt));
   sequence.computed = reused * kv_block_positions;
+  sequence.scheduled = sequence.computed;
   sequence.running = true;
   sequence.priority = policy::promoted_priority(as_waiting(sequence), clock_.now(), admission_);
   --waiting_;
@@ -227,38 +237,69 @@ bool Engine::try_admit(Sequence& sequence) {
   return true;
 }
 
+bool Engine::start_batches() {
+  bool started = false;
+  for (InflightBatch& batch : batches_) {
+    if (batch.active) continue;
+    if (!start_batch(batch)) break;
+    started = true;
+  }
+  return started;
+}
+
 bool Engine::start_batch(InflightBatch& batch) {
+  const bool runs_ahead = model::runs_ahead(device_.kind());
   std::vector<policy::RunnableSequence> runnable;
   for (const auto& [id, sequence] : sequences_) {
-    if (!sequence->running || sequence->in_pass) continue;
+    if (!sequence->running || sequence->pending_finish || (sequence->passes > 0 && !runs_ahead)) continue;
+    if (sequence->tokens_left() == 0) continue;
     runnable.push_back({id.value, sequence->priority, id.value, sequence->tokens_left(), sequence->decoding()});
   }
   policy::BatchLimits limits = options_.batch;
-  const std::int32_t running = static_cast<std::int32_t>(sequences_.size()) - waiting_;
-  limits.sequences_max = std::min(limits.sequences_max, (running + options_.passes - 1) / options_.passes);
+  if (!runs_ahead) {
+    const std::int32_t running = static_cast<std::int32_t>(sequences_.size()) - waiting_;
+    limits.sequences_max = std::min(limits.sequences_max, (running + plan_.passes - 1) / plan_.passes);
+  }
   const std::vector<policy::BatchEntry> planned = policy::plan_batch(runnable, limits);
   if (planned.empty()) return false;
 
   std::vector<TokenId> tokens;
   std::vector<kernels::SequenceRows> rows;
   std::vector<std::int32_t> logit_rows;
+  std::vector<model::TokenChoice> choices;
+  bool shows_logits = false;
   for (const policy::BatchEntry& entry : planned) {
     Sequence& sequence = *sequences_.at(SequenceId{entry.id});
-    const std::int32_t end = sequence.computed + entry.tokens;
+    BatchPart part{&sequence, entry.tokens, sequence.decoding(), false};
+    const std::int32_t begin = sequence.scheduled;
+    const std::int32_t end = begin + entry.tokens;
     while (static_cast<std::int32_t>(sequence.blocks.size()) * kv_block_positions < end) {
       sequence.blocks.push_back(cache_.take_reserved());
       --sequence.reserved;
     }
-    rows.push_back({static_cast<std::int32_t>(tokens.size()), entry.tokens, sequence.computed, sequence.blocks.data()});
-    tokens.insert(tokens.end(), sequence.tokens.begin() + sequence.computed, sequence.tokens.begin() + end);
-    if (end == static_cast<std::int32_t>(sequence.tokens.size()))
+    rows.push_back({static_cast<std::int32_t>(tokens.size()), entry.tokens, begin, sequence.blocks.data()});
+    const auto known = static_cast<std::int32_t>(sequence.tokens.size());
+    if (begin < known) {
+      tokens.insert(tokens.end(), sequence.tokens.begin() + begin, sequence.tokens.begin() + end);
+    } else {
+      tokens.push_back(-1 - *sequence.coming);
+    }
+    sequence.coming.reset();
+    part.chooses = end >= known;
+    if (part.chooses) {
+      sequence.coming = static_cast<std::int32_t>(logit_rows.size());
       logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
-    batch.entries.emplace_back(&sequence, entry.tokens);
-    sequence.in_pass = true;
+      choices.push_back({sequence.request.sampling, end});
+      shows_logits = shows_logits || sequence.listener->wants_logits();
+    }
+    sequence.scheduled = end;
+    ++sequence.passes;
+    batch.entries.push_back(part);
   }
   batch.active = true;
+  batch.number = ++last_batch_;
   batch.started = clock_.now();
-  batch.pass->start({tokens, rows, logit_rows, cache_.data()}, wake_);
+  batch.pass->start({tokens, rows, logit_rows, choices, shows_logits, cache_.data()}, wake_);
   return true;
 }
 
@@ -269,35 +310,31 @@ bool Engine::advance(InflightBatch& batch, StepReport& report) {
     return true;
   }
   if (*state != model::ForwardPass::State::done) return false;
-  for (const auto& [sequence, tokens] : batch.entries) report.rows += tokens;
+  for (const BatchPart& part : batch.entries) report.rows += part.tokens;
   complete(batch);
   return true;
 }
 
 void Engine::complete(InflightBatch& batch) {
-  const auto entries = std::exchange(batch.entries, {});
+  const auto parts = std::exchange(batch.entries, {});
   batch.active = false;
-  count_prefill(entries, clock_.now() - batch.started);
-  const auto vocabulary = static_cast<std::size_t>(model_.config.vocabulary);
-  const auto summaries = batch.pass->summaries();
-  device_.stream().copy(host_logits_.data(), batch.pass->logits(), summaries.size() * vocabulary * sizeof(float));
-  device_.stream().synchronize();
+  count_prefill(parts, clock_.now() - batch.started);
   std::size_t row = 0;
-  for (const auto& [sequence, tokens] : entries) {
-    sequence->computed += tokens;
-    name_full_blocks(*sequence);
-    const bool has_logits = sequence->tokens_left() == 0;
-    const std::size_t mine = has_logits ? row++ : row;
-    const std::span<const float> logits =
-        std::span(host_logits_).subspan(has_logits ? mine * vocabulary : 0, has_logits ? vocabulary : 0);
-    if (has_logits && !sequence->pending_finish) {
-      sequence->listener->on_logits(sequence->id, static_cast<std::int32_t>(sequence->tokens.size()), logits);
+  for (const BatchPart& part : parts) {
+    Sequence& sequence = *part.sequence;
+    const std::size_t mine = part.chooses ? row++ : row;
+    sequence.computed += part.tokens;
+    const bool goes_on = !sequence.pending_finish;
+    if (goes_on) name_full_blocks(sequence);
+    if (part.chooses && goes_on && sequence.listener->wants_logits()) {
+      sequence.listener->on_logits(sequence.id, static_cast<std::int32_t>(sequence.tokens.size()), batch.pass->logits(mine));
     }
-    sequence->in_pass = false;  // only now, so that a listener may cancel its own sequence in on_logits
-    if (sequence->pending_finish) {
-      finish(*sequence, *sequence->pending_finish);
-    } else if (has_logits) {
-      take_token(*sequence, logits, summaries[mine]);
+    // Only now, so that a listener may end its own sequence in on_logits.
+    if (sequence.pending_finish || !part.chooses) {
+      leave_pass(sequence);
+    } else {
+      --sequence.passes;
+      take_token(sequence, batch.pass->sampled(mine));
     }
   }
 }
@@ -305,9 +342,9 @@ void Engine::complete(InflightBatch& batch) {
 void Engine::count_prefill(const std::vector<BatchPart>& parts, Duration took) {
   std::int32_t all = 0;
   std::int32_t prefilled = 0;
-  for (const auto& [sequence, tokens] : parts) {
-    all += tokens;
-    if (!sequence->decoding()) prefilled += tokens;
+  for (const BatchPart& part : parts) {
+    all += part.tokens;
+    if (!part.decodes) prefilled += part.tokens;
   }
   counters_.tokens_prefilled += static_cast<std::uint64_t>(prefilled);
   counters_.prefill_seconds += std::chrono::duration<double>(took).count() * prefilled / all;
@@ -315,13 +352,9 @@ void Engine::count_prefill(const std::vector<BatchPart>& parts, Duration took) {
 
 void Engine::fail(InflightBatch& batch, const Error& error) {
   batch.active = false;
-  for (const auto& [sequence, tokens] : std::exchange(batch.entries, {})) {
-    sequence->in_pass = false;
-    if (sequence->pending_finish) {
-      finish(*sequence, *sequence->pending_finish);
-    } else {
-      finish(*sequence, FinishReason::failed, error);
-    }
+  for (const BatchPart& part : std::exchange(batch.entries, {})) {
+    if (!part.sequence->pending_finish) end(*part.sequence, FinishReason::failed, error);
+    leave_pass(*part.sequence);
   }
 }
 
@@ -337,10 +370,10 @@ void Engine::name_full_blocks(Sequence& sequence) {
   }
 }
 
-void Engine::take_token(Sequence& sequence, std::span<const float> logits, const kernels::LogitSummary& summary) {
-  const auto position = static_cast<std::int32_t>(sequence.tokens.size());
-  auto sampled = model::sample(logits, summary, sequence.request.sampling, position);
-  if (!sampled) return finish(sequence, FinishReason::failed, std::move(sampled).error());
+void Engine::take_token(Sequence& sequence, Result<model::SampledToken> token) {
+  if (!token) return end(sequence, FinishReason::failed, std::move(token).error());
+  // Where a pass runs ahead, it is choosing the token after this one.
+  if (sequence.passes == 0) sequence.coming.reset();
   const TimePoint now = clock_.now();
   if (sequence.answer.size() == static_cast<std::int32_t>(sequence.request.answered.size())) {
     sequence.statistics.first_token_time = now - sequence.submitted;
@@ -350,8 +383,11 @@ void Engine::take_token(Sequence& sequence, std::span<const float> logits, const
   }
   sequence.last_token = now;
   ++counters_.tokens_decoded;
-  sequence.tokens.push_back(sampled->token);
-  if (const auto reason = sequence.answer.add(*std::move(sampled))) return finish(sequence, *reason);
+  sequence.tokens.push_back(token->token);
+  if (const auto reason = sequence.answer.add(*std::move(token))) {
+    end(sequence, *reason);
+    return;
+  }
   emit(sequence);
 }
 
@@ -361,11 +397,16 @@ void Engine::emit(Sequence& sequence) {
   }
 }
 
-void Engine::end(Sequence& sequence, FinishReason reason) {
-  if (sequence.in_pass) {
-    sequence.pending_finish = reason;
-  } else {
-    finish(sequence, reason);
+void Engine::end(Sequence& sequence, FinishReason reason, std::optional<Error> error) {
+  if (sequence.passes == 0) return finish(sequence, reason, std::move(error));
+  if (sequence.pending_finish) return;
+  sequence.pending_finish = reason;
+  sequence.pending_error = std::move(error);
+}
+
+void Engine::leave_pass(Sequence& sequence) {
+  if (--sequence.passes == 0 && sequence.pending_finish) {
+    finish(sequence, *sequence.pending_finish, std::move(sequence.pending_error));
   }
 }
 

@@ -76,12 +76,19 @@ class Engine {
   const KvCache& blocks() const { return cache_; }
 
  private:
-  using BatchPart = std::pair<Sequence*, std::int32_t>;  ///< with how many tokens
+  /// Some tokens of a sequence in a pass.
+  struct BatchPart {
+    Sequence* sequence = nullptr;
+    std::int32_t tokens = 0;
+    bool decodes = false;  ///< a token of the answer
+    bool chooses = false;  ///< the pass chooses the token that follows
+  };
   /// One forward pass and whose rows are in it.
   struct InflightBatch {
     std::unique_ptr<model::ForwardPass> pass;
     std::vector<BatchPart> entries;
     bool active = false;
+    std::uint64_t number = 0;  ///< grows with every start
     TimePoint started{};
   };
 
@@ -92,17 +99,21 @@ class Engine {
   void end_due_ones();
   bool admit();
   bool try_admit(Sequence& sequence);
+  /// Starts as many as may be under way; whether there was one.
+  bool start_batches();
   bool start_batch(InflightBatch& batch);
   bool advance(InflightBatch& batch, StepReport& report);
   void complete(InflightBatch& batch);
   void count_prefill(const std::vector<BatchPart>& parts, Duration took);
   void fail(InflightBatch& batch, const Error& error);
   void name_full_blocks(Sequence& sequence);
-  /// Samples, emits, and finishes the sequence if that was its last token.
-  void take_token(Sequence& sequence, std::span<const float> logits, const kernels::LogitSummary& summary);
+  /// Takes what a pass has chosen, emits, and finishes the sequence if that was its last token.
+  void take_token(Sequence& sequence, Result<model::SampledToken> token);
   void emit(Sequence& sequence);
   /// Finishes the sequence, or leaves it to the pass that uses it.
-  void end(Sequence& sequence, FinishReason reason);
+  void end(Sequence& sequence, FinishReason reason, std::optional<Error> error = std::nullopt);
+  /// A pass has done with the sequence; finishes it if that was to be.
+  void leave_pass(Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error = std::nullopt);
   std::vector<policy::WaitingSequence> waiting() const;
 
@@ -121,10 +132,10 @@ class Engine {
   std::vector<InflightBatch> batches_;
   std::map<SequenceId, std::unique_ptr<Sequence>> sequences_;  ///< ascending ids are ascending arrivals
   std::uint64_t last_id_ = 0;
+  std::uint64_t last_batch_ = 0;
   std::int32_t waiting_ = 0;
   EngineCounters counters_;
   double busy_before_ = 0;
-  std::vector<float> host_logits_;
 };
 
 }  // namespace troupe::engine

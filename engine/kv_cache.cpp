@@ -13,8 +13,8 @@ namespace {
 
 /// Empty if the product of the block's dimensions and the number of blocks does not fit.
 std::optional<std::size_t> pool_bytes(const kernels::KvLayout& layout, std::int32_t blocks) {
-  std::size_t bytes = 2 * kv_block_positions * sizeof(float);
-  for (const std::int32_t factor : {layout.layers, layout.kv_heads, layout.head_dim, blocks}) {
+  std::size_t bytes = std::size_t{2} * kv_block_positions;
+  for (const std::int32_t factor : {layout.element_bytes, layout.layers, layout.kv_heads, layout.head_dim, blocks}) {
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max() / static_cast<std::size_t>(factor)) return std::nullopt;
     bytes *= static_cast<std::size_t>(factor);
   }
@@ -26,8 +26,9 @@ std::optional<std::size_t> pool_bytes(const kernels::KvLayout& layout, std::int3
 Result<KvCache> KvCache::create(kernels::Device& device, const kernels::KvLayout& layout, std::int32_t blocks,
                                 model::Fingerprint fingerprint, std::string numeric_class) {
   const std::string wanted = std::to_string(blocks) + " KV blocks of " + std::to_string(layout.layers) + " layers, " +
-                             std::to_string(layout.kv_heads) + " heads and " + std::to_string(layout.head_dim) + " dimensions";
-  if (std::min({blocks, layout.layers, layout.kv_heads, layout.head_dim}) < 1) {
+                             std::to_string(layout.kv_heads) + " heads and " + std::to_string(layout.head_dim) +
+                             " dimensions of " + std::to_string(layout.element_bytes) + " bytes";
+  if (std::min({blocks, layout.layers, layout.kv_heads, layout.head_dim, layout.element_bytes}) < 1) {
     return Error{ErrorCode::invalid_argument, wanted + " were asked for; each of these is at least 1"};
   }
   const auto bytes = pool_bytes(layout, blocks);
@@ -50,9 +51,9 @@ KvCache::KvCache(kernels::Device& device, const kernels::KvLayout& layout, kerne
       numeric_class_(std::move(numeric_class)),
       checksums_(static_cast<std::size_t>(blocks)) {}
 
-float* KvCache::block(BlockIndex index) const {
+std::byte* KvCache::block(BlockIndex index) const {
   TROUPE_CHECK(index >= 0 && index < pool_.blocks(), "a block's index lies in its pool");
-  return data() + static_cast<std::size_t>(index) * layout_.block_elements();
+  return data() + static_cast<std::size_t>(index) * layout_.block_bytes();
 }
 
 BlockScope KvCache::scope(std::string_view tenant_salt) const {
@@ -79,7 +80,11 @@ std::vector<BlockIndex> KvCache::match_prefix(std::span<const TokenId> tokens, s
 BlockIndex KvCache::take_reserved() {
   if (const auto victim = pool_.next_victim()) {
     const BlockId id = *pool_.name_of(*victim);
-    if (evicted_ != nullptr) evicted_->keep(id, checksums_[static_cast<std::size_t>(*victim)], readable(*victim));
+    if (evicted_ != nullptr) {
+      const auto payload = readable(*victim);
+      const auto& noted = noted_checksum(*victim);
+      evicted_->keep(id, noted ? *noted : block_checksum(id, payload), payload);
+    }
     note(id, false);
   }
   return pool_.take_reserved();
@@ -89,7 +94,8 @@ bool KvCache::name(BlockIndex block, const BlockId& id) {
   const bool named_before = pool_.name_of(block).has_value();
   if (!pool_.name(block, id)) return false;
   if (named_before) return true;
-  checksums_[static_cast<std::size_t>(block)] = checksum_of(block, id);
+  noted_checksum(block).reset();
+  if (host_readable()) checksum(block, id);
   note(id, true);
   return true;
 }
@@ -104,7 +110,7 @@ std::vector<PinnedBlock> KvCache::pin(std::span<const BlockId> chain) {
   for (const BlockId& id : chain) {
     const auto found = pool_.find(id);
     if (!found || !pool_.hold(*found)) break;
-    pinned.push_back({id, *found, checksums_[static_cast<std::size_t>(*found)]});
+    pinned.push_back({id, *found, checksum(*found, id)});
   }
   return pinned;
 }
@@ -131,15 +137,20 @@ BlockImport KvCache::begin_import(std::span<const BlockId> chain) {
   return import;
 }
 
+void KvCache::write(BlockIndex index, std::span<const std::byte> contents) {
+  TROUPE_CHECK(contents.size() == layout_.block_bytes(), "what is written is a whole block");
+  device_->stream().copy(block(index), contents.data(), contents.size());
+}
+
 BlocksImported KvCache::finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums) {
   TROUPE_CHECK(checksums.size() <= import.incoming.size(), "only incoming blocks have come");
   BlocksImported imported;
   bool whole = true;
   for (std::size_t i = 0; i < checksums.size(); ++i) {
     const auto& [id, index] = import.incoming[i];
-    if (checksum_of(index, id) == checksums[i]) {
+    if (block_checksum(id, readable(index)) == checksums[i]) {
       if (pool_.name(index, id)) {
-        checksums_[static_cast<std::size_t>(index)] = checksums[i];
+        noted_checksum(index) = checksums[i];
         note(id, true);
       }
     } else {
@@ -159,16 +170,20 @@ void KvCache::abandon_import(const BlockImport& import) {
   unpin(import.present);
 }
 
-std::span<const float> KvCache::readable(BlockIndex index) {
-  const std::size_t elements = layout_.block_elements();
-  if (device_->kind() == kernels::DeviceKind::cpu) return {block(index), elements};
-  staging_.resize(elements);
-  device_->stream().copy(staging_.data(), block(index), layout_.block_bytes());
+std::span<const std::byte> KvCache::readable(BlockIndex index) {
+  const std::size_t bytes = layout_.block_bytes();
+  if (host_readable()) return {block(index), bytes};
+  staging_.resize(bytes);
+  device_->stream().copy(staging_.data(), block(index), bytes);
   device_->stream().synchronize();
   return staging_;
 }
 
-std::uint64_t KvCache::checksum_of(BlockIndex index, const BlockId& id) { return block_checksum(id, readable(index)); }
+std::uint64_t KvCache::checksum(BlockIndex index, const BlockId& id) {
+  auto& noted = noted_checksum(index);
+  if (!noted) noted = block_checksum(id, readable(index));
+  return *noted;
+}
 
 void KvCache::note(const BlockId& id, bool come) {
   if (changes_lost_) return;

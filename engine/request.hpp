@@ -72,7 +72,9 @@ class Listener {
   virtual void on_tokens(const TokensEvent& event) = 0;
   /// The last call for a sequence.
   virtual void on_finished(const FinishedEvent& event) = 0;
-  /// The logits from which the token at `position` is chosen, before it is; host memory, valid during the call.
+  /// Whether on_logits is called: a GPU's logits have to be copied for it.
+  virtual bool wants_logits() const { return false; }
+  /// The logits from which the token at `position` is chosen, before anybody hears of it; host memory, valid during the call.
   virtual void on_logits(SequenceId sequence, std::int32_t position, std::span<const float> logits) {
     static_cast<void>(sequence), static_cast<void>(position), static_cast<void>(logits);
   }

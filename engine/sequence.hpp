@@ -35,8 +35,13 @@ struct Sequence {
 
   /// Tokens that were known when it came: they are computed in chunks, as fast as there is room.
   std::int32_t given() const { return static_cast<std::int32_t>(request.prompt.size() + request.answered.size()); }
-  bool decoding() const { return computed >= given(); }
-  std::int32_t tokens_left() const { return static_cast<std::int32_t>(tokens.size()) - computed; }
+  /// The tokens that the next pass may compute are the answer's, one by one.
+  bool decoding() const { return scheduled >= given(); }
+  /// How many tokens the next pass may compute: those that are known, or the one that a pass is just choosing.
+  std::int32_t tokens_left() const {
+    const std::int32_t known = static_cast<std::int32_t>(tokens.size()) - scheduled;
+    return known > 0 || !coming || scheduled >= positions_max() ? known : 1;
+  }
   /// Positions whose keys and values are ever needed: the last token of the answer is never computed with.
   std::int32_t positions_max() const { return static_cast<std::int32_t>(request.prompt.size()) + request.tokens_max - 1; }
 
@@ -47,6 +52,7 @@ struct Sequence {
 
   std::vector<TokenId> tokens;     ///< prompt and answer
   std::int32_t computed = 0;       ///< tokens whose keys and values are in `blocks`
+  std::int32_t scheduled = 0;      ///< these, and those that passes are computing
   std::vector<BlockIndex> blocks;  ///< room for the worst case is made at admission, so that passes may point into it
   std::int32_t reserved = 0;       ///< blocks promised and not yet taken
   std::int32_t named = 0;          ///< leading blocks whose identity is known
@@ -54,8 +60,10 @@ struct Sequence {
 
   bool running = false;                        ///< admitted
   Priority priority = Priority::standard;      ///< since then: the request's, with what it gained by waiting
-  bool in_pass = false;                        ///< its blocks and tokens are being used by a forward pass
+  std::int32_t passes = 0;                     ///< that use its blocks and tokens
+  std::optional<std::int32_t> coming;          ///< a pass is choosing its next token, for this row of its logits
   std::optional<FinishReason> pending_finish;  ///< to be finished so as soon as no pass uses it
+  std::optional<Error> pending_error;          ///< and with this error
 
   TimePoint submitted;
   TimePoint last_token;

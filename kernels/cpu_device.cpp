@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "kernels/processors.hpp"
+#include "kernels/weight_writer.hpp"
 
 namespace troupe::kernels {
 namespace {
@@ -99,6 +100,8 @@ Result<Memory> CpuDevice::allocate(std::size_t bytes) {
   }
   return Memory(*this, data, bytes);
 }
+
+Result<std::unique_ptr<WeightWriter>> CpuDevice::weight_writer() { return host_weight_writer(); }
 
 void CpuDevice::release(void* data, std::size_t bytes) noexcept {
   if (bytes < huge_page_bytes) {

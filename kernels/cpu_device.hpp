@@ -60,6 +60,7 @@ class CpuDevice final : public Device {
   std::string description() const override;
   Result<Memory> allocate(std::size_t bytes) override;
   CpuStream& stream() override { return stream_; }
+  Result<std::unique_ptr<WeightWriter>> weight_writer() override;
   InstructionSet instruction_set() const { return instruction_set_; }
 
  private:

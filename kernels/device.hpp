@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,9 +13,13 @@
 
 namespace troupe::kernels {
 
-enum class DeviceKind : std::uint8_t { cpu };
+enum class DeviceKind : std::uint8_t { cpu, cuda };
+
+/// Whether the host reads and writes such a device's memory as its own. Else only the device's stream reaches it.
+constexpr bool host_readable(DeviceKind kind) { return kind == DeviceKind::cpu; }
 
 class Device;
+class WeightWriter;
 
 /// One allocation on a device; owns it, and gives it back when it ends. The device must outlive it.
 class Memory {
@@ -70,6 +76,10 @@ class Device {
   /// At least 64-byte aligned and zeroed. `overloaded` if there is not enough memory.
   virtual Result<Memory> allocate(std::size_t bytes) = 0;
   virtual Stream& stream() = 0;
+  /// For loading; `overloaded` if there is no memory for its buffers.
+  virtual Result<std::unique_ptr<WeightWriter>> weight_writer() = 0;
+  /// What can still be allocated; nothing where that is not for the device to say: a CPU's memory is everybody's.
+  virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
 
  private:
   friend class Memory;

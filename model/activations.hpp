@@ -1,4 +1,4 @@
-// The memory that one forward pass computes in: one allocation, cut into the arrays that its operations read and write.
+// The memory that one forward pass on a CPU computes in: one allocation, cut into the arrays that its operations read and write.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,9 @@
 #include "kernels/device.hpp"
 #include "kernels/log_sum_exp.hpp"
 #include "model/config.hpp"
+#include "model/forward.hpp"
 
 namespace troupe::model {
-
-struct ForwardLimits {
-  std::int32_t rows_max = 0;        ///< tokens of one pass
-  std::int32_t logit_rows_max = 0;  ///< of them, how many may want logits
-};
 
 /// Owns the memory. All arrays are in device memory, 64-byte aligned; shapes are [rows, what is said].
 class Activations {

@@ -10,6 +10,7 @@
 
 #include "base/result.hpp"
 #include "kernels/kv_layout.hpp"
+#include "kernels/numeric_class.hpp"
 #include "model/token.hpp"
 
 namespace troupe::model {
@@ -54,7 +55,10 @@ struct ModelConfig {
   std::optional<MoeConfig> moe;
   std::vector<TokenId> end_tokens;  ///< eos_token_id, a number or a list; ascending, each once, each in the vocabulary
 
-  kernels::KvLayout kv_layout() const { return {layers, kv_heads, head_dim}; }
+  /// Of the KV blocks on such a device.
+  kernels::KvLayout kv_layout(kernels::DeviceKind device) const {
+    return {layers, kv_heads, head_dim, kernels::kv_element_bytes(device)};
+  }
   std::int32_t query_width() const { return heads * head_dim; }
   std::int32_t kv_width() const { return kv_heads * head_dim; }
   std::int32_t qkv_width() const { return query_width() + 2 * kv_width(); }

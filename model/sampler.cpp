@@ -167,6 +167,14 @@ Result<void> validate(const SamplingParameters& parameters) {
   return {};
 }
 
+Error corrupt_logits(const kernels::LogitSummary& summary, std::int32_t position) {
+  return Error{ErrorCode::corrupt,
+               "the logits for position " + std::to_string(position) +
+                   " hold a NaN, an infinity or no finite value (their maximum is " + to_text(summary.max) +
+                   ", their log-sum-exp " + to_text(summary.log_sum_exp) +
+                   "), expected finite numbers: the weights are damaged, load an intact copy of the model"};
+}
+
 Result<SampledToken> sample(std::span<const float> logits, const kernels::LogitSummary& summary,
                             const SamplingParameters& parameters, std::int32_t position) {
   TROUPE_CHECK(position >= 0, "positions count from the sequence's start");
@@ -175,11 +183,7 @@ Result<SampledToken> sample(std::span<const float> logits, const kernels::LogitS
                                            std::to_string(sampled_vocabulary_max)};
   }
   if (!std::isfinite(summary.max) || !std::isfinite(summary.log_sum_exp)) {
-    return Error{ErrorCode::corrupt,
-                 "the logits for position " + std::to_string(position) +
-                     " hold a NaN, an infinity or no finite value (their maximum is " + to_text(summary.max) +
-                     ", their log-sum-exp " + to_text(summary.log_sum_exp) +
-                     "), expected finite numbers: the weights are damaged, load an intact copy of the model"};
+    return corrupt_logits(summary, position);
   }
   TROUPE_CHECK(summary.best >= 0 && static_cast<std::size_t>(summary.best) < logits.size(),
                "the summary belongs to these logits");

@@ -68,4 +68,7 @@ struct SampledToken {
 Result<SampledToken> sample(std::span<const float> logits, const kernels::LogitSummary& summary,
                             const SamplingParameters& parameters, std::int32_t position);
 
+/// What `sample` says of logits that hold a NaN, +infinity or no finite value.
+Error corrupt_logits(const kernels::LogitSummary& summary, std::int32_t position);
+
 }  // namespace troupe::model

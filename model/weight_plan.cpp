@@ -17,12 +17,10 @@ constexpr std::size_t alignment = 64;
 // branches that are added to the residual stream are made smaller by the number of branches. Logits spread by about this:
 constexpr float logit_deviation = 2.5F;
 
-PackedMatrix shape_of(const WeightPiece& piece) { return {nullptr, piece.outputs(), piece.inputs}; }
-
 class Planner {
  public:
-  Planner(const ModelConfig& config, const WeightParts& parts)
-      : config_(config), parts_(parts), branch_scale_(1 / std::sqrt(2 * static_cast<float>(config.layers))) {}
+  Planner(const ModelConfig& config, const WeightParts& parts, kernels::DeviceKind kind)
+      : config_(config), parts_(parts), kind_(kind), branch_scale_(1 / std::sqrt(2 * static_cast<float>(config.layers))) {}
 
   WeightPlan plan(WeightMap& map) {
     map.layers.assign(static_cast<std::size_t>(config_.layers), LayerWeights{});
@@ -68,14 +66,16 @@ class Planner {
 
   void add_feed_forward(FeedForwardWeights& weights, const std::string& prefix, std::int32_t intermediate) {
     add_matrix(weights.gate_up, {{prefix + "gate_proj.weight", intermediate}, {prefix + "up_proj.weight", intermediate}},
-               config_.hidden);
+               config_.hidden, 1, kernels::OutputKind::gates_and_ups);
     add_matrix(weights.down, {{prefix + "down_proj.weight", config_.hidden}}, intermediate, branch_scale_);
   }
 
-  void add_matrix(PackedMatrix& place, std::vector<WeightPiece::Tensor> tensors, std::int32_t inputs, float scale = 1) {
+  void add_matrix(PackedMatrix& place, std::vector<WeightPiece::Tensor> tensors, std::int32_t inputs, float scale = 1,
+                  kernels::OutputKind output_kind = kernels::OutputKind::plain) {
     WeightPiece piece{.matrix = &place, .tensors = std::move(tensors), .inputs = inputs};
+    piece.output_kind = output_kind;
     piece.deviation = scale / std::sqrt(static_cast<float>(inputs));
-    piece.bytes = shape_of(piece).elements() * sizeof(bf16);
+    piece.bytes = kernels::packed_bytes(kind_, piece.outputs(), inputs);
     add(std::move(piece));
   }
 
@@ -95,6 +95,7 @@ class Planner {
 
   const ModelConfig& config_;
   const WeightParts& parts_;
+  kernels::DeviceKind kind_;
   float branch_scale_;
   bool wanted_ = true;  ///< what is being added
   std::size_t pieces_ = 0;
@@ -109,8 +110,12 @@ std::int32_t WeightPiece::outputs() const {
   return rows;
 }
 
-WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, WeightMap& map) {
-  return Planner(config, parts).plan(map);
+PackedMatrix WeightPiece::packed(const std::byte* data) const {
+  return {reinterpret_cast<const bf16*>(data), outputs(), inputs};
+}
+
+WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, kernels::DeviceKind kind, WeightMap& map) {
+  return Planner(config, parts, kind).plan(map);
 }
 
 void place(const WeightPlan& plan, const ModelConfig& config, const std::byte* base, WeightMap& map) {
@@ -119,8 +124,7 @@ void place(const WeightPlan& plan, const ModelConfig& config, const std::byte* b
     if (piece.vector != nullptr) {
       *piece.vector = reinterpret_cast<const float*>(data);
     } else {
-      *piece.matrix = shape_of(piece);
-      piece.matrix->data = reinterpret_cast<const bf16*>(data);
+      *piece.matrix = piece.packed(data);
     }
   }
   if (config.tied_embeddings) map.output_projection = map.embedding;

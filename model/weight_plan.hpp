@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/weight_writer.hpp"
 #include "model/config.hpp"
 #include "model/weights.hpp"
 
@@ -31,7 +32,11 @@ struct WeightPiece {
   std::size_t offset = 0;  ///< in the allocation; a multiple of 64
   std::size_t bytes = 0;
 
+  kernels::OutputKind output_kind = kernels::OutputKind::plain;  ///< of a matrix
+
   std::int32_t outputs() const;
+  /// The matrix, its data at `data`.
+  PackedMatrix packed(const std::byte* data) const;
 };
 
 struct WeightPlan {
@@ -39,9 +44,9 @@ struct WeightPlan {
   std::size_t bytes = 0;
 };
 
-/// Plans some parts of the weights of a config; experts that it does not have are no pieces. The pieces point into `map`, which
+/// Plans some parts of the weights of a config on a kind of device; experts that it does not have are no pieces. The pieces point into `map`, which
 /// is given its layers here and must stay where it is until `place()` has been called.
-WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, WeightMap& map);
+WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, kernels::DeviceKind kind, WeightMap& map);
 
 /// Fills the map with addresses in an allocation of `plan.bytes` bytes at `base`. `map` is the plan's.
 void place(const WeightPlan& plan, const ModelConfig& config, const std::byte* base, WeightMap& map);

@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "kernels/weight_writer.hpp"
 #include "model/checkpoint.hpp"
 #include "model/random_weights.hpp"
 #include "model/tensor_values.hpp"
@@ -17,6 +18,8 @@ namespace {
 
 using kernels::bf16;
 using Tensor = WeightPiece::Tensor;
+
+constexpr std::size_t scratch_bytes_max = std::size_t{8} << 20;
 
 std::vector<std::int64_t> shape_of(const WeightPiece& piece, const Tensor& tensor) {
   if (piece.vector != nullptr) return {piece.inputs};
@@ -50,7 +53,7 @@ Result<void> check_tensor(const Checkpoint& checkpoint, const WeightPiece& piece
 /// Exactly the tensors of the whole model, each with its shape, whatever parts of it are loaded.
 Result<void> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config) {
   WeightMap map;
-  const WeightPlan plan = plan_weights(config, {}, map);
+  const WeightPlan plan = plan_weights(config, {}, kernels::DeviceKind::cpu, map);
   std::unordered_set<std::string_view> expected;
   for (const WeightPiece& piece : plan.pieces) {
     for (const Tensor& tensor : piece.tensors) {
@@ -72,23 +75,28 @@ Result<void> check_tensors(const Checkpoint& checkpoint, const ModelConfig& conf
   return {};
 }
 
-/// Packs the piece's tensors into `target`, which is zeroed.
-Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, std::byte* target, std::vector<bf16>& scratch) {
+/// Packs the piece's tensors into `target`, the writer's device's memory, which is zeroed.
+Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, std::byte* target, kernels::WeightWriter& writer,
+                        std::vector<bf16>& scratch) {
   if (piece.vector != nullptr) {
     TROUPE_TRY(const auto tensor, checkpoint.find(piece.tensors.front().name));
-    read_float32(tensor, reinterpret_cast<float*>(target));
+    std::vector<float> values(static_cast<std::size_t>(piece.inputs));
+    read_float32(tensor, values.data());
+    writer.copy(target, values.data(), values.size() * sizeof(float));
     return {};
   }
+  // Values that have to be narrowed first take scratch memory. On a CPU what is being written stays in a cache.
+  const std::int32_t rows_at_a_time =
+      std::max<std::int32_t>(kernels::panel_outputs, static_cast<std::int32_t>(scratch_bytes_max / sizeof(bf16)) / piece.inputs);
   std::int32_t first_output = 0;
   for (const auto& [name, rows] : piece.tensors) {
     TROUPE_TRY(const auto tensor, checkpoint.find(name));
-    // A panel's rows at a time: what is being written stays in a cache, and scratch memory stays small.
-    for (std::int32_t row = 0; row < rows; row += kernels::panel_outputs) {
-      const std::int32_t count = std::min(kernels::panel_outputs, rows - row);
+    for (std::int32_t row = 0; row < rows; row += rows_at_a_time) {
+      const std::int32_t count = std::min(rows_at_a_time, rows - row);
       const auto width = static_cast<std::size_t>(piece.inputs);
       TROUPE_TRY(const auto values, bf16_values(tensor, name, static_cast<std::size_t>(row) * width,
                                                 static_cast<std::size_t>(count) * width, scratch));
-      kernels::pack_rows(reinterpret_cast<bf16*>(target), piece.inputs, first_output + row, values.data(), count);
+      writer.pack_rows({piece.packed(target), piece.output_kind, first_output + row, count, values.data()});
     }
     first_output += rows;
   }
@@ -100,37 +108,31 @@ Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, 
 /// Makes weights piece by piece. The plan points into the map, so a builder stays where it is.
 class Weights::Builder {
  public:
-  /// Writes a piece to zeroed host memory.
-  using Fill = std::function<Result<void>(const WeightPiece& piece, std::byte* target)>;
+  /// Writes a piece to zeroed memory of the writer's device.
+  using Fill = std::function<Result<void>(const WeightPiece& piece, std::byte* target, kernels::WeightWriter& writer)>;
 
   /// The parts are some that the config has.
-  Builder(const ModelConfig& config, const WeightParts& parts)
-      : config_(config), parts_(parts), plan_(plan_weights(config, parts, map_)) {}
+  Builder(const ModelConfig& config, const WeightParts& parts, kernels::Device& device)
+      : config_(config), parts_(parts), device_(device), plan_(plan_weights(config, parts, device.kind(), map_)) {}
   Builder(const Builder&) = delete;
   Builder& operator=(const Builder&) = delete;
 
-  Result<Weights> build(kernels::Device& device, const Progress& progress, const Fill& fill) {
+  Result<Weights> build(const Progress& progress, const Fill& fill) {
     kernels::Memory memory;
     if (plan_.bytes > 0) {
-      TROUPE_TRY(memory, device.allocate(plan_.bytes));
+      TROUPE_TRY(memory, device_.allocate(plan_.bytes));
     }
     auto* base = memory.as<std::byte>();
-    // The host writes a CPU's memory itself; for other devices it prepares each piece and has it copied.
-    const bool in_place = device.kind() == kernels::DeviceKind::cpu;
-    std::vector<std::byte> staging;
+    TROUPE_TRY(const auto writer, device_.weight_writer());
     std::size_t done = 0;
     double told = 0;
     for (const WeightPiece& piece : plan_.pieces) {
-      if (!in_place) staging.assign(piece.bytes, std::byte{0});
-      TROUPE_TRY_DO(fill(piece, in_place ? base + piece.offset : staging.data()));
-      if (!in_place) {
-        device.stream().copy(base + piece.offset, staging.data(), piece.bytes);
-        device.stream().synchronize();
-      }
+      TROUPE_TRY_DO(fill(piece, base + piece.offset, *writer));
       done += piece.bytes;
       const double fraction = &piece == &plan_.pieces.back() ? 1 : static_cast<double>(done) / static_cast<double>(plan_.bytes);
       if (progress && (fraction == 1 || fraction - told >= 0.01)) progress(told = fraction);
     }
+    writer->finish();
     if (progress && plan_.pieces.empty()) progress(1);
     place(plan_, config_, base, map_);
     return Weights(std::move(memory), std::move(map_), parts_.trunk,
@@ -140,6 +142,7 @@ class Weights::Builder {
  private:
   const ModelConfig& config_;
   const WeightParts& parts_;
+  kernels::Device& device_;
   WeightMap map_;
   WeightPlan plan_;
 };
@@ -173,9 +176,10 @@ Result<Weights> Weights::load(const std::filesystem::path& folder, const ModelCo
     return std::move(checked).error().within(folder.string());
   }
   std::vector<bf16> scratch;
-  auto weights = Builder(config, parts).build(device, progress, [&](const WeightPiece& piece, std::byte* target) {
-    return load_piece(checkpoint, piece, target, scratch);
-  });
+  const auto load = [&](const WeightPiece& piece, std::byte* target, kernels::WeightWriter& writer) {
+    return load_piece(checkpoint, piece, target, writer, scratch);
+  };
+  auto weights = Builder(config, parts, device).build(progress, load);
   if (!weights) return std::move(weights).error().within(folder.string());
   return weights;
 }
@@ -189,15 +193,16 @@ Result<Weights> Weights::random(const ModelConfig& config, std::uint64_t seed, c
                                 kernels::Device& device, const Progress& progress) {
   if (parts.experts) TROUPE_TRY_DO(check(*parts.experts, expert_shape(config)));
   const RandomWeights random(seed);
-  return Builder(config, parts).build(device, progress, [&](const WeightPiece& piece, std::byte* target) -> Result<void> {
-    random.fill(piece, target);
+  const auto fill = [&](const WeightPiece& piece, std::byte* target, kernels::WeightWriter& writer) -> Result<void> {
+    random.fill(piece, target, writer);
     return {};
-  });
+  };
+  return Builder(config, parts, device).build(progress, fill);
 }
 
-std::size_t weights_bytes(const ModelConfig& config, const WeightParts& parts) {
+std::size_t weights_bytes(const ModelConfig& config, const WeightParts& parts, kernels::DeviceKind kind) {
   WeightMap map;
-  return plan_weights(config, parts, map).bytes;
+  return plan_weights(config, parts, kind, map).bytes;
 }
 
 }  // namespace troupe::model

@@ -99,7 +99,8 @@ class Weights {
   ExpertSelection experts_;
 };
 
-/// Bytes that Weights will hold for a config, without loading it.
-std::size_t weights_bytes(const ModelConfig& config, const WeightParts& parts = {});
+/// Bytes that Weights will hold for a config on a kind of device, without loading it.
+std::size_t weights_bytes(const ModelConfig& config, const WeightParts& parts = {},
+                          kernels::DeviceKind kind = kernels::DeviceKind::cpu);
 
 }  // namespace troupe::model

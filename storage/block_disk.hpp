@@ -2,6 +2,7 @@
 // and a twin in memory that spoils things (memory_block_disk.hpp).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -17,10 +18,10 @@ namespace troupe::storage {
 class BlockDisk {
  public:
   virtual ~BlockDisk() = default;
-  virtual Result<void> put(const policy::BlockId& id, std::uint64_t checksum, std::span<const float> payload) = 0;
+  virtual Result<void> put(const policy::BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) = 0;
   /// Fills `payload` and returns the checksum that was put with it; none if the block is not here. `corrupt` if what is here
   /// has another length. Whether the bytes are right only the checksum tells.
-  virtual Result<std::optional<std::uint64_t>> get(const policy::BlockId& id, std::span<float> payload) = 0;
+  virtual Result<std::optional<std::uint64_t>> get(const policy::BlockId& id, std::span<std::byte> payload) = 0;
   virtual Result<void> remove(const policy::BlockId& id) = 0;
   /// All blocks that are here, with their bytes.
   virtual Result<void> each(const std::function<void(const policy::BlockId& id, std::size_t bytes)>& visit) = 0;

@@ -7,10 +7,6 @@ namespace troupe::storage {
 
 using policy::BlockId;
 
-namespace {
-std::size_t bytes_of(const std::vector<float>& payload) { return payload.size() * sizeof(float); }
-}  // namespace
-
 BlockStore::BlockStore(const BlockStoreLimits& limits, std::unique_ptr<BlockDisk> disk, Run run)
     : limits_(limits), disk_(std::move(disk)), run_(std::move(run)) {
   if (disk_ == nullptr) limits_.disk_bytes = 0;
@@ -63,11 +59,11 @@ void BlockStore::load_index() {
   }
 }
 
-void BlockStore::keep(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) {
-  const std::size_t bytes = payload.size_bytes();
+void BlockStore::keep(const BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) {
+  const std::size_t bytes = payload.size();
   const bool to_host = bytes <= limits_.host_bytes;
   if (!to_host && bytes > limits_.disk_bytes) return;
-  auto copy = std::make_shared<const std::vector<float>>(payload.begin(), payload.end());
+  auto copy = std::make_shared<const std::vector<std::byte>>(payload.begin(), payload.end());
   Works works;
   {
     const std::scoped_lock lock(mutex_);
@@ -90,13 +86,13 @@ void BlockStore::shrink_host(Works& works) {
   while (counters_.host_bytes > limits_.host_bytes) {
     auto pushed_out = host_.extract(host_recent_.front());
     host_recent_.pop_front();
-    counters_.host_bytes -= bytes_of(*pushed_out.mapped().payload);
+    counters_.host_bytes -= pushed_out.mapped().payload->size();
     spill(pushed_out.key(), std::move(pushed_out.mapped()), works);
   }
 }
 
 void BlockStore::spill(const BlockId& id, Kept kept, Works& works) {
-  const std::size_t bytes = bytes_of(*kept.payload);
+  const std::size_t bytes = kept.payload->size();
   if (on_disk_.contains(id) || spilling_.contains(id)) return;
   if (bytes > limits_.disk_bytes || spilling_bytes_ + bytes > limits_.spilling_bytes_max) {
     ++counters_.dropped;
@@ -107,8 +103,8 @@ void BlockStore::spill(const BlockId& id, Kept kept, Works& works) {
   spilling_[id] = std::move(kept);
 }
 
-void BlockStore::write(const BlockId& id, std::uint64_t checksum, const std::vector<float>& payload) {
-  const std::size_t bytes = bytes_of(payload);
+void BlockStore::write(const BlockId& id, std::uint64_t checksum, const std::vector<std::byte>& payload) {
+  const std::size_t bytes = payload.size();
   const bool written = disk_->put(id, checksum, payload).has_value();
   const std::scoped_lock lock(mutex_);
   spilling_.erase(id);
@@ -142,7 +138,7 @@ std::size_t BlockStore::count(std::span<const BlockId> chain) const {
   return static_cast<std::size_t>(missing - chain.begin());
 }
 
-void BlockStore::read(std::vector<BlockId> chain, std::vector<std::span<float>> targets, Read done) {
+void BlockStore::read(std::vector<BlockId> chain, std::vector<std::span<std::byte>> targets, Read done) {
   {
     const std::scoped_lock lock(mutex_);
     if (reads_ >= limits_.reads_max) chain.clear();
@@ -164,8 +160,8 @@ void BlockStore::read(std::vector<BlockId> chain, std::vector<std::span<float>> 
   });
 }
 
-std::optional<std::uint64_t> BlockStore::read_one(const BlockId& id, std::span<float> target) {
-  std::shared_ptr<const std::vector<float>> payload;
+std::optional<std::uint64_t> BlockStore::read_one(const BlockId& id, std::span<std::byte> target) {
+  std::shared_ptr<const std::vector<std::byte>> payload;
   std::uint64_t checksum = 0;
   {
     const std::scoped_lock lock(mutex_);
@@ -200,7 +196,7 @@ void BlockStore::drop_wrong(std::span<const BlockId> blocks) {
     for (const BlockId& id : blocks) {
       ++counters_.wrong;
       if (const auto found = host_.find(id); found != host_.end()) {
-        counters_.host_bytes -= bytes_of(*found->second.payload);
+        counters_.host_bytes -= found->second.payload->size();
         host_recent_.erase(found->second.recent);
         host_.erase(found);
       }

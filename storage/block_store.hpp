@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -51,14 +52,14 @@ class BlockStore final : public engine::EvictedBlocks {
   BlockStore& operator=(const BlockStore&) = delete;
 
   /// Copies the block into host memory; what that pushes out goes on to the disk.
-  void keep(const policy::BlockId& id, std::uint64_t checksum, std::span<const float> payload) override;
+  void keep(const policy::BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) override;
   /// How many of the first blocks of `chain` are here.
   std::size_t count(std::span<const policy::BlockId> chain) const;
 
   /// Checksums of the blocks that were read, as many of the first as were found.
   using Read = std::function<void(std::vector<std::uint64_t> checksums)>;
   /// Fills the targets (one for each block) and calls `done`, from another thread. The targets belong to the store until then.
-  void read(std::vector<policy::BlockId> chain, std::vector<std::span<float>> targets, Read done);
+  void read(std::vector<policy::BlockId> chain, std::vector<std::span<std::byte>> targets, Read done);
   /// Forgets blocks that turned out to be wrong.
   void drop_wrong(std::span<const policy::BlockId> blocks);
 
@@ -67,7 +68,7 @@ class BlockStore final : public engine::EvictedBlocks {
  private:
   struct Kept {
     std::uint64_t checksum = 0;
-    std::shared_ptr<const std::vector<float>> payload;
+    std::shared_ptr<const std::vector<std::byte>> payload;
     std::list<policy::BlockId>::iterator recent;
   };
   struct OnDisk {
@@ -81,8 +82,8 @@ class BlockStore final : public engine::EvictedBlocks {
   /// Moves what host memory has no room for towards the disk. Under the mutex; what is left to do is added to `works`.
   void shrink_host(Works& works);
   void spill(const policy::BlockId& id, Kept kept, Works& works);
-  void write(const policy::BlockId& id, std::uint64_t checksum, const std::vector<float>& payload);
-  std::optional<std::uint64_t> read_one(const policy::BlockId& id, std::span<float> target);
+  void write(const policy::BlockId& id, std::uint64_t checksum, const std::vector<std::byte>& payload);
+  std::optional<std::uint64_t> read_one(const policy::BlockId& id, std::span<std::byte> target);
   void forget_on_disk(const policy::BlockId& id);
   void run(std::function<void()> work);
   void work();

@@ -166,17 +166,17 @@ Result<std::unique_ptr<RocksBlockDisk>> RocksBlockDisk::open(const std::filesyst
   return std::unique_ptr<RocksBlockDisk>(new RocksBlockDisk(std::move(database)));
 }
 
-Result<void> RocksBlockDisk::put(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) {
+Result<void> RocksBlockDisk::put(const BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) {
   auto status = rocksdb::Status::OK();
-  if (database_->current_bytes + payload.size_bytes() > database_->bytes_max / generations_max) {
+  if (database_->current_bytes + payload.size() > database_->bytes_max / generations_max) {
     status = database_->begin_generation();
   }
   std::string value;
-  value.reserve(std::max(sizeof checksum + payload.size_bytes(), inlined_bytes_max));
+  value.reserve(std::max(sizeof checksum + payload.size(), inlined_bytes_max));
   append_big_endian(value, checksum);
-  value.append(reinterpret_cast<const char*>(payload.data()), payload.size_bytes());
+  value.append(reinterpret_cast<const char*>(payload.data()), payload.size());
   std::string length;
-  append_big_endian(length, static_cast<std::uint64_t>(payload.size_bytes()));
+  append_big_endian(length, std::uint64_t{payload.size()});
   rocksdb::WriteBatch batch;
   auto* generation = database_->generations.back();
   if (status.ok()) status = batch.Put(generation, key_of(Entry::length, id), length);
@@ -187,7 +187,7 @@ Result<void> RocksBlockDisk::put(const BlockId& id, std::uint64_t checksum, std:
   return {};
 }
 
-Result<std::optional<std::uint64_t>> RocksBlockDisk::get(const BlockId& id, std::span<float> payload) {
+Result<std::optional<std::uint64_t>> RocksBlockDisk::get(const BlockId& id, std::span<std::byte> payload) {
   rocksdb::PinnableSlice value;
   auto status = rocksdb::Status::NotFound();
   for (auto* generation : database_->generations | std::views::reverse) {
@@ -198,11 +198,11 @@ Result<std::optional<std::uint64_t>> RocksBlockDisk::get(const BlockId& id, std:
   if (status.IsNotFound()) return std::nullopt;
   if (!status.ok()) return error_of(status, "reading a KV block of " + database_->folder);
   constexpr std::size_t header = sizeof(std::uint64_t);
-  if (value.size() != header + payload.size_bytes()) {
+  if (value.size() != header + payload.size()) {
     return Error{ErrorCode::corrupt, "a KV block of " + database_->folder + " has " + std::to_string(value.size()) +
-                                         " bytes, expected " + std::to_string(header + payload.size_bytes())};
+                                         " bytes, expected " + std::to_string(header + payload.size())};
   }
-  std::memcpy(payload.data(), value.data() + header, payload.size_bytes());
+  std::memcpy(payload.data(), value.data() + header, payload.size());
   return read_big_endian<std::uint64_t>({value.data(), header});
 }
 

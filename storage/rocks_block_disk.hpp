@@ -17,8 +17,8 @@ class RocksBlockDisk final : public BlockDisk {
   static Result<std::unique_ptr<RocksBlockDisk>> open(const std::filesystem::path& folder, std::size_t bytes);
   ~RocksBlockDisk() override;
 
-  Result<void> put(const policy::BlockId& id, std::uint64_t checksum, std::span<const float> payload) override;
-  Result<std::optional<std::uint64_t>> get(const policy::BlockId& id, std::span<float> payload) override;
+  Result<void> put(const policy::BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) override;
+  Result<std::optional<std::uint64_t>> get(const policy::BlockId& id, std::span<std::byte> payload) override;
   Result<void> remove(const policy::BlockId& id) override;
   Result<void> each(const std::function<void(const policy::BlockId& id, std::size_t bytes)>& visit) override;
 

@@ -59,6 +59,12 @@ def kernel_lines(kernels: dict) -> list[str]:
         f" {row['of_floor']:.2f}"
         for row in kernels["decoding"]
     ]
+    lines.append("  attention of decoding rows, a layer, and the share of the floor:")
+    lines += [
+        f"    {row['heads']} heads of {row['head_dim']:3}, {row['kv_heads']} KV heads, {row['batch']:3} of {row['lengths']}:"
+        f" {row['us']:.1f} us: {row['of_floor']:.2f} (planned in {row['plan_us']:.1f} us)"
+        for row in kernels["decode_attention"]
+    ]
     lines.append("  prefill attention of rows after a context:")
     lines += [
         f"    {row['heads']} heads of {row['head_dim']:3}, {row['kv_heads']} KV heads, {row['context']:5} + {row['rows']}:"
@@ -67,6 +73,18 @@ def kernel_lines(kernels: dict) -> list[str]:
     ]
     lines.append("  passes of a prompt through all layers:")
     lines += [f"    {row['model']:5} {row['rows']:5} tokens: {row['ms']:.2f} ms, {row['tflops']:.0f} TF/s" for row in kernels["passes"]]
+    lines.append("  mixture-of-experts layers, the experts that rows choose on average, and the share of the floor:")
+    lines += [
+        f"    {row['model']:8} {row['rows']:5} rows, {row['experts']:5.1f} experts: {row['us']:.1f} us, floor {row['floor_us']:.1f} us:"
+        f" {row['of_floor']:.2f}, {row['tflops']:.0f} TF/s"
+        for row in kernels["moe"]
+    ]
+    lines.append("  sampling, and the share of the floor:")
+    lines += [
+        f"    {row['options']:32} {row['rows']:3} rows of {row['vocabulary']}, {row['blocks_per_row']:2} blocks each:"
+        f" {row['us']:.1f} us, {row['of_floor']:.2f}"
+        for row in kernels["sampling"]
+    ]
     lines.append("  products by rows: time (share of the floor or operations per second, and cuBLAS's time):")
     return lines + product_lines(kernels["products"])
 

@@ -1,9 +1,9 @@
 #include "kernels/cuda/decode_step.hpp"
 
 #include "kernels/cuda/decode_ends.cuh"
+#include "kernels/cuda/decode_products.cuh"
 #include "kernels/cuda/decode_streams.cuh"
 #include "kernels/cuda/launch.hpp"
-#include "kernels/cuda/wgmma.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -22,6 +22,10 @@ struct Computer {
   int clears_heard = 0;
   bool clears_due = false;
   std::uint32_t exchanges = 0;  ///< so far
+  Run first_run = {};
+  Run last_run = {};
+  PartOf first_part = {};
+  PartOf last_part = {};
 
   __device__ const DecodeStep& step() const { return arguments.step; }
   __device__ void wait_for_batch() {}
@@ -44,37 +48,13 @@ struct Computer {
     if (scales_heard < scales_wanted) shared.scales_said.wait(scales_heard++ & 1);
   }
 
-  static __device__ __forceinline__ void add_panel(float (&sums)[N / 2], const void* weights, const void* rows) {
-    const std::uint64_t a = tile_descriptor(weights);
-    const std::uint64_t b = tile_descriptor(rows);
-#pragma unroll
-    for (int i = 0; i < panel_inputs / 16; ++i) Wgmma<N>::step(sums, a + i * descriptor_step, b + i * descriptor_step, true);
-  }
-
   __device__ __forceinline__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
     const auto [first, end] = matrix.panels(chunk);
     ResidualAhead<N> residual;
     float sums[N / 2];
-#pragma unroll
-    for (int i = 0; i < N / 2; ++i) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(sums[i]));
-    wgmma_fence();
-    for (int panel = first; panel < end; panel += Ring<N>::panels, ++stage) {
-      ring.full(stage).wait(ring.parity(stage));
-      wgmma_fence();
-#pragma unroll
-      for (int i = 0; i < Ring<N>::panels; ++i) {
-        add_panel(sums, ring.weights(stage) + i * tile_elements * 2, ring.rows(stage) + i * N * panel_inputs * 2);
-      }
-      wgmma_commit();
-      if constexpr (N <= 16) {  // of more rows, it would take too many registers for too long
-        if (panel == first && !wants_scales(operation) && (matrix.chunks == 1 || ends_slice(chunk)))
-          ask_residual(residual, layer, operation, tile);
-      }
-      wgmma_wait<1>();
-      if (panel > first) ring.release(stage - 1);
-    }
-    wgmma_wait<0>();
-    ring.release(stage - 1);
+    multiply_stages<N>(ring, stage, (end - first) / Ring<N>::panels, sums, [&] {
+      if (!wants_scales(operation) && (matrix.chunks == 1 || ends_slice(chunk))) ask_residual(residual, layer, operation, tile);
+    });
     const bool ends = matrix.chunks == 1 || exchange(chunk, sums);
     if (wants_scales(operation)) hear_scales();
     if (ends) finish(layer, operation, matrix, tile, sums, residual);
@@ -90,6 +70,8 @@ struct Computer {
                  tile, step().rows);
   }
   __device__ __forceinline__ bool exchange(int chunk, float (&sums)[N / 2]) {
+    // Then no warp gives to an exchange that another one of the other block may still be taking from, two before.
+    warpgroup_sync();
     const std::uint32_t before = exchanges++;
     return exchange_chunks<N>(shared.exchanges[before % 2], before / 2, chunk, sums);
   }
@@ -107,39 +89,47 @@ struct Computer {
     } else if (operation == op_gate_up) {
       publish_gated<N>(sums, buffers.gated, first_output / 2, step().rows, shared.row_scales);
     } else {
-      if constexpr (N > 16) ask_residual(residual, layer, operation, tile);
+      if constexpr (N > mma_rows_max) ask_residual(residual, layer, operation, tile);
       publish_residual<N>(sums, residual,
                           operation == op_output ? buffers.feed_forward_input : arguments.buffers.of(layer + 1).attention_input,
                           step().rows);
     }
   }
 
-  __device__ void attention(int layer, int first_item, int end_item) {
+  __device__ void attention(int layer, const Items& items) {
+    const int kv_heads = step().shape.kv_heads;
+    const BatchShared& batch = shared.batch;
+    if (layer == 0) learn_runs(items);
     const LayerBuffers& buffers = arguments.buffers.of(layer);
     const HeadNorms norms{step().layers[layer].query_norm, step().layers[layer].key_norm};
-    const SpanPlace first_place = shared.batch.place(first_item, step().shape.kv_heads);
-    SpanPlace place = first_place;
-    bool loaded = false;  // the queries of this sequence's KV head
-    for (int item = first_item; item < end_item; ++item) {
-      if (item > first_item) place = shared.batch.next(place, step().shape.kv_heads);
-      attend_span<N, HeadDim>(step(), buffers, norms, layer, item, place, !loaded, ring, shared.attention, stage);
-      const bool last_span = place.span + 1 == place.spans;
-      loaded = !last_span;
-      // What other blocks have spans of waits until this block has done all of its own.
-      if (last_span && place.spans > 1 && item - first_item >= place.span) merge_spans(buffers, place, {0, 1});
+    RunAttender<N, HeadDim> attender{step(), buffers, norms, layer, ring, shared.attention, stage};
+    attender.ask_queries(last_run);
+    for (Run run = last_run;;) {
+      const bool is_first = BatchShared::is_first(items, run);
+      const Run next = is_first ? run : batch.run_before(items, run, kv_heads);
+      attender.attend(run, part_of_run(run), is_first ? nullptr : &next);
+      if (is_first) break;
+      run = next;
     }
-    const bool one_run = first_place.row == place.row && first_place.kv_head == place.kv_head;
-    if (first_place.span > 0) merge_part(buffers, first_place);
-    if (place.span + 1 < place.spans && !(one_run && first_place.span > 0)) merge_part(buffers, place);
+    // What many blocks have spans of waits until this block has done all of its own.
+    if (last_part.parts > 2) fold_spans<HeadDim>(step().shape, buffers, last_run, last_part);
+    if (first_run.begin != last_run.begin && first_part.parts > 2)
+      fold_spans<HeadDim>(step().shape, buffers, first_run, first_part);
   }
-  __device__ void merge_part(const LayerBuffers& buffers, const SpanPlace& place) {
-    merge_spans(buffers, place,
-                part_of(shared.batch, step().rows, step().shape.kv_heads, place, static_cast<int>(blockIdx.x),
-                        static_cast<int>(gridDim.x)));
+  /// Only its first and its last run does a block share with others; they are the same in every layer.
+  __device__ void learn_runs(const Items& items) {
+    const int kv_heads = step().shape.kv_heads;
+    const auto part = [&](const Run& run) {
+      return part_of(shared.batch, step().rows, kv_heads, run, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
+    };
+    last_run = shared.batch.last_run(items, kv_heads);
+    last_part = part(last_run);
+    first_run = shared.batch.run_of(items, items.first, kv_heads);
+    first_part = part(first_run);
   }
-  /// Merges this block's part of the columns, as soon as all spans of the sequence's KV head are there.
-  __device__ void merge_spans(const LayerBuffers& buffers, const SpanPlace& place, const PartOf& part) {
-    fold_spans<HeadDim>(step().shape, buffers, place, shared.batch.spans_before[place.row], part);
+  __device__ PartOf part_of_run(const Run& run) const {
+    if (run.begin == last_run.begin) return last_part;
+    return run.begin == first_run.begin ? first_part : PartOf{0, 1};
   }
 };
 
@@ -205,11 +195,17 @@ __global__ void __launch_bounds__(warpgroup) begin_step(const __grid_constant__ 
   if (block < step.rows) {
     const ResidualBuffers& input = arguments.buffers.of(0).attention_input;
     const ResidualRows target{input.x, step.layers[0].attention_norm, input.normed, input.squares, step.shape.hidden};
-    embed_row<warpgroup>(step.embedding, step.tokens[block], target, block);
+    const WeightTiles embedding{step.embedding, step.shape.vocabulary, step.shape.hidden};
+    embed_row<warpgroup>(embedding, step.tokens[block], target, block);
   }
   const Share share{block * warpgroup + static_cast<int>(threadIdx.x), begin_blocks * warpgroup};
   for (int layer = 0; layer < generations - 1; ++layer)
     share.clear(step.shape, arguments.buffers.of(layer), step.rows, step.spans_before[step.rows], layer > 0);
+  for (const LayerBuffers& buffers : arguments.buffers.generation) {
+    for (const RowTiles& tiles :
+         {buffers.attention_input.normed, buffers.attended, buffers.feed_forward_input.normed, buffers.gated})
+      share.clear_padding(tiles, step.rows);
+  }
 }
 
 template <int N, int HeadDim>
@@ -240,7 +236,7 @@ cudaError_t decode_step(cudaStream_t stream, const DecodeStep& step) {
   const bool fits = (shape.head_dim == 64 || shape.head_dim == 128) && shape.kv_heads > 0 &&
                     shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= decode_group_max &&
                     shape.hidden % 16 == 0 && shape.intermediate % (tile_outputs / 2) == 0 && step.rows > 0 &&
-                    step.rows <= step.row_capacity;
+                    step.rows <= step.row_capacity && static_cast<long long>(step.span_capacity) * shape.kv_heads <= items_max;
   if (!fits) return cudaErrorInvalidValue;
   const StepArguments arguments{step, BufferPlacer(step.workspace).step(shape, step.row_capacity, step.span_capacity)};
   switch (step.row_capacity) {

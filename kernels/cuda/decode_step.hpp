@@ -48,7 +48,7 @@ struct DecodeShape {
 struct DecodeStep {
   DecodeShape shape;
   const DecodeLayer* layers = nullptr;  ///< [layers]
-  const bf16* embedding = nullptr;      ///< [vocabulary, hidden], plain rows
+  const bf16* embedding = nullptr;      ///< WeightTiles [vocabulary, hidden]; may be the output projection
   const bf16* output_projection = nullptr;
   const float* final_norm = nullptr;
   const float* cosine = nullptr;  ///< [positions, head_dim / 2]
@@ -64,11 +64,11 @@ struct DecodeStep {
 
   std::int32_t row_capacity = 0;   ///< 8, 16, 32 or 64, at least rows
   float* logits = nullptr;         ///< [row_capacity, vocabulary]
-  std::byte* workspace = nullptr;  ///< decode_workspace_bytes(...), aligned to 128, zero before the first step
+  std::byte* workspace = nullptr;  ///< decode_workspace_bytes(...), aligned to 128, whatever it holds
   std::int32_t span_capacity = 0;  ///< the most spans that all rows together can have
 };
 
-/// What a step needs beside its arguments. The same for every step of a row capacity and span capacity.
+/// What a step needs beside its arguments. Steps one after the other may share it; more rows or spans take more.
 std::size_t decode_workspace_bytes(const DecodeShape& shape, int row_capacity, int span_capacity);
 
 /// `cudaErrorInvalidValue` if the shape or the number of rows is none that this is for.

@@ -18,6 +18,7 @@ struct WeightStreamer {
   const Stages& ring;
   StepShared<N>& shared;
   int stage = 0;
+  Run last_run = {};  ///< of this block
 
   __device__ void wait_for_batch() { shared.batch.known.wait(0); }
   __device__ void begin(int /*layer*/, int /*operation*/, const Deal& /*deal*/) {}
@@ -34,30 +35,35 @@ struct WeightStreamer {
       copy_bulk_once(ring.weights(stage), weights + static_cast<std::size_t>(panel) * tile_elements, bytes, full);
     }
   }
-  __device__ void attention(int layer, int first_item, int end_item) {
+  __device__ void attention(int layer, const Items& items) {
+    const int kv_heads = step.shape.kv_heads;
+    if (layer == 0) last_run = shared.batch.last_run(items, kv_heads);
+    for (Run run = last_run;; run = shared.batch.run_before(items, run, kv_heads)) {
+      for (int span = run.first_span; span < run.end_span; ++span) attention_span(layer, run, span);
+      if (BatchShared::is_first(items, run)) break;
+    }
+  }
+  __device__ void attention_span(int layer, const Run& run, int span) {
     constexpr int positions = Stages::template positions<HeadDim>;
     constexpr int stage_blocks = positions / kv_block_positions;
     constexpr std::uint32_t block_bytes = kv_block_positions * HeadDim * 2;
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    SpanPlace place = shared.batch.place(first_item, step.shape.kv_heads);
-    for (int item = first_item; item < end_item; ++item, place = shared.batch.next(place, step.shape.kv_heads)) {
-      // A lane a block: the copies of a stage are asked for at once.
-      const int blocks = divided_up(place.positions, kv_block_positions);
-      const int number = place.first_position / kv_block_positions + lane;
-      const std::int32_t own = lane < blocks ? __ldcg(step.blocks + place.row * step.blocks_stride + number) : 0;
-      for (int values = 0; values < 2; ++values) {
-        for (int first = 0; first < attention_tile_span / kv_block_positions; first += stage_blocks, ++stage) {
-          const int here = min(stage_blocks, max(blocks - first, 0));
+    // A lane a block: the copies of a stage are asked for at once.
+    const int blocks = divided_up(run.positions(span), kv_block_positions);
+    const int number = span * (attention_tile_span / kv_block_positions) + lane;
+    const std::int32_t own = lane < blocks ? __ldcg(step.blocks + run.row * step.blocks_stride + number) : 0;
+    for (int values = 0; values < 2; ++values) {
+      for (int first = 0; first < attention_tile_span / kv_block_positions; first += stage_blocks, ++stage) {
+        const int here = min(stage_blocks, max(blocks - first, 0));
+        if (lane == 0) {
           Barrier& full = ring.claim(stage);
-          if (lane == 0) {
-            full.arrive();  // for the rows that a product would have
-            full.arrive_expecting(static_cast<std::uint32_t>(here) * block_bytes);
-          }
-          __syncwarp();
-          if (lane >= first && lane < first + here) {
-            copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, place.kv_head),
-                           block_bytes, full);
-          }
+          full.arrive();  // for the rows that a product would have
+          full.arrive_expecting(static_cast<std::uint32_t>(here) * block_bytes);
+        }
+        __syncwarp();
+        if (lane >= first && lane < first + here) {
+          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, run.kv_head),
+                         block_bytes, ring.full(stage));
         }
       }
     }
@@ -107,7 +113,7 @@ struct RowStreamer {
   __device__ void copy(int at, const bf16* source) const {
     if (threadIdx.x % 32 != 0) return;
     constexpr std::uint32_t bytes = Stages::row_bytes;
-    Barrier& full = ring.claim(at);
+    Barrier& full = ring.await_claim(at);
     full.arrive_expecting(bytes);
     copy_bulk(ring.rows(at), source, bytes, full);
   }
@@ -138,7 +144,7 @@ struct RowStreamer {
         if (is_there(i)) piece[i] = load_published(source_of(i));
       }
       await_published(piece, source_of);
-      if (first == 0) ring.claim(at);
+      if (first == 0) ring.await_claim(at);
 #pragma unroll
       for (int i = 0; i < ahead; ++i) {
         if (is_there(i)) to[place(i)] = piece[i];
@@ -148,8 +154,8 @@ struct RowStreamer {
     __syncwarp();
     if (lane == 0) ring.full(at).arrive();
   }
-  __device__ void attention(int /*layer*/, int first_item, int end_item) {
-    stage += (end_item - first_item) * Stages::template stages_of_span<HeadDim>;
+  __device__ void attention(int /*layer*/, const Items& items) {
+    stage += (items.end - items.first) * Stages::template stages_of_span<HeadDim>;
   }
 };
 
@@ -162,6 +168,12 @@ struct Share {
     const int pieces = rows * (tiles.inputs / 8);
     for (int i = first; i < pieces; i += step)
       *reinterpret_cast<uint4*>(tiles.data + tiles.offset(i % rows, i / rows * 8)) = cleared();
+  }
+  /// What is beyond the inputs becomes zero, and stays so.
+  __device__ void clear_padding(const RowTiles& tiles, int rows) const {
+    const int pieces = tiles.panels() * panel_inputs / 8 - tiles.inputs / 8;
+    for (int i = first; i < rows * pieces; i += step)
+      *reinterpret_cast<uint4*>(tiles.data + tiles.offset(i % rows, tiles.inputs + i / rows * 8)) = uint4{};
   }
   template <class Element>
   __device__ void clear(Element* elements, std::size_t count) const {
@@ -240,7 +252,7 @@ struct ScaleSayer {
     if (lane == 0) shared.cleared.arrive();
   }
   __device__ void product(int /*layer*/, int /*operation*/, const Matrix& /*matrix*/, int /*tile*/, int /*chunk*/) {}
-  __device__ void attention(int /*layer*/, int /*first_item*/, int /*end_item*/) {}
+  __device__ void attention(int /*layer*/, const Items& /*items*/) {}
 };
 
 }  // namespace troupe::kernels::cuda

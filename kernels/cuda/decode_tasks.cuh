@@ -67,7 +67,7 @@ struct Deal {
 };
 
 /// Walks the tasks of this block, the same for every role: product(layer, operation, matrix, tile, chunk), attention(layer,
-/// first item, end), and begin(layer, operation, deal) before the first of an operation (the logits are op_qkv of one layer
+/// items), and begin(layer, operation, deal) before the first of an operation (the logits are op_qkv of one layer
 /// more). Blocks take products in turn over the whole step.
 template <class Role>
 __device__ __forceinline__ void walk(const DecodeStep& step, const BatchShared& batch, Role& role) {
@@ -81,11 +81,11 @@ __device__ __forceinline__ void walk(const DecodeStep& step, const BatchShared& 
       if (operation == op_attention) {
         if (layer == 0) {
           role.wait_for_batch();
-          items = items_of(batch, step.rows, step.shape.kv_heads, block, blocks);
+          items = batch.items_of(step.rows, step.shape.kv_heads, block, blocks);
         }
         if (items.first == items.end) continue;
         role.begin(layer, operation, {items.first, items.end, 1});
-        role.attention(layer, items.first, items.end);
+        role.attention(layer, items);
         continue;
       }
       const Matrix matrix = matrix_of(step.shape, logits ? static_cast<int>(op_logits) : operation);

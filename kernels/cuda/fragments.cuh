@@ -85,7 +85,7 @@ __device__ __forceinline__ void add_residual(const float (&sums)[N / 2], const R
     square += __shfl_xor_sync(0xFFFFFFFF, square, 4);
     square += __shfl_xor_sync(0xFFFFFFFF, square, 8);
     square += __shfl_xor_sync(0xFFFFFFFF, square, 16);
-    if (lane < 4 && row < rows) {
+    if (lane < 4 && row < rows && dim < target.hidden) {  // slices beyond it have no place
       target.squares[static_cast<std::size_t>(dim / 16) * static_cast<std::size_t>(target.normed.capacity) + first_row + row] =
           square;
     }

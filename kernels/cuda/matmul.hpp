@@ -2,8 +2,9 @@
 //
 // The order of every sum depends on the weight's shape alone: k is cut into `k_chunks(weight)` chunks of whole panels; in a
 // chunk the tensor cores add 16 products at a time over ascending k, from zero (docs/numerics.md says what one such step
-// computes); chunks are added in ascending order. One row or thousands, and whichever of the two kernels runs, give the same
-// bits. Floor: few rows read the weights once (2 bytes each); many rows take 2 x rows x n x k operations.
+// computes); chunks are added in ascending order. One row or thousands, and however the product is cut into tiles
+// (product_plan.hpp), give the same bits. Floor: few rows read the weights once (2 bytes each); many rows take 2 x rows x n x k
+// operations.
 #pragma once
 
 #include "kernels/cuda/tiles.hpp"
@@ -17,7 +18,7 @@ struct ResidualRows {
   const float* weights = nullptr;  ///< of the next norm, [hidden]
   RowTiles normed;                 ///< x times the weights, not yet divided by the row's length
   float* squares = nullptr;        ///< [hidden / 16, normed.capacity]
-  std::int32_t hidden = 0;
+  std::int32_t hidden = 0;         ///< a multiple of 8
 };
 
 struct Product {
@@ -55,6 +56,7 @@ __host__ __device__ constexpr Panels panels_of_chunk(int panels, int chunk, int 
   return {panels / 2 * chunk / chunks * 2, panels / 2 * (chunk + 1) / chunks * 2};
 }
 
+/// cudaErrorInvalidValue for residual rows of another width.
 cudaError_t product(cudaStream_t stream, const Product& arguments);
 
 /// scales[row] = 1 / sqrt(mean square of a residual row + epsilon), of rows that `product` or `embed` has left.

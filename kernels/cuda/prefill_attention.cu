@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/decode_attention.cuh"
+#include "kernels/cuda/attention_span.cuh"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/wgmma.cuh"
 
@@ -178,34 +178,6 @@ __device__ __forceinline__ void multiply_values(float (&sums)[half_count], const
   wgmma_commit();
 }
 
-/// What a thread knows of its two rows (eight apart); i is which.
-struct RowState {
-  float most[2] = {-INFINITY, -INFINITY};  ///< the largest score of the spans so far
-  float total[2] = {0, 0};                 ///< of their weights
-  float old_factor[2];                     ///< what the values folded so far are multiplied by when the last span's are added
-  float new_factor[2];                     ///< and what those are
-
-  /// Takes in a span's largest score and sum of weights. A span without a position of the row changes nothing: zero times -0 is
-  /// what can be added to any float.
-  __device__ __forceinline__ void add_span(const float (&span_most)[2], const float (&span_total)[2], float factor) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const float larger = fmaxf(span_most[i], most[i]);
-      old_factor[i] = exp2_fast((most[i] - larger) * factor);
-      new_factor[i] = span_most[i] == -INFINITY ? -0.0f : exp2_fast((span_most[i] - larger) * factor);
-      total[i] = fmaf(total[i], old_factor[i], span_total[i] * new_factor[i]);
-      most[i] = larger;
-    }
-  }
-  __device__ __forceinline__ void fold(float (&values)[half_count], const float (&sums)[half_count]) const {
-#pragma unroll
-    for (int at = 0; at < half_count; ++at) {
-      const int i = at / 2 % 2;
-      values[at] = fmaf(values[at], old_factor[i], sums[at] * new_factor[i]);
-    }
-  }
-};
-
 /// Scores of positions after a row's own do not count; `room` is its own position, less that of the thread's first score.
 __device__ __forceinline__ void mask(float (&scores)[score_count], const int (&room)[2]) {
 #pragma unroll
@@ -301,7 +273,7 @@ __device__ void attend_rows(const PrefillAttention& p, const Work& work, std::by
   std::byte* const queries = all_queries + side * Shape::side_bytes;
   load_queries<HeadDim>(p, work, work.first + side * side_rows, queries);
 
-  const float factor = p.scale * 1.4426950408889634f;
+  const float factor = p.scale * log2_e;
   const int position[2] = {work.position(first_row), work.position(first_row + 8)};  // each row's own
   const int first_masked = (work.position(warp_row) + 1) / span_positions;  // the first span with a position not of all rows
   const int spans = work.spans();

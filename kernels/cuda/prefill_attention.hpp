@@ -1,6 +1,6 @@
 // Attention of many rows at once on Hopper: causal, over paged KV, the query heads of a KV head packed as rows of one tile.
 //
-// For each row the order of every sum is that of decode_attention.cuh (docs/numerics.md), so a token gets the same bits as in
+// For each row the order of every sum is that of attention_span.cuh (docs/numerics.md), so a token gets the same bits as in
 // decoding, in whatever chunk and beside whatever else it is computed: spans of 128 positions counted from 0; in a span the
 // largest score, weights 2^((score - largest) scale log2 e), their sum, and the weighted values from zero; spans folded in
 // ascending order. Operations: 4 x head_dim x heads for each pair of a row and a position up to its own.

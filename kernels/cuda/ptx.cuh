@@ -18,9 +18,26 @@ class Barrier {
   __device__ __forceinline__ void arrive() {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory");
   }
+  /// Arrives at the barrier that another block of the cluster has in this one's place (this block counts as one of them).
+  __device__ __forceinline__ void arrive_in(std::uint32_t block) {
+    asm volatile(
+        "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(address()),
+        "r"(block)
+        : "memory");
+  }
   /// Arrives, and has the phase wait for so many bytes more.
   __device__ __forceinline__ void arrive_expecting(std::uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address()), "r"(bytes) : "memory");
+  }
+  /// Whether the phase of this parity has ended.
+  __device__ __forceinline__ bool has_ended(std::uint32_t parity) {
+    std::uint32_t ended;
+    asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+                 : "=r"(ended)
+                 : "r"(address()), "r"(parity)
+                 : "memory");
+    return ended != 0;
   }
   /// Returns once the phase of this parity has ended.
   __device__ __forceinline__ void wait(std::uint32_t parity) {
@@ -37,6 +54,17 @@ class Barrier {
   std::uint64_t state_;
 };
 
+// A number in shared memory that one thread of the block writes, and others look at.
+
+__device__ __forceinline__ void store_release(std::int32_t* target, std::int32_t value) {
+  asm volatile("st.release.cta.shared::cta.s32 [%0], %1;" ::"r"(shared_address(target)), "r"(value) : "memory");
+}
+__device__ __forceinline__ std::int32_t load_acquire_shared(const std::int32_t* source) {
+  std::int32_t value;
+  asm volatile("ld.acquire.cta.shared::cta.s32 %0, [%1];" : "=r"(value) : "r"(shared_address(source)) : "memory");
+  return value;
+}
+
 /// Makes initialised barriers visible to the copy engine.
 __device__ __forceinline__ void fence_barrier_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 /// Between ordinary writes to shared memory and the copy engine or the tensor cores that read them.
@@ -52,7 +80,16 @@ __device__ __forceinline__ void copy_bulk(void* target, const void* source, std:
       "l"(source), "r"(bytes), "r"(shared_address(&barrier))
       : "memory");
 }
-/// The same for what is read once: it shall not push other things out of the L2 cache.
+/// The same into each block of the cluster whose bit is set in `blocks`, at the same places of their shared memories.
+__device__ __forceinline__ void copy_bulk_to(std::uint16_t blocks, void* target, const void* source, std::uint32_t bytes,
+                                             Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(
+          shared_address(target)),
+      "l"(source), "r"(bytes), "r"(shared_address(&barrier)), "h"(blocks)
+      : "memory");
+}
+/// As copy_bulk, for what is read once: it shall not push other things out of the L2 cache.
 __device__ __forceinline__ void copy_bulk_once(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
   std::uint64_t policy;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
@@ -70,10 +107,33 @@ __device__ __forceinline__ float load_at_once(const float* source) {
   return value;
 }
 
-/// Ends the program: what others should have written is not there after seconds of looks, which is a bug, and better than a
-/// hang.
+// Counters in global memory, by which blocks tell each other that something is written.
+
+__device__ __forceinline__ void add_release(std::int32_t* counter, std::int32_t value) {
+  asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(counter), "r"(value) : "memory");
+}
+/// Returns what the counter was. Whoever brings it to its end has seen what all others had written.
+__device__ __forceinline__ std::int32_t add_acquire_release(std::int32_t* counter, std::int32_t value) {
+  std::int32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], %2;" : "=r"(before) : "l"(counter), "r"(value) : "memory");
+  return before;
+}
+__device__ __forceinline__ std::int32_t load_acquire(const std::int32_t* counter) {
+  std::int32_t now;
+  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
+  return now;
+}
+/// What others should have written and is not there after so many looks (seconds) is a bug; it ends the program instead of
+/// hanging it.
 inline constexpr int looks_max = 1 << 23;
 __device__ __forceinline__ void trap() { asm volatile("trap;"); }
+/// Returns once the counter has reached a value.
+__device__ __forceinline__ void wait_until(const std::int32_t* counter, std::int32_t value) {
+  for (int looks = 0; looks < looks_max; ++looks) {
+    if (load_acquire(counter) >= value) return;
+  }
+  trap();
+}
 
 // Clusters: blocks that run at the same time and reach each other's shared memory.
 
@@ -84,6 +144,13 @@ __device__ __forceinline__ std::uint32_t cluster_rank() {
   std::uint32_t rank;
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
+}
+/// Where another block of the cluster has what this one has at `pointer` in its shared memory.
+template <class Type>
+__device__ __forceinline__ Type* in_block(Type* pointer, std::uint32_t block) {
+  std::uint64_t address;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(address) : "l"(pointer), "r"(block));
+  return reinterpret_cast<Type*>(address);
 }
 /// Stores four numbers at `target` in the shared memory of a block of the cluster, and counts their 16 bytes at its `barrier`.
 __device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {

@@ -59,7 +59,39 @@ __global__ void __launch_bounds__(threads) rotate_append_rows(const RotateAppend
   for (int i = 0; i < each; ++i) target[KvTiles::place(position, lane + 32 * i)] = __float2bfloat16_rn(out[i]);
 }
 
+__global__ void __launch_bounds__(threads) take_chosen_tokens(const TakeChosen p) {
+  let_next_begin();
+  wait_for_previous();
+  const int row = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
+  if (row >= p.rows) return;
+  const std::int32_t token = p.tokens[row];
+  if (token < 0) p.tokens[row] = p.chosen[-1 - token];
+}
+
+/// A block a row.
+__global__ void __launch_bounds__(threads) gather_tiles(const GatherRows p) {
+  let_next_begin();
+  wait_for_previous();
+  constexpr int piece = 8;
+  const int target_row = static_cast<int>(blockIdx.x);
+  const int source_row = p.rows[target_row];
+  for (int input = static_cast<int>(threadIdx.x) * piece; input < p.source.inputs; input += threads * piece) {
+    *reinterpret_cast<uint4*>(p.target.data + p.target.offset(target_row, input)) =
+        *reinterpret_cast<const uint4*>(p.source.data + p.source.offset(source_row, input));
+  }
+  if (threadIdx.x == 0) p.target_scales[target_row] = p.source_scales[source_row];
+}
+
 }  // namespace
+
+cudaError_t take_chosen(cudaStream_t stream, const TakeChosen& arguments) {
+  return launch(stream, {dim3(static_cast<unsigned>(divided_up(arguments.rows, threads))), threads}, take_chosen_tokens,
+                arguments);
+}
+
+cudaError_t gather_rows(cudaStream_t stream, const GatherRows& arguments) {
+  return launch(stream, {dim3(static_cast<unsigned>(arguments.count)), threads}, gather_tiles, arguments);
+}
 
 cudaError_t embed(cudaStream_t stream, const Embed& arguments) {
   return launch(stream, {dim3(static_cast<unsigned>(arguments.rows)), threads}, embed_rows, arguments);

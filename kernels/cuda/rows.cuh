@@ -9,13 +9,12 @@ namespace troupe::kernels::cuda {
 /// Makes a token's embedding a residual row, by a block of `Threads`: as `add_residual`, but each slice's squares are added in
 /// a tree of 16.
 template <int Threads>
-__device__ __forceinline__ void embed_row(const bf16* embedding, std::int32_t token, const ResidualRows& target, int row) {
+__device__ __forceinline__ void embed_row(const WeightTiles& embedding, std::int32_t token, const ResidualRows& target, int row) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const auto hidden = static_cast<std::size_t>(target.hidden);
-  const bf16* const source = embedding + static_cast<std::size_t>(token) * hidden;
   for (int first = static_cast<int>(threadIdx.x) / 32 * 32; first < target.hidden; first += Threads) {
     const int dim = first + lane;
-    const float value = dim < target.hidden ? __bfloat162float(source[dim]) : 0.0f;
+    const float value = dim < target.hidden ? __bfloat162float(embedding.data[embedding.offset(token, dim)]) : 0.0f;
     if (dim < target.hidden) {
       target.x[static_cast<std::size_t>(row) * hidden + static_cast<std::size_t>(dim)] = value;
       target.normed.data[target.normed.offset(row, dim)] = __float2bfloat16_rn(value * target.weights[dim]);

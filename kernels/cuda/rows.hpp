@@ -8,7 +8,7 @@ namespace troupe::kernels::cuda {
 
 /// Residual rows from tokens; leaves what the first norm needs, as `product` does. Everything is device memory.
 struct Embed {
-  const bf16* embedding = nullptr;  ///< [vocabulary, hidden], plain rows
+  WeightTiles embedding;  ///< [vocabulary, hidden]
   const std::int32_t* tokens = nullptr;
   std::int32_t rows = 0;
   ResidualRows residual;
@@ -34,5 +34,24 @@ struct RotateAppend {
   KvTiles kv;
 };
 cudaError_t rotate_append(cudaStream_t stream, const RotateAppend& arguments);
+
+/// tokens[row], where it is negative, becomes chosen[-1 - tokens[row]]: the token that another pass has just chosen.
+struct TakeChosen {
+  std::int32_t* tokens = nullptr;
+  const std::int32_t* chosen = nullptr;
+  std::int32_t rows = 0;
+};
+cudaError_t take_chosen(cudaStream_t stream, const TakeChosen& arguments);
+
+/// Some rows, one below the other, and what their products are multiplied by.
+struct GatherRows {
+  RowTiles source;
+  const float* source_scales = nullptr;
+  const std::int32_t* rows = nullptr;  ///< [count], of the source
+  std::int32_t count = 0;
+  RowTiles target;  ///< as wide
+  float* target_scales = nullptr;
+};
+cudaError_t gather_rows(cudaStream_t stream, const GatherRows& arguments);
 
 }  // namespace troupe::kernels::cuda

@@ -1,16 +1,15 @@
 // The ring of stages through which everything that a step reads comes into shared memory: 16 KiB of weights, keys or values,
-// and beside weights the rows of activations that they are multiplied by. One warp fills a stage with
-// weights, another one brings the rows, the warpgroup empties it.
+// and beside weights the rows of activations that they are multiplied by. One warp claims the stages in their order and fills
+// them with weights, others bring the rows, the warpgroup empties them.
 #pragma once
 
+#include "kernels/cuda/attention_span.cuh"
 #include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/kv_tiles.hpp"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/tiles.hpp"
 
 namespace troupe::kernels::cuda {
-
-inline constexpr int attention_tile_span = 128;  ///< positions whose weighted values are added up from zero
 
 template <int N>
 struct Ring {
@@ -31,6 +30,7 @@ struct Ring {
   struct Barriers {
     Barrier full[stages];
     Barrier empty[stages];
+    std::int32_t claimed;  ///< stages so far
   };
 
   std::byte* memory;
@@ -41,15 +41,24 @@ struct Ring {
       barriers.full[stage].init(2);
       barriers.empty[stage].init(warpgroup / 32);
     }
+    barriers.claimed = 0;
     fence_barrier_init();
   }
   __device__ std::byte* weights(int stage) const { return memory + stage % stages * stage_bytes; }
   __device__ std::byte* rows(int stage) const { return weights(stage) + weight_bytes; }
   __device__ Barrier& full(int stage) const { return barriers.full[stage % stages]; }
   __device__ std::uint32_t parity(int stage) const { return static_cast<std::uint32_t>(stage / stages) & 1; }
-  /// Waits until a stage may be filled again, and gives the barrier that counts what comes.
+  /// Waits until a stage may be filled again, tells others, and gives the barrier that counts what comes. By one thread, of
+  /// each stage in its turn.
   __device__ Barrier& claim(int stage) const {
     if (stage >= stages) barriers.empty[stage % stages].wait(parity(stage - stages));
+    store_release(&barriers.claimed, stage + 1);
+    return full(stage);
+  }
+  /// Waits until a stage has been claimed. For those who bring some of the stages only: they may be rings ahead of the
+  /// computing warps, or behind, and a barrier tells just two fillings apart.
+  __device__ Barrier& await_claim(int stage) const {
+    while (load_acquire_shared(&barriers.claimed) <= stage) __nanosleep(20);
     return full(stage);
   }
   /// By each warp that has read a stage.

@@ -308,6 +308,24 @@ TEST_F(KvLending, NeedsAFabricAndBlocksThatMove) {
   for (Node* node : {&a, &b}) EXPECT_EQ(refused(*node, of(node->replica(), prompt(3), "c")).code, ErrorCode::not_found);
 }
 
+TEST_F(KvLending, IsNotOfMemoryThatOnlyADeviceReaches) {
+  Node& a = add("a", {{.device = testing::far_device}, {.model = 2}});
+  a.replica(0).compute(prompt(3));
+  a.replica(1).compute(prompt(2));
+  Neighbour& b = add_neighbour("b");
+  publish();
+  EXPECT_EQ(refused(a, of(a.replica(0), prompt(3))).code, ErrorCode::not_found);
+  EXPECT_EQ(granted(a, of(a.replica(1), prompt(2))).blocks.size(), 2U);
+  a.replica(0).compute(prompt(5));
+  pass(milliseconds(300));
+  std::set<policy::BlockId> told;
+  for (const KvHoldings& holdings : b.heard) told.insert(holdings.come.begin(), holdings.come.end());
+  EXPECT_EQ(told, set_of(a.replica(1).chain(prompt(2)))) << "nobody is told of what he cannot fetch";
+  tell(a.shard, KvHoldings{b.name, false, a.replica(0).chain(prompt(6)), {}});
+  EXPECT_EQ(fetch(a, prompt(6)), 0U);
+  EXPECT_TRUE(b.asked.empty()) << "nor is he asked for any";
+}
+
 TEST_F(KvLending, IsOfTheSharedPartOfAPoolAtMost) {
   Node& a = add("a", {{.blocks = 16}});
   a.replica().compute(prompt(8));

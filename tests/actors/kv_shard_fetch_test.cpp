@@ -259,7 +259,7 @@ TEST_F(KvFetching, NoticesThatTheSourceReusedItsBlocks) {
   delay_transfers(milliseconds(300));
   const auto answer = begin_fetch(*b_, prompt(4));
   pass(milliseconds(100));
-  std::ranges::fill(*n_->memory, 0.5F);
+  std::ranges::fill(*n_->memory, std::byte{5});
   EXPECT_EQ(came(answer), 0U);
   EXPECT_EQ(b_->traffic().wrong_blocks, 4U);
   expect_nothing_came();

@@ -10,7 +10,7 @@ namespace {
 class KvRestoring : public Shards {
  protected:
   /// A node with a store below its pool, into which prompt(4) was evicted.
-  void make(const storage::BlockStoreLimits& limits = {}, Duration takes = {}) {
+  void make(const storage::BlockStoreLimits& limits = {}, Duration takes = {}, const PoolOptions& pool = {}) {
     auto disk = std::make_unique<tests::MemoryBlockDisk>();
     if (limits.disk_bytes > 0) disk_ = disk.get();
     storage::BlockStore::Run run = [](const std::function<void()>& work) { work(); };
@@ -18,7 +18,7 @@ class KvRestoring : public Shards {
       run = [this, takes](std::function<void()> work) { world_.schedule(takes, std::move(work)); };
     }
     store_ = std::make_shared<storage::BlockStore>(limits, std::move(disk), std::move(run));
-    b_ = &add("b", {{}}, store_);
+    b_ = &add("b", {pool}, store_);
     publish();
     b_->replica().compute(prompt(4));
     b_->replica().evict_all();
@@ -46,8 +46,8 @@ TEST_F(KvRestoring, BringsBackWhatWasEvicted) {
 TEST_F(KvRestoring, HasWrongBlocksDroppedBelow) {
   make(only_disk());
   const auto chain = b_->replica().chain(prompt(4));
-  disk_->spoil([&](const policy::BlockId& id, std::vector<float>& payload) {
-    if (id == chain[1]) payload[3] += 1;
+  disk_->spoil([&](const policy::BlockId& id, std::vector<std::byte>& payload) {
+    if (id == chain[1]) payload[3] ^= std::byte{1};
   });
   for (const auto& id : chain) {
     const auto contents = b_->replica().contents_of(id);
@@ -115,6 +115,18 @@ TEST_F(KvRestoring, IsChosenUnlessSomebodyElseHasMore) {
   tell(b_->shard, schemas::KvHoldings{other.name, false, b_->replica().chain(prompt(6)), {}});
   EXPECT_EQ(fetch(*b_, prompt(6)), 6U);
   EXPECT_EQ(b_->traffic().fetched_blocks, 6U);
+}
+
+TEST_F(KvRestoring, GoesThroughTheStreamWhereTheHostCannotReachThePool) {
+  make(only_disk(), {}, {.device = testing::far_device});
+  const auto chain = b_->replica().chain(prompt(4));
+  disk_->spoil([&](const policy::BlockId&, std::vector<std::byte>& payload) { payload[3] ^= std::byte{1}; });
+  ASSERT_TRUE(disk_->put(chain[3], 0, b_->replica().contents_of(chain[3])));
+  EXPECT_EQ(fetch(*b_, prompt(4)), 3U);
+  EXPECT_EQ(b_->replica().here(prompt(4)), 3U);
+  EXPECT_EQ(b_->traffic().restored_blocks, 3U);
+  EXPECT_EQ(b_->traffic().wrong_blocks, 1U);
+  EXPECT_EQ(b_->replica().pool().held(), 0);
 }
 
 TEST_F(KvRestoring, NeedsNoFabric) {

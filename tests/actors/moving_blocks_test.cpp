@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -31,7 +31,7 @@ std::vector<std::uint64_t> write(const PoolReplica& replica, const IncomingBlock
   for (std::size_t i = 0; i < blocks; ++i) {
     const policy::BlockId id = room.incoming().at(i).id;
     const auto contents = replica.contents_of(id);
-    std::memcpy(replica.blocks()->memory().data() + room.offset(i), contents.data(), contents.size() * sizeof(float));
+    std::ranges::copy(contents, replica.blocks()->memory().subspan(room.offset(i)).begin());
     checksums.push_back(engine::block_checksum(id, contents));
   }
   return checksums;
@@ -132,6 +132,41 @@ TEST(IncomingBlocks, AreFoundUnderTheirNamesOnceTheyAreThere) {
   EXPECT_EQ(became.usable, 4U);
   EXPECT_EQ(became.wrong, 0U);
   EXPECT_EQ(replica.here(prompt(4)), 4U);
+  EXPECT_EQ(replica.pool().held(), 0);
+}
+
+TEST(IncomingBlocks, AreWrittenInPlaceWhereTheHostReachesThePool) {
+  PoolReplica replica;
+  const auto room = make_room(replica, prompt(2));
+  const auto targets = room->targets();
+  ASSERT_EQ(targets.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(targets[i].data(), replica.blocks()->memory().data() + room->offset(i));
+    EXPECT_EQ(targets[i].size(), replica.blocks()->block_bytes());
+  }
+}
+
+TEST(IncomingBlocks, GoThroughTheStreamWhereTheHostDoesNot) {
+  PoolReplica replica({.device = testing::far_device});
+  auto room = make_room(replica, prompt(3));
+  const auto targets = room->targets();
+  ASSERT_EQ(targets.size(), 3U);
+  std::vector<std::uint64_t> checksums;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto contents = replica.contents_of(room->incoming()[i].id);
+    EXPECT_FALSE(std::ranges::equal(targets[i], contents));
+    std::ranges::copy(contents, targets[i].begin());
+    checksums.push_back(engine::block_checksum(room->incoming()[i].id, contents));
+  }
+  replica.set_busy(true);
+  std::optional<engine::BlocksImported> became;
+  room->finish(std::move(checksums), [&](const engine::BlocksImported& imported) { became = imported; });
+  room.reset();  // what is to be copied stays until it is
+  replica.set_busy(false);
+  ASSERT_TRUE(became);
+  EXPECT_EQ(became->usable, 2U);
+  EXPECT_EQ(became->wrong, 0U);
+  EXPECT_EQ(replica.here(prompt(3)), 2U);
   EXPECT_EQ(replica.pool().held(), 0);
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,6 +27,7 @@ struct PoolOptions {
   std::uint8_t model = 1;  ///< those of another number give their blocks other names
   double prefill_seconds_per_token = 0;
   bool moves = true;
+  kernels::DeviceKind device = kernels::DeviceKind::cpu;
 };
 
 /// The tokens of a prompt of so many whole blocks and one token more, which is always computed. Prompts of different kinds have
@@ -40,6 +43,7 @@ class PoolReplica final : public Replica {
   explicit PoolReplica(const PoolOptions& options = {}, std::uint32_t index = 0)
       : index_(index),
         fingerprint_{{options.model}},
+        device_(std::numeric_limits<std::size_t>::max(), options.device),
         cache_(make(device_, options, fingerprint_)),
         blocks_(std::make_shared<Blocks>(cache_, options.prefill_seconds_per_token)),
         moves_(options.moves) {}
@@ -74,7 +78,9 @@ class PoolReplica final : public Replica {
     const bool fits = import.present.size() + import.incoming.size() == chain(tokens).size();
     if (fits) {
       for (const auto& [id, index] : import.incoming) {
-        std::ranges::copy(contents_of(id), cache_.block(index));
+        const auto contents = contents_of(id);
+        cache_.write(index, contents);
+        device_.stream().synchronize();
         cache_.name(index, id);
       }
     }
@@ -90,15 +96,15 @@ class PoolReplica final : public Replica {
     const auto ids = chain(tokens);
     const auto missing = std::ranges::find_if_not(ids, [this](const policy::BlockId& id) {
       const auto index = cache_.pool().find(id);
-      return index && std::ranges::equal(std::span(cache_.block(*index), cache_.layout().block_elements()), contents_of(id));
+      return index && std::ranges::equal(std::span(cache_.block(*index), cache_.layout().block_bytes()), contents_of(id));
     });
     return static_cast<std::size_t>(missing - ids.begin());
   }
   /// What an engine would write: a function of the block's name alone.
-  std::vector<float> contents_of(const policy::BlockId& id) const {
+  std::vector<std::byte> contents_of(const policy::BlockId& id) const {
     Random random(std::hash<policy::BlockId>{}(id));
-    std::vector<float> contents(cache_.layout().block_elements());
-    for (float& value : contents) value = random.uniform();
+    std::vector<std::byte> contents(cache_.layout().block_bytes());
+    for (std::byte& byte : contents) byte = static_cast<std::byte>(random.below(256));
     return contents;
   }
 
@@ -112,11 +118,13 @@ class PoolReplica final : public Replica {
    public:
     Blocks(engine::KvCache& cache, double prefill_seconds_per_token)
         : cache_(&cache),
-          memory_(reinterpret_cast<std::byte*>(cache.data()), cache.bytes()),
+          memory_(cache.data(), cache.bytes()),
+          host_readable_(cache.host_readable()),
           block_bytes_(cache.layout().block_bytes()),
           prefill_seconds_per_token_(prefill_seconds_per_token) {}
 
     std::span<std::byte> memory() const override { return memory_; }
+    bool host_readable() const override { return host_readable_; }
     std::size_t block_bytes() const override { return block_bytes_; }
     double prefill_seconds_per_token() const override { return prefill_seconds_per_token_; }
     void post(Work work) override {
@@ -148,6 +156,7 @@ class PoolReplica final : public Replica {
 
     engine::KvCache* cache_;
     std::span<std::byte> memory_;
+    bool host_readable_;
     std::size_t block_bytes_;
     double prefill_seconds_per_token_;
     std::deque<Work> works_;

@@ -50,7 +50,7 @@ class Shards : public ::testing::Test {
     std::vector<schemas::KvLease> asked;
     std::vector<schemas::KvRelease> released;
     std::shared_ptr<cluster::Fabric> fabric;
-    std::shared_ptr<std::vector<float>> memory;
+    std::shared_ptr<std::vector<std::byte>> memory;
     cluster::RegionPtr region;
     KvShardActor shard;
     policy::NodeState state = policy::NodeState::serving;
@@ -97,8 +97,8 @@ class Shards : public ::testing::Test {
     const auto neighbour = neighbours_.emplace_back(std::make_shared<Neighbour>());
     neighbour->name = {name};
     neighbour->fabric = join(name);
-    neighbour->memory = std::make_shared<std::vector<float>>((blocks + 1) * block_floats);
-    auto region = neighbour->fabric->expose(std::as_writable_bytes(std::span(*neighbour->memory)), neighbour->memory);
+    neighbour->memory = std::make_shared<std::vector<std::byte>>((blocks + 1) * block_bytes);
+    auto region = neighbour->fabric->expose(*neighbour->memory, neighbour->memory);
     TROUPE_CHECK(region.has_value(), "an in-process fabric exposes any memory");
     neighbour->region = *std::move(region);
     start(*neighbour);
@@ -188,7 +188,7 @@ class Shards : public ::testing::Test {
     schemas::KvLeased leased{77, remote.key, remote.bytes, block_bytes, {}};
     for (std::size_t i = 0; i < asked.chain.size(); ++i) {
       const auto contents = like.contents_of(asked.chain[i]);
-      std::ranges::copy(contents, neighbour.memory->begin() + static_cast<std::ptrdiff_t>(i * block_floats));
+      std::ranges::copy(contents, neighbour.memory->begin() + static_cast<std::ptrdiff_t>(i * block_bytes));
       leased.blocks.push_back({i * block_bytes, engine::block_checksum(asked.chain[i], contents)});
     }
     return leased;
@@ -196,7 +196,6 @@ class Shards : public ::testing::Test {
 
   /// As the engine actor does (actors/engine_actor.cpp).
   static constexpr Duration engine_waits = seconds(3);
-  static inline const std::size_t block_floats = small_blocks.block_elements();
   static inline const std::size_t block_bytes = small_blocks.block_bytes();
 
   sim::World world_{1, false, sim::Defect::none};

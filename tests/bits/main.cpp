@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "kernels/open_device.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/broken_kernels.hpp"
 
@@ -24,7 +25,12 @@ struct Options {
   std::uint64_t seed = 1;
   std::optional<std::uint64_t> only;
   std::string defect;
+  std::string device = "cpu";
   bool json = false;
+
+  troupe::kernels::DeviceKind kind() const {
+    return device == "cuda" ? troupe::kernels::DeviceKind::cuda : troupe::kernels::DeviceKind::cpu;
+  }
 };
 
 /// Describes the options; what is parsed is written to `options`.
@@ -35,11 +41,14 @@ void add_options(CLI::App& app, Options& options) {
     names.insert(std::string(defect.name));
     defects += "\n  " + std::string(defect.name) + ": " + std::string(defect.what);
   }
-  app.footer("The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.");
+  app.footer("The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong, 3 without a GPU for --device cuda.");
   app.add_option("--cases", options.cases, "How many cases to run")->capture_default_str();
   app.add_option("--seed", options.seed, "Of requests and schedules")->capture_default_str();
   app.add_option("--case", options.only, "Only this case of the seed, with its schedule");
   app.add_option("--break", options.defect, defects)->check(CLI::IsMember(names));
+  app.add_option("--device", options.device, "cpu, or cuda: on a Hopper GPU, with models that its kernels compute")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_flag("--json", options.json,
                "One JSON object on standard output: cases, sequences, tokens, differing, seed, seconds");
 }
@@ -81,7 +90,7 @@ void print(const Summary& summary, const Options& options, double seconds) {
 }
 
 Summary run(const Options& options, Progress& progress) {
-  Property property(options.seed, options.defect);
+  Property property(options.seed, options.defect, options.kind());
   Summary summary;
   const auto run_one = [&](std::uint64_t number) {
     const auto result = property.run(number);
@@ -115,6 +124,18 @@ int main(int count, char** values) {
     app.parse(count, values);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (options.device == "cuda") {
+    if (!options.defect.empty()) {
+      std::cerr << "bits: --break has kernels for CPUs only\n";
+      return 2;
+    }
+    troupe::kernels::DeviceOptions wish;
+    wish.wish = troupe::kernels::DeviceWish::cuda;
+    if (const auto opened = troupe::kernels::open_device(wish); !opened) {
+      std::cerr << "bits: " << opened.error().message << "\n";
+      return 3;
+    }
   }
   Progress progress(options.cases);
   const Summary summary = run(options, progress);

@@ -122,6 +122,7 @@ class Quitter final : public Listener {
   enum class When { logits, tokens, end };
   explicit Quitter(When when) : when_(when) {}
 
+  bool wants_logits() const override { return true; }
   void on_logits(SequenceId, std::int32_t, std::span<const float>) override {
     if (when_ == When::logits) quit();
   }

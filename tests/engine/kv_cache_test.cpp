@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <limits>
 #include <map>
@@ -41,15 +42,15 @@ Tokens counting_from(TokenId first, std::size_t count) {
 }
 
 /// What an engine would write: a function of the block's name alone.
-std::vector<float> contents_of(const BlockId& id) {
+std::vector<std::byte> contents_of(const BlockId& id) {
   Random random(std::hash<BlockId>{}(id));
-  std::vector<float> contents(layout.block_elements());
-  for (float& value : contents) value = random.uniform();
+  std::vector<std::byte> contents(layout.block_bytes());
+  for (std::byte& byte : contents) byte = static_cast<std::byte>(random.below(256));
   return contents;
 }
 
 bool has_contents_of(const KvCache& cache, BlockIndex block, const BlockId& id) {
-  return std::ranges::equal(std::span(cache.block(block), layout.block_elements()), contents_of(id));
+  return std::ranges::equal(std::span(cache.block(block), layout.block_bytes()), contents_of(id));
 }
 
 /// Runs a sequence as an engine does: holds what is here, takes and writes the rest, names it, lets go. Returns whether it
@@ -80,14 +81,14 @@ bool run_sequence(KvCache& cache, const Tokens& tokens, std::string_view tenant_
 struct State {
   std::int32_t free, cached, held, reserved;
   std::uint64_t evictions;
-  std::vector<float> bytes;
+  std::vector<std::byte> bytes;
   explicit State(const KvCache& cache)
       : free(cache.pool().free()),
         cached(cache.pool().cached()),
         held(cache.pool().held()),
         reserved(cache.pool().reserved()),
         evictions(cache.pool().evictions()),
-        bytes(cache.data(), cache.data() + cache.bytes() / sizeof(float)) {}
+        bytes(cache.data(), cache.data() + cache.bytes()) {}
   bool operator==(const State&) const = default;
 };
 
@@ -98,7 +99,7 @@ TEST(KvCache, AllocatesItsBlocksOnce) {
     EXPECT_EQ(cache.bytes(), 10 * layout.block_bytes());
     EXPECT_EQ(device.bytes_used(), cache.bytes());
     EXPECT_EQ(cache.pool().free(), 10);
-    EXPECT_EQ(cache.block(3), cache.data() + 3 * layout.block_elements());
+    EXPECT_EQ(cache.block(3), cache.data() + 3 * layout.block_bytes());
   }
   EXPECT_EQ(device.bytes_used(), 0U);
 }
@@ -301,7 +302,7 @@ TEST(KvCache, ABlockThatWasComputedMeanwhileStays) {
 struct Lie {
   std::string name;
   /// Spoils what arrives for block 1 of 3, whose contents and checksum are given.
-  std::function<void(std::span<float> payload, std::uint64_t& checksum)> tell;
+  std::function<void(std::span<std::byte> payload, std::uint64_t& checksum)> tell;
 };
 
 TEST(KvCache, ABlockThatLiesIsRefusedAndThoseBeforeItStay) {
@@ -314,7 +315,7 @@ TEST(KvCache, ABlockThatLiesIsRefusedAndThoseBeforeItStay) {
   const PinnedPrefix foreign(source, tokens, "tenant b");
   ASSERT_EQ(honest.blocks().size() + foreign.blocks().size(), 6U);
   const std::vector<Lie> lies = {
-      {"a flipped bit", [](auto payload, auto&) { payload.back() *= -1; }},
+      {"a flipped bit", [](auto payload, auto&) { payload.back() ^= std::byte{0x80}; }},
       {"another block of the chain", [&](auto payload, auto&) { std::ranges::copy(honest.payload(2), payload.begin()); }},
       {"another block of the chain with its own checksum",
        [&](auto payload, auto& checksum) {
@@ -326,8 +327,8 @@ TEST(KvCache, ABlockThatLiesIsRefusedAndThoseBeforeItStay) {
          std::ranges::copy(foreign.payload(1), payload.begin());
          checksum = foreign.blocks()[1].checksum;
        }},
-      {"torn in the middle", [](auto payload, auto&) { std::ranges::fill(payload.subspan(payload.size() / 2), 0.0F); }},
-      {"nothing", [](auto payload, auto&) { std::ranges::fill(payload, 0.0F); }},
+      {"torn in the middle", [](auto payload, auto&) { std::ranges::fill(payload.subspan(payload.size() / 2), std::byte{0}); }},
+      {"nothing", [](auto payload, auto&) { std::ranges::fill(payload, std::byte{0}); }},
       {"a wrong checksum", [](auto, auto& checksum) { checksum ^= 1U << 17U; }},
   };
   for (const auto& [name, tell] : lies) {
@@ -337,7 +338,7 @@ TEST(KvCache, ABlockThatLiesIsRefusedAndThoseBeforeItStay) {
     const BlockImport import = target.begin_import(chain);
     std::vector<std::uint64_t> checksums;
     for (std::size_t i = 0; i < 3; ++i) {
-      const std::span<float> written(target.block(import.incoming[i].index), layout.block_elements());
+      const std::span written(target.block(import.incoming[i].index), layout.block_bytes());
       std::ranges::copy(honest.payload(i), written.begin());
       checksums.push_back(honest.blocks()[i].checksum);
       if (i == 1) tell(written, checksums.back());
@@ -354,11 +355,11 @@ TEST(KvCache, ABlockThatLiesIsRefusedAndThoseBeforeItStay) {
 /// Keeps what it is offered.
 class Keeper final : public EvictedBlocks {
  public:
-  void keep(const BlockId& id, std::uint64_t checksum, std::span<const float> payload) override {
+  void keep(const BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) override {
     EXPECT_EQ(block_checksum(id, payload), checksum);
     kept[id] = std::vector(payload.begin(), payload.end());
   }
-  std::map<BlockId, std::vector<float>> kept;
+  std::map<BlockId, std::vector<std::byte>> kept;
 };
 
 TEST(KvCache, EvictedBlocksAreOfferedToWhoeverKeepsThem) {

@@ -42,7 +42,8 @@ inline void check_config(std::string_view text) {
   if (!config) return check_error(config.error());
   TROUPE_CHECK(config->hidden > 0 && config->hidden % 16 == 0 && config->head_dim % 16 == 0, "widths are whole vectors");
   TROUPE_CHECK(config->heads % config->kv_heads == 0, "query heads are shared out evenly");
-  TROUPE_CHECK(config->qkv_width() >= 3 * 16 && config->kv_layout().block_bytes() > 0, "widths are positive");
+  TROUPE_CHECK(config->qkv_width() >= 3 * 16 && config->kv_layout(kernels::DeviceKind::cpu).block_bytes() > 0,
+               "widths are positive");
   const auto count = model::count_parameters(*config);
   TROUPE_CHECK(0 < count.active && count.active <= count.total, "active parameters are among all");
   for (const auto token : config->end_tokens) TROUPE_CHECK(0 <= token && token < config->vocabulary, "end tokens exist");

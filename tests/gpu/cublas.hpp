@@ -7,7 +7,7 @@
 
 namespace troupe::kernels::cuda {
 
-enum class CublasOutput { float32, bf16 };
+enum class CublasOutput { float32, bfloat16 };
 
 class Cublas {
  public:

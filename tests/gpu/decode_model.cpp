@@ -81,7 +81,7 @@ double rope_angle(int position, int dimension, int head_dim) {
 
 DecodeModel::DecodeModel(DecodeShape shape, bool query_key_norms, int positions)
     : shape_(completed(shape)),
-      embedding_(product_of(shape.vocabulary, shape.hidden)),
+      embedding_(shape.vocabulary, shape.hidden, 777, 1),
       output_projection_(random_matrix(shape.vocabulary, shape.hidden, 888)),
       final_norm_(random_norm(shape.hidden, 999)),
       cosine_(rope_table(positions, shape.head_dim, std::cos)),
@@ -92,7 +92,6 @@ DecodeModel::DecodeModel(DecodeShape shape, bool query_key_norms, int positions)
     table.push_back(pointers_of(layers_.back()));
   }
   layer_table_ = DeviceArray<DecodeLayer>(table);
-  fill_noise(embedding_.data(), embedding_.count(), 777, 1);
 }
 
 std::size_t DecodeModel::weight_bytes() const {
@@ -112,7 +111,7 @@ DecodeStep DecodeModel::step() const {
   DecodeStep step;
   step.shape = shape_;
   step.layers = layer_table_.data();
-  step.embedding = embedding_.data();
+  step.embedding = embedding_.memory.data();
   step.output_projection = output_projection_.memory.data();
   step.final_norm = final_norm_.data();
   step.cosine = cosine_.data();
@@ -137,6 +136,8 @@ DecodeBatch::DecodeBatch(const DecodeModel& model, int rows, int positions)
   step_.span_capacity = rows * divided_up(positions, positions_per_span);
   workspace_ = DeviceArray<std::byte>(decode_workspace_bytes(step_.shape, capacity_of(rows), step_.span_capacity));
   kv_.fill_bytes(0xFF);
+  // A step makes no assumption of what its workspace holds: here words that look unwritten, there ones that look written.
+  workspace_.fill_bytes(rows % 2 == 0 ? 0xFF : 0);
   std::vector<std::int32_t> blocks;
   for (int i = 0; i < rows * blocks_each_; ++i) blocks.push_back(i);
   place_blocks(blocks);

@@ -30,7 +30,7 @@ class DecodeModel {
 
   const DecodeShape& shape() const { return shape_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
-  const DeviceArray<bf16>& embedding() const { return embedding_; }
+  const Matrix& embedding() const { return embedding_; }
   const Matrix& output_projection() const { return output_projection_; }
   const DeviceArray<float>& final_norm() const { return final_norm_; }
   /// That a step reads, but for the embeddings.
@@ -43,7 +43,7 @@ class DecodeModel {
   DecodeShape shape_;
   std::vector<LayerWeights> layers_;
   DeviceArray<DecodeLayer> layer_table_;
-  DeviceArray<bf16> embedding_;
+  Matrix embedding_;
   Matrix output_projection_;
   DeviceArray<float> final_norm_;
   DeviceArray<float> cosine_;

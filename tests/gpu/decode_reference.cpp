@@ -60,7 +60,7 @@ DecodeReference::DecodeReference(const DecodeModel& model)
     : shape_(model.shape()),
       output_projection_(numbers_of(model.output_projection())),
       final_norm_(numbers_of(model.final_norm())) {
-  for (const bf16 number : model.embedding().read()) embedding_.push_back(__bfloat162float(number));
+  embedding_ = numbers_of(model.embedding());
   for (const LayerWeights& layer : model.layers()) {
     layers_.push_back({numbers_of(layer.qkv),
                        numbers_of(layer.attention_output),

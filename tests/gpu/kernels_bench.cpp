@@ -12,7 +12,9 @@ namespace troupe::kernels::cuda {
 namespace {
 
 constexpr int rows_max = 4096;
-constexpr int row_counts[] = {1, 8, 16, 32, 64, 128, 256, 512, 1024, rows_max};
+constexpr int row_counts[] = {1, 8, 16, 32, 64, 128, 192, 256, 512, 1024, rows_max};
+/// From how many rows on all plans are compared: below, weights are what takes time.
+constexpr int many_rows_min = 64;
 constexpr double bytes_of_matrices = 1 << 30;
 constexpr int matrices_max = 64;
 constexpr int matrices_of_many_rows = 3;
@@ -24,20 +26,21 @@ struct Kind {
   int outputs;
   int inputs;
   bool gated = false;
+  bool residual = false;  ///< models add the product to residual rows; measured so beside the plain product
 };
 constexpr Kind kinds[] = {
     {"8B", "qkv", 6144, 4096},
-    {"8B", "o", 4096, 4096},
+    {"8B", "o", 4096, 4096, false, true},
     {"8B", "gate_up", 28672, 4096, true},
-    {"8B", "down", 4096, 14336},
+    {"8B", "down", 4096, 14336, false, true},
     {"1B", "qkv", 3072, 2048},
-    {"1B", "o", 2048, 2048},
+    {"1B", "o", 2048, 2048, false, true},
     {"1B", "gate_up", 16384, 2048, true},
-    {"1B", "down", 2048, 8192},
+    {"1B", "down", 2048, 8192, false, true},
     {"0.6B", "qkv", 4096, 1024},
-    {"0.6B", "o", 1024, 2048},
+    {"0.6B", "o", 1024, 2048, false, true},
     {"0.6B", "gate_up", 6144, 1024, true},
-    {"0.6B", "down", 1024, 3072},
+    {"0.6B", "down", 1024, 3072, false, true},
     {"8B", "logits", 128256, 4096},
 };
 
@@ -59,25 +62,46 @@ class ProductBench {
         matrices_(matrices_of(kind)),
         input_(Rows::random(rows_max, kind.inputs, 3)),
         output_(product_of(rows_max, kind.outputs)),
-        gated_(kind.gated ? rows_max : 8, kind.outputs / 2) {}
+        gated_(kind.gated ? rows_max : 8, kind.outputs / 2),
+        residual_(kind.residual ? rows_max : 8, kind.outputs) {}
 
   ProductSpeed measure(int rows) const {
-    const std::size_t count = rows > 128 ? std::min<std::size_t>(matrices_.size(), matrices_of_many_rows) : matrices_.size();
     ProductSpeed speed{kind_.model, kind_.matrix, kind_.outputs, kind_.inputs, rows, 0, std::nullopt};
-    speed.seconds = seconds_of(count, [&](cudaStream_t stream, const Matrix& matrix) {
-      if (kind_.gated)
-        multiply_gated(stream, matrix.weights, input_.tiles, rows, gated_.tiles);
-      else
-        multiply(stream, matrix.weights, input_.tiles, rows, output_.data());
-    });
-    if (cublas_ != nullptr) speed.cublas_seconds = cublas_seconds_of(count, rows);
+    speed.seconds = our_seconds_of(rows, std::nullopt);
+    if (cublas_ != nullptr) speed.cublas_seconds = cublas_seconds_of(count_of(rows), rows);
     return speed;
+  }
+  PlansSpeed measure_all(int rows, int processors) const {
+    const WeightTiles& weights = matrices_.front().weights;
+    PlansSpeed speeds{measure(rows), pick(weights, rows, processors), std::nullopt, {}};
+    if (kind_.residual) {
+      speeds.residual_seconds = seconds_of(count_of(rows), [&](cudaStream_t stream, const Matrix& matrix) {
+        multiply_residual(stream, matrix.weights, input_.tiles, rows, residual_);
+      });
+    }
+    for (const ProductPlan& plan : product_plans) {
+      if (fits(plan, weights) && plan.rows >= std::min(rows, many_rows_min))
+        speeds.plans.push_back({plan, our_seconds_of(rows, plan)});
+    }
+    return speeds;
   }
 
  private:
+  /// How many matrices are multiplied one after another.
+  std::size_t count_of(int rows) const {
+    return rows > 128 ? std::min<std::size_t>(matrices_.size(), matrices_of_many_rows) : matrices_.size();
+  }
+  double our_seconds_of(int rows, const std::optional<ProductPlan>& plan) const {
+    return seconds_of(count_of(rows), [&](cudaStream_t stream, const Matrix& matrix) {
+      if (kind_.gated)
+        multiply_gated(stream, matrix.weights, input_.tiles, rows, gated_.tiles, plan);
+      else
+        multiply(stream, matrix.weights, input_.tiles, rows, output_.data(), plan);
+    });
+  }
   /// Nothing if cuBLAS fails, which is said.
   std::optional<double> cublas_seconds_of(std::size_t count, int rows) const {
-    const CublasOutput type = kind_.gated ? CublasOutput::bf16 : CublasOutput::float32;
+    const CublasOutput type = kind_.gated ? CublasOutput::bfloat16 : CublasOutput::float32;
     try {
       return seconds_of(count, [&](cudaStream_t stream, const Matrix& matrix) {
         cublas_->multiply(stream, matrix.memory.data(), input_.memory.data(), output_.data(), type, kind_.outputs, kind_.inputs,
@@ -105,6 +129,7 @@ class ProductBench {
   Rows input_;
   DeviceArray<float> output_;
   Rows gated_;
+  Residual residual_;
 };
 
 struct Place {
@@ -150,6 +175,17 @@ void measure_products(std::vector<ProductSpeed>& speeds, Cublas* cublas) {
     std::fprintf(stderr, "gpu_kernels_bench: products of %s %s\n", kind.model, kind.matrix);
     const ProductBench bench(kind, cublas);
     for (const int rows : row_counts) speeds.push_back(bench.measure(rows));
+  }
+}
+
+void measure_plans(std::vector<PlansSpeed>& speeds, Cublas* cublas) {
+  int processors = 0;
+  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0));
+  for (const Kind& kind : kinds) {
+    const ProductBench bench(kind, cublas);
+    for (const int rows : row_counts) {
+      if (rows >= many_rows_min) speeds.push_back(bench.measure_all(rows, processors));
+    }
   }
 }
 

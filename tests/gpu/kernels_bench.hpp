@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/product_plan.hpp"
 #include "tests/gpu/cublas.hpp"
 
 namespace troupe::kernels::cuda {
@@ -24,6 +25,24 @@ struct ProductSpeed {
   /// The time of reading the weights once, as a share of the time taken.
   double of_floor(double read_bytes_per_second) const { return weight_bytes() / read_bytes_per_second / seconds; }
   double operations_per_second() const { return operations() / seconds; }
+  /// cuBLAS's time as a share of the time taken.
+  std::optional<double> of_cublas() const {
+    if (!cublas_seconds) return std::nullopt;
+    return *cublas_seconds / seconds;
+  }
+};
+
+/// A product by one of the ways to cut it into tiles.
+struct PlanSpeed {
+  ProductPlan plan;
+  double seconds = 0;
+};
+/// A product of many rows by all of them, with cuBLAS's time if it is here, and by the one that is picked.
+struct PlansSpeed {
+  ProductSpeed picked;
+  ProductPlan pick;
+  std::optional<double> residual_seconds;  ///< of the picked one, added to residual rows, where models do that
+  std::vector<PlanSpeed> plans;
 };
 
 struct DecodeSpeed {
@@ -39,6 +58,7 @@ struct DecodeSpeed {
 
 /// Adds to `speeds`; `cublas` may be null.
 void measure_products(std::vector<ProductSpeed>& speeds, Cublas* cublas);
+void measure_plans(std::vector<PlansSpeed>& speeds, Cublas* cublas);
 void measure_decoding(std::vector<DecodeSpeed>& speeds);
 
 }  // namespace troupe::kernels::cuda

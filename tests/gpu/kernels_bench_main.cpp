@@ -1,11 +1,16 @@
 // How fast the CUDA kernels are, beside what the same GPU reads per second in the same run, and beside cuBLAS if it is here.
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <exception>
+#include <iterator>
+#include <string>
 
+#include "tests/gpu/decode_attention_bench.hpp"
 #include "tests/gpu/hopper.hpp"
 #include "tests/gpu/kernels_bench.hpp"
+#include "tests/gpu/moe_bench.hpp"
 #include "tests/gpu/passes_bench.hpp"
+#include "tests/gpu/sample_bench.hpp"
 #include "tests/gpu/timing.hpp"
 
 namespace troupe::kernels::cuda {
@@ -17,11 +22,18 @@ struct Measured {
   bool cublas = false;
   std::vector<ProductSpeed> products;
   std::vector<DecodeSpeed> decoding;
+  std::vector<DecodeAttentionSpeed> decode_attention;
   std::vector<AttentionSpeed> attention;
   std::vector<PassSpeed> passes;
+  std::vector<MoeSpeed> moe;
+  std::vector<SampleSpeed> sampling;
 };
 
-Measured measure() {
+constexpr const char* parts[] = {"products", "decoding", "decode_attention", "attention", "passes", "moe", "sampling"};
+
+/// Everything, or one of the parts.
+Measured measure(const std::string& only) {
+  const auto wants = [&](const char* part) { return only.empty() || only == part; };
   Measured measured;
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, 0));
@@ -29,10 +41,13 @@ Measured measure() {
   measured.read_bytes_per_second = read_ceiling();
   const auto cublas = Cublas::open();
   measured.cublas = cublas != nullptr;
-  measure_products(measured.products, cublas.get());
-  measure_decoding(measured.decoding);
-  measure_attention(measured.attention);
-  measure_passes(measured.passes);
+  if (wants("products")) measure_products(measured.products, cublas.get());
+  if (wants("decoding")) measure_decoding(measured.decoding);
+  if (wants("decode_attention")) measure_decode_attention(measured.decode_attention);
+  if (wants("attention")) measure_attention(measured.attention);
+  if (wants("passes")) measure_passes(measured.passes);
+  if (wants("moe")) measure_moe(measured.moe);
+  if (wants("sampling")) measure_sampling(measured.sampling);
   return measured;
 }
 
@@ -47,7 +62,10 @@ void print_json(const Measured& measured) {
         "\"of_floor\": %.3f, \"tflops\": %.1f, \"cublas_us\": ",
         separator, speed.model.c_str(), speed.matrix.c_str(), speed.outputs, speed.inputs, speed.rows, speed.seconds * 1e6,
         speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
-    std::printf(speed.cublas_seconds ? "%.2f}" : "null}", speed.cublas_seconds.value_or(0) * 1e6);
+    if (speed.cublas_seconds)
+      std::printf("%.2f, \"of_cublas\": %.3f}", *speed.cublas_seconds * 1e6, *speed.of_cublas());
+    else
+      std::printf("null, \"of_cublas\": null}");
     separator = ",\n";
   }
   std::printf("],\n \"decoding\": [");
@@ -56,6 +74,16 @@ void print_json(const Measured& measured) {
     std::printf("%s  {\"model\": \"%s\", \"batch\": %d, \"context\": %d, \"ms\": %.4f, \"floor_ms\": %.4f, \"of_floor\": %.3f}",
                 separator, speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+    separator = ",\n";
+  }
+  std::printf("],\n \"decode_attention\": [");
+  separator = "\n";
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    std::printf(
+        "%s  {\"head_dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"batch\": %d, \"lengths\": \"%s\", \"us\": %.2f, "
+        "\"of_floor\": %.3f, \"plan_us\": %.2f}",
+        separator, speed.head_dim, speed.heads, speed.kv_heads, speed.rows, speed.lengths.c_str(), speed.seconds * 1e6,
+        speed.of_floor(ceiling), speed.plan_seconds * 1e6);
     separator = ",\n";
   }
   std::printf("],\n \"attention\": [");
@@ -75,22 +103,71 @@ void print_json(const Measured& measured) {
                 speed.rows, speed.seconds * 1e3, speed.operations_per_second() / 1e12);
     separator = ",\n";
   }
+  std::printf("],\n \"moe\": [");
+  separator = "\n";
+  for (const MoeSpeed& speed : measured.moe) {
+    std::printf(
+        "%s  {\"model\": \"%s\", \"rows\": %d, \"experts\": %.1f, \"us\": %.2f, \"floor_us\": %.2f, \"of_floor\": %.3f, "
+        "\"tflops\": %.1f}",
+        separator, speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6, speed.floor_seconds(ceiling) * 1e6,
+        speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+    separator = ",\n";
+  }
+  std::printf("],\n \"sampling\": [");
+  separator = "\n";
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf(
+        "%s  {\"options\": \"%s\", \"vocabulary\": %d, \"rows\": %d, \"blocks_per_row\": %d, \"us\": %.2f, \"of_floor\": %.3f}",
+        separator, speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row, speed.seconds * 1e6,
+        speed.of_floor(ceiling));
+    separator = ",\n";
+  }
   std::printf("]}\n");
+}
+
+void print_cublas(const ProductSpeed& speed) {
+  if (speed.cublas_seconds)
+    std::printf("%10.2f %9.2f\n", *speed.cublas_seconds * 1e6, *speed.of_cublas());
+  else
+    std::printf("%10s %9s\n", "-", "-");
+}
+
+/// A line for each shape and number of rows: by each plan, and a star at the picked one.
+void print_plans(const std::vector<PlansSpeed>& speeds) {
+  std::printf("%-15s %5s %8s %8s %9s %8s  by plan, us\n", "product", "rows", "us", "cuBLAS", "of cuBLAS", "residual");
+  for (const PlansSpeed& speed : speeds) {
+    const ProductSpeed& picked = speed.picked;
+    std::printf("%-5s %-9s %5d %8.2f %8.2f %9.2f %8.2f ", picked.model.c_str(), picked.matrix.c_str(), picked.rows,
+                picked.seconds * 1e6, picked.cublas_seconds.value_or(0) * 1e6, picked.of_cublas().value_or(0),
+                speed.residual_seconds.value_or(0) * 1e6);
+    for (const PlanSpeed& by : speed.plans) {
+      std::printf(" %s%dx%d%s %.2f", by.plan == speed.pick ? "*" : "", by.plan.outputs, by.plan.rows, by.plan.split ? "s" : "",
+                  by.seconds * 1e6);
+    }
+    std::printf("\n");
+  }
 }
 
 void print_table(const Measured& measured) {
   const double ceiling = measured.read_bytes_per_second;
-  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %10s\n", measured.gpu.c_str(), ceiling / 1e9, "product", "rows",
-              "us", "of floor", "TFLOP/s", "cuBLAS us");
+  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %10s %9s\n", measured.gpu.c_str(), ceiling / 1e9, "product",
+              "rows", "us", "of floor", "TFLOP/s", "cuBLAS us", "of cuBLAS");
   for (const ProductSpeed& speed : measured.products) {
     std::printf("%-5s %-9s %6d %10.2f %9.3f %8.1f ", speed.model.c_str(), speed.matrix.c_str(), speed.rows, speed.seconds * 1e6,
                 speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
-    std::printf(speed.cublas_seconds ? "%10.2f\n" : "         -\n", speed.cublas_seconds.value_or(0) * 1e6);
+    print_cublas(speed);
   }
   std::printf("\n%-8s %6s %8s %9s %9s %9s\n", "decoding", "batch", "context", "ms", "floor ms", "of floor");
   for (const DecodeSpeed& speed : measured.decoding) {
     std::printf("%-8s %6d %8d %9.3f %9.3f %9.3f\n", speed.model.c_str(), speed.rows, speed.context, speed.seconds * 1e3,
                 speed.floor_seconds(ceiling) * 1e3, speed.of_floor(ceiling));
+  }
+  std::printf("\n%-16s %6s %9s %6s %13s %9s %9s %8s\n", "decode attention", "heads", "head_dim", "batch", "lengths", "us",
+              "of floor", "plan us");
+  for (const DecodeAttentionSpeed& speed : measured.decode_attention) {
+    const std::string heads = std::to_string(speed.heads) + "/" + std::to_string(speed.kv_heads);
+    std::printf("%-16s %6s %9d %6d %13s %9.2f %9.3f %8.2f\n", "", heads.c_str(), speed.head_dim, speed.rows,
+                speed.lengths.c_str(), speed.seconds * 1e6, speed.of_floor(ceiling), speed.plan_seconds * 1e6);
   }
   std::printf("\n%-9s %6s %9s %8s %6s %9s %8s\n", "attention", "heads", "head_dim", "context", "rows", "ms", "TFLOP/s");
   for (const AttentionSpeed& speed : measured.attention) {
@@ -103,15 +180,37 @@ void print_table(const Measured& measured) {
     std::printf("%-8s %6d %9.2f %8.1f\n", speed.model.c_str(), speed.rows, speed.seconds * 1e3,
                 speed.operations_per_second() / 1e12);
   }
+  std::printf("\n%-8s %6s %8s %9s %9s %9s %8s\n", "moe", "rows", "experts", "us", "floor us", "of floor", "TFLOP/s");
+  for (const MoeSpeed& speed : measured.moe) {
+    std::printf("%-8s %6d %8.1f %9.2f %9.2f %9.3f %8.1f\n", speed.model.c_str(), speed.rows, speed.experts, speed.seconds * 1e6,
+                speed.floor_seconds(ceiling) * 1e6, speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
+  }
+  std::printf("\n%-32s %10s %6s %6s %9s %9s\n", "sampling", "vocabulary", "rows", "blocks", "us", "of floor");
+  for (const SampleSpeed& speed : measured.sampling) {
+    std::printf("%-32s %10d %6d %6d %9.2f %9.3f\n", speed.options.c_str(), speed.vocabulary, speed.rows, speed.blocks_per_row,
+                speed.seconds * 1e6, speed.of_floor(ceiling));
+  }
 }
 
-int run(bool json) {
+bool is_part(const std::string& name) { return std::find(std::begin(parts), std::end(parts), name) != std::end(parts); }
+
+/// What is printed: everything as a table or as JSON, or products of many rows by all plans.
+enum class Report { table, json, plans };
+
+int run(Report report, const std::string& only) {
   if (const auto why = why_no_hopper()) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", why->c_str());
     return 3;
   }
-  const Measured measured = measure();
-  json ? print_json(measured) : print_table(measured);
+  if (report == Report::plans) {
+    const auto cublas = Cublas::open();
+    std::vector<PlansSpeed> speeds;
+    measure_plans(speeds, cublas.get());
+    print_plans(speeds);
+    return 0;
+  }
+  const Measured measured = measure(only);
+  report == Report::json ? print_json(measured) : print_table(measured);
   return 0;
 }
 
@@ -119,13 +218,26 @@ int run(bool json) {
 }  // namespace troupe::kernels::cuda
 
 int main(int argc, char** argv) {
-  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
-  if (argc > 1 && !json) {
-    std::fputs("usage: gpu_kernels_bench [--json]\n", stderr);
-    return 2;
+  using troupe::kernels::cuda::Report;
+  Report report = Report::table;
+  std::string only;
+  for (int i = 1; i < argc; ++i) {
+    const std::string option = argv[i];
+    if (option == "--json") {
+      report = Report::json;
+    } else if (option == "--plans") {
+      report = Report::plans;
+    } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
+      only = argv[++i];
+    } else {
+      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART], where a part is one of", stderr);
+      for (const char* part : troupe::kernels::cuda::parts) std::fprintf(stderr, " %s", part);
+      std::fputs("\n", stderr);
+      return 2;
+    }
   }
   try {
-    return troupe::kernels::cuda::run(json);
+    return troupe::kernels::cuda::run(report, only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", error.what());
     return 1;

@@ -11,7 +11,7 @@ namespace {
 
 /// Its end is that of another one, which was there before.
 KeptBlock torn(const BlockChain& chain, KeptBlock kept, Random& random) {
-  const Floats& below = chain.truth[random.below(chain.truth.size())];
+  const Bytes& below = chain.truth[random.below(chain.truth.size())];
   const auto whole = static_cast<std::ptrdiff_t>(random.below(kept.payload.size()));
   std::copy(below.begin() + whole, below.end(), kept.payload.begin() + whole);
   return kept;
@@ -36,10 +36,9 @@ KeptBlock foreign(BlockPlaces& places, const BlockChain& chain, std::size_t bloc
 
 }  // namespace
 
-void flip_some_bits(Random& random, std::span<float> payload) {
-  auto* const bytes = reinterpret_cast<unsigned char*>(payload.data());
+void flip_some_bits(Random& random, std::span<std::byte> payload) {
   for (std::int64_t bits = random.between(1, 3); bits > 0; --bits)
-    bytes[random.below(payload.size_bytes())] ^= static_cast<unsigned char>(1U << random.below(8));
+    payload[random.below(payload.size())] ^= std::byte{1} << random.below(8);
 }
 
 KeptBlock keep_somehow(BlockPlaces& places, const BlockChain& chain, std::size_t block, Random& random) {

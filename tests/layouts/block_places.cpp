@@ -37,8 +37,7 @@ BlockPlace::BlockPlace(const std::string& name, const TinyModel& tiny, std::int3
   options.kv_blocks = blocks;
   options.batch = {.tokens_max = 512, .sequences_max = 4, .chunk_tokens_max = 512};
   engine_ = engine::Engine::create(*model_, *device_, clock, options).value();
-  const std::span memory(cache().data(), cache().bytes() / sizeof(float));
-  region_ = fabric_->expose(std::as_writable_bytes(memory), nullptr).value();
+  region_ = fabric_->expose({cache().data(), cache().bytes()}, nullptr).value();
 }
 
 BlockPlace::~BlockPlace() { fabric_.reset(); }  // before the pool that it may still read

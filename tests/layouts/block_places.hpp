@@ -2,6 +2,7 @@
 // forgets, and one of another model of the same shape, joined by a fabric.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,14 +45,14 @@ class BlockPlace {
   cluster::RegionPtr region_;
 };
 
-using Floats = std::vector<float>;
+using Bytes = std::vector<std::byte>;
 
 /// The whole blocks of a prompt: their names for whoever asks, and what they must contain.
 struct BlockChain {
   std::size_t spec = 0;
   std::string salt;
   std::vector<policy::BlockId> ids;
-  std::vector<Floats> truth;
+  std::vector<Bytes> truth;
 };
 
 struct BlockPlaces {

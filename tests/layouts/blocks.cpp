@@ -1,7 +1,7 @@
 #include "tests/layouts/blocks.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <cstddef>
 #include <future>
 #include <optional>
 #include <span>
@@ -25,10 +25,6 @@ constexpr std::size_t disk_bytes = std::size_t{32} << 20;
 constexpr auto transfer_max = std::chrono::seconds(20);
 const std::string tenant = "a tenant";
 const std::string other_tenant = "another tenant";
-
-bool same(std::span<const float> one, std::span<const float> other) {
-  return one.size() == other.size() && std::memcmp(one.data(), other.data(), one.size_bytes()) == 0;
-}
 
 }  // namespace
 
@@ -106,10 +102,10 @@ class WrongBlocks::Asker {
     for (int rounds = 0; rounds < 3; ++rounds) {  // what one of another length hides is found when that is gone
       const auto import = cache.begin_import(std::span(chain_.ids).first(store->count(chain_.ids)));
       std::vector<BlockId> ids;
-      std::vector<std::span<float>> targets;
+      std::vector<std::span<std::byte>> targets;
       for (const auto& [id, index] : import.incoming) {
         ids.push_back(id);
-        targets.emplace_back(cache.block(index), cache.layout().block_elements());
+        targets.emplace_back(cache.block(index), cache.layout().block_bytes());
       }
       std::vector<std::uint64_t> came;
       store->read(ids, targets, [&](std::vector<std::uint64_t> checksums) { came = std::move(checksums); });
@@ -146,12 +142,12 @@ class WrongBlocks::Asker {
                         static_cast<std::uint64_t>(import.incoming[i].index) * bytes, bytes});
       checksums.push_back(pinned[i].checksum);
     }
-    std::vector<std::pair<std::span<float>, Floats>> before;
+    std::vector<std::pair<std::span<std::byte>, Bytes>> before;
     const auto spoil = [&] {
       for (std::size_t i = 0; i < held.size() && kind == "flipped"; ++i) {
         if (random_.chance(0.3F)) continue;
-        const std::span memory(peer->cache().block(held[i]), bytes / sizeof(float));
-        before.emplace_back(memory, Floats(memory.begin(), memory.end()));
+        const std::span memory(peer->cache().block(held[i]), bytes);
+        before.emplace_back(memory, Bytes(memory.begin(), memory.end()));
         flip_some_bits(random_, memory);
       }
       if (kind != "stale") return;
@@ -193,7 +189,7 @@ class WrongBlocks::Asker {
     std::vector<bool> right;
     for (std::size_t i = 0; i < import.incoming.size(); ++i) {
       const auto& [id, index] = import.incoming[i];
-      right.push_back(same(contents(index), chain_.truth[first + i]) &&
+      right.push_back(std::ranges::equal(contents(index), chain_.truth[first + i]) &&
                       checksums[i] == engine::block_checksum(id, chain_.truth[first + i]));
       if (!verifies_) checksums[i] = engine::block_checksum(id, contents(index));
     }
@@ -226,8 +222,8 @@ class WrongBlocks::Asker {
     complain("a wrong block is served (" + kind + ")");
   }
 
-  std::span<const float> contents(engine::BlockIndex index) {
-    return {at_->asker.cache().block(index), at_->asker.cache().layout().block_elements()};
+  std::span<const std::byte> contents(engine::BlockIndex index) {
+    return {at_->asker.cache().block(index), at_->asker.cache().layout().block_bytes()};
   }
 
   void complain(const std::string& what) {

@@ -76,8 +76,8 @@ void Node::open_engine() {
   engine = engine::Engine::create(*model_, *device_, loop.clock(), layout_.options, watched_.get()).value();
   const std::size_t block = engine->blocks().layout().block_bytes();
   auto disk = std::make_unique<MemoryBlockDisk>();
-  disk->spoil([&world = world_.shards](const policy::BlockId& /*id*/, std::vector<float>& payload) {
-    if (world.random->chance(world.troubles.spoilt)) payload[world.random->below(payload.size())] += 1;
+  disk->spoil([&world = world_.shards](const policy::BlockId& /*id*/, std::vector<std::byte>& payload) {
+    if (world.random->chance(world.troubles.spoilt)) payload[world.random->below(payload.size())] ^= std::byte{1};
   });
   below = std::make_shared<storage::BlockStore>(
       storage::BlockStoreLimits{.host_bytes = layout_.host_blocks * block, .disk_bytes = layout_.disk_blocks * block},

@@ -32,9 +32,8 @@ struct Shard::Wanted {
 Shard::Shard(policy::NodeId self, engine::KvCache& cache, cluster::Fabric& fabric, storage::BlockStore& below,
              ShardWorld& world)
     : self_(std::move(self)), cache_(cache), fabric_(fabric), below_(below), world_(world) {
-  const std::span memory(cache.data(), cache.bytes() / sizeof(float));
   // Nobody but this node's own transfers holds the region longer than the shard, and these end before the cache does.
-  region_ = fabric.expose(std::as_writable_bytes(memory), nullptr).value();
+  region_ = fabric.expose({cache.data(), cache.bytes()}, nullptr).value();
 }
 
 void Shard::obtain(const std::vector<engine::TokenId>& tokens, const std::string& salt, std::function<void()> done) {
@@ -70,10 +69,10 @@ void Shard::look(const WantedPtr& wanted) {
 void Shard::read_below(const WantedPtr& wanted, std::size_t blocks) {
   const auto import = cache_.begin_import(std::span(wanted->chain).first(wanted->here + blocks));
   Chain ids;
-  std::vector<std::span<float>> targets;
+  std::vector<std::span<std::byte>> targets;
   for (const auto& [id, index] : import.incoming) {
     ids.push_back(id);
-    targets.emplace_back(cache_.block(index), cache_.layout().block_elements());
+    targets.emplace_back(cache_.block(index), cache_.layout().block_bytes());
   }
   below_.read(ids, targets, [weak = weak_from_this(), wanted, import](std::vector<std::uint64_t> checksums) {
     const auto self = weak.lock();
@@ -173,7 +172,7 @@ void Shard::take(engine::BlockImport import, std::vector<std::uint64_t> checksum
   if (!world_.verifies) {
     for (std::size_t i = 0; i < checksums.size(); ++i) {
       const auto& [id, index] = import.incoming[i];
-      checksums[i] = engine::block_checksum(id, {cache_.block(index), cache_.layout().block_elements()});
+      checksums[i] = engine::block_checksum(id, {cache_.block(index), cache_.layout().block_bytes()});
     }
   }
   const auto imported = cache_.finish_import(import, checksums);

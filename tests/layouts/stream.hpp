@@ -44,6 +44,7 @@ class Stream {
   struct Ear final : engine::Listener {
     void on_tokens(const engine::TokensEvent& event) override;
     void on_finished(const engine::FinishedEvent& event) override;
+    bool wants_logits() const override { return true; }
     void on_logits(engine::SequenceId sequence, std::int32_t position, std::span<const float> logits) override;
     Stream* stream = nullptr;
   };

@@ -251,5 +251,13 @@ TEST(Config, RefusesWhatIsNoJsonObject) {
   EXPECT_EQ(missing.error().code, ErrorCode::not_found);
 }
 
+TEST(Config, KvBlocksHoldTheNumbersOfTheirDevice) {
+  const auto config = *parse(bundled("medium"));
+  const std::size_t numbers = std::size_t{2} * kernels::kv_block_positions * static_cast<std::size_t>(config.kv_width()) *
+                              static_cast<std::size_t>(config.layers);
+  EXPECT_EQ(config.kv_layout(kernels::DeviceKind::cpu).block_bytes(), 4 * numbers);
+  EXPECT_EQ(config.kv_layout(kernels::DeviceKind::cuda).block_bytes(), 2 * numbers) << "bf16";
+}
+
 }  // namespace
 }  // namespace troupe::model

@@ -108,8 +108,8 @@ std::shared_ptr<storage::BlockStore> SimCluster::make_block_store(const Weather&
   auto disk = std::make_unique<tests::MemoryBlockDisk>();
   // Few blocks are read back, and some of them shall be wrong.
   disk->spoil(
-      [this, spoilt = std::min(0.5F, 5 * weather.repeated)](const policy::BlockId& /*id*/, std::vector<float>& payload) {
-        if (world_.random().chance(spoilt)) payload[world_.random().below(payload.size())] += 1;
+      [this, spoilt = std::min(0.5F, 5 * weather.repeated)](const policy::BlockId& /*id*/, std::vector<std::byte>& payload) {
+        if (world_.random().chance(spoilt)) payload[world_.random().below(payload.size())] ^= std::byte{1};
       });
   // Whoever still waits for a disk when its store has ended waits for nothing.
   const auto here = std::make_shared<std::weak_ptr<storage::BlockStore>>();

@@ -17,8 +17,7 @@ namespace {
 using policy::BlockId;
 using tests::MemoryBlockDisk;
 
-constexpr std::size_t elements = 64;
-constexpr std::size_t block_bytes = elements * sizeof(float);
+constexpr std::size_t block_bytes = 256;
 
 BlockId block_id(std::uint32_t number) {
   BlockId id;
@@ -27,10 +26,10 @@ BlockId block_id(std::uint32_t number) {
   return id;
 }
 
-std::vector<float> payload_of(std::uint32_t number) {
+std::vector<std::byte> payload_of(std::uint32_t number) {
   Random random(number);
-  std::vector<float> payload(elements);
-  for (float& value : payload) value = random.uniform();
+  std::vector<std::byte> payload(block_bytes);
+  for (std::byte& byte : payload) byte = static_cast<std::byte>(random.below(256));
   return payload;
 }
 
@@ -47,13 +46,13 @@ void keep(BlockStore& store, std::uint32_t number) {
 
 struct Got {
   std::vector<std::uint64_t> checksums;
-  std::vector<std::vector<float>> payloads;
+  std::vector<std::vector<std::byte>> payloads;
 };
 
 Got read(BlockStore& store, const std::vector<BlockId>& ids) {
   Got got;
-  got.payloads.assign(ids.size(), std::vector<float>(elements));
-  std::vector<std::span<float>> targets(got.payloads.begin(), got.payloads.end());
+  got.payloads.assign(ids.size(), std::vector<std::byte>(block_bytes));
+  std::vector<std::span<std::byte>> targets(got.payloads.begin(), got.payloads.end());
   std::promise<std::vector<std::uint64_t>> promise;
   store.read(ids, targets, [&](std::vector<std::uint64_t> checksums) { promise.set_value(std::move(checksums)); });
   got.checksums = promise.get_future().get();
@@ -139,7 +138,7 @@ TEST(BlockStore, ADiskThatFailsIsMissedAndNothingElse) {
 TEST(BlockStore, ForgetsWhatTurnedOutToBeWrong) {
   auto disk = std::make_unique<MemoryBlockDisk>();
   MemoryBlockDisk& beneath = *disk;
-  beneath.spoil([](const BlockId&, std::vector<float>& payload) { payload[3] += 1; });
+  beneath.spoil([](const BlockId&, std::vector<std::byte>& payload) { payload[3] ^= std::byte{1}; });
   BlockStore store({.host_bytes = block_bytes, .disk_bytes = 100 * block_bytes}, std::move(disk), at_once());
   keep(store, 0);
   keep(store, 1);
@@ -155,7 +154,7 @@ TEST(BlockStore, ForgetsWhatTurnedOutToBeWrong) {
 
 TEST(BlockStore, BlocksOfAnotherLengthAreNotThere) {
   BlockStore store({.host_bytes = 100 * block_bytes}, nullptr, at_once());
-  const std::vector<float> shorter(elements / 2);
+  const std::vector<std::byte> shorter(block_bytes / 2);
   store.keep(block_id(1), 0, shorter);
   EXPECT_TRUE(read(store, chain(1, 1)).checksums.empty());
 }
@@ -211,20 +210,20 @@ TEST_F(RocksBlocks, AreThereAfterARestart) {
 TEST_F(RocksBlocks, KeepNearTheirBudget) {
   constexpr std::size_t budget = std::size_t{32} << 20;
   const auto disk = open(budget);
-  std::vector<float> payload(std::size_t{64} << 10);
+  std::vector<std::byte> payload(std::size_t{256} << 10);
   for (std::uint32_t i = 0; i < 600; ++i) {
-    payload[0] = static_cast<float>(i);
+    payload[0] = static_cast<std::byte>(i);
     ASSERT_TRUE(disk->put(block_id(i), i, payload));
   }
   EXPECT_LT(bytes_on_disk(), budget * 2) << "150 MiB were written";
-  std::vector<float> back(payload.size());
+  std::vector<std::byte> back(payload.size());
   EXPECT_EQ(disk->get(block_id(599), back).value(), 599U);
-  EXPECT_EQ(back[0], 599.0F);
+  EXPECT_EQ(back, payload);
 }
 
 TEST_F(RocksBlocks, RefuseABudgetThatIsNoneAndAFolderThatIsAFile) {
   EXPECT_EQ(RocksBlockDisk::open(folder_, 1000).error().code, ErrorCode::out_of_range);
-  std::vector<float> wrong(3);
+  std::vector<std::byte> wrong(3);
   const auto disk = open();
   ASSERT_TRUE(disk->put(block_id(1), 7, payload_of(1)));
   EXPECT_EQ(disk->get(block_id(1), wrong).error().code, ErrorCode::corrupt);

@@ -15,8 +15,8 @@ void Summary::add(const CaseResult& result) {
   for (const std::string_view feature : result.features) ++features[feature];
 }
 
-Property::Property(std::uint64_t seed, std::string_view defect) : seed_(seed), defect_(defect) {
-  for (const TinyModel& tiny : tiny_models()) universes_.emplace_back(tiny, seed, defect);
+Property::Property(std::uint64_t seed, std::string_view defect, kernels::DeviceKind kind) : seed_(seed), defect_(defect) {
+  for (const TinyModel& tiny : tiny_models_for(kind)) universes_.emplace_back(tiny, seed, defect, kind);
 }
 
 CaseResult Property::run(std::uint64_t number) {

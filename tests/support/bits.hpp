@@ -35,8 +35,8 @@ struct Summary {
 /// meanwhile is as it falls out.
 class Property {
  public:
-  /// `defect` names broken kernels that everything is computed with; empty: the real ones.
-  explicit Property(std::uint64_t seed, std::string_view defect = {});
+  /// `defect` names broken kernels that everything is computed with; empty: the real ones. On a GPU there are none.
+  explicit Property(std::uint64_t seed, std::string_view defect = {}, kernels::DeviceKind kind = kernels::DeviceKind::cpu);
 
   CaseResult run(std::uint64_t number);
   std::string describe(std::uint64_t number);

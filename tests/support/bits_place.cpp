@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "kernels/open_device.hpp"
 #include "tests/support/broken_kernels.hpp"
 
 namespace troupe::tests::bits {
@@ -34,9 +35,12 @@ bool Bell::wait() {
 Place open_place(const EngineLayout& layout, const model::Model& model, const Clock& clock, Bell& bell,
                  std::string_view defect) {
   Place place;
-  auto device = kernels::CpuDevice::create(device_options(layout.instruction_set, layout.threads, defect));
-  TROUPE_CHECK(device.has_value(), "a schedule names instruction sets that are supported");
-  place.device = *std::move(device);
+  kernels::DeviceOptions wish;
+  wish.wish = layout.on_gpu ? kernels::DeviceWish::cuda : kernels::DeviceWish::cpu;
+  wish.cpu = device_options(layout.instruction_set, layout.threads, defect);
+  auto opened = kernels::open_device(wish);
+  TROUPE_CHECK(opened.has_value(), "a schedule names devices and instruction sets that are there");
+  place.device = std::move(opened->device);
   if (const auto& late = layout.late_experts) {
     auto made = LateExperts::create(model.config, model.weights,
                                     {.seed = late->seed,

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/engine.hpp"
-#include "kernels/cpu_device.hpp"
+#include "kernels/device.hpp"
 #include "tests/support/bits_schedule.hpp"
 #include "tests/support/late_experts.hpp"
 
@@ -27,7 +27,7 @@ class Bell {
 };
 
 struct Place {
-  std::unique_ptr<kernels::CpuDevice> device;
+  std::unique_ptr<kernels::Device> device;
   std::unique_ptr<LateExperts> late;  ///< null if the engine computes its own experts
   std::unique_ptr<engine::Engine> engine;
 };

@@ -14,6 +14,7 @@ namespace {
 /// Prompt tokens of a case, so that no case takes seconds. Plain C++ is some ten times slower.
 constexpr std::int64_t prompt_tokens_max = 3000;
 constexpr std::int64_t prompt_tokens_max_plain = 500;
+constexpr std::int64_t prompt_tokens_max_gpu = 30000;
 
 template <class T>
 T one_of(Random& random, std::initializer_list<T> values) {
@@ -31,6 +32,16 @@ kernels::InstructionSet draw_instruction_set(Random& random) {
   }
   // The first is plain C++, which is slow: it gets a smaller share.
   return sets.size() == 1 || random.chance(0.2F) ? sets.front() : sets[1 + random.below(sets.size() - 1)];
+}
+
+EngineLayout draw_gpu_engine(Random& random) {
+  EngineLayout layout;
+  layout.on_gpu = true;
+  layout.options.batch.tokens_max = one_of(random, {between(random, 1, 8), between(random, 9, 64), between(random, 65, 1024)});
+  layout.options.batch.chunk_tokens_max = one_of(random, {between(random, 1, 8), 15, 16, 17, between(random, 9, 200), 1024});
+  layout.options.batch.sequences_max = one_of(random, {1, between(random, 2, 8), between(random, 9, 64), between(random, 65, 256)});
+  layout.options.passes = one_of(random, {1, 2, 2});
+  return layout;
 }
 
 EngineLayout draw_engine(Random& random, bool has_experts) {
@@ -67,16 +78,17 @@ Visit draw_visit(Random& random, const std::vector<std::size_t>& families, std::
 }
 
 void draw_visits(Random& random, Universe& universe, Schedule& schedule) {
-  const std::int32_t count =
-      one_of(random, {1, between(random, 2, 8), between(random, 2, 8), between(random, 9, 24), between(random, 25, 64)});
+  const bool on_gpu = schedule.engines.front().on_gpu;
+  const std::int32_t count = one_of(random, {1, between(random, 2, 8), between(random, 2, 8), between(random, 9, 24),
+                                             on_gpu ? between(random, 65, 300) : between(random, 25, 64)});
   const std::int32_t spread = one_of(random, {0, 5, 30, 150});
   const float share_ended_early = one_of(random, {0.0F, 0.0F, 0.15F, 0.5F});
   const auto families = draw_families(random);
   const bool any_plain = std::ranges::any_of(schedule.engines, [](const EngineLayout& layout) {
-    return layout.instruction_set == kernels::InstructionSet::plain ||
+    return (layout.instruction_set == kernels::InstructionSet::plain && !layout.on_gpu) ||
            (layout.late_experts && layout.late_experts->instruction_set == kernels::InstructionSet::plain);
   });
-  std::int64_t tokens_left = any_plain ? prompt_tokens_max_plain : prompt_tokens_max;
+  std::int64_t tokens_left = on_gpu ? prompt_tokens_max_gpu : any_plain ? prompt_tokens_max_plain : prompt_tokens_max;
   for (std::int32_t i = 0; i < count && tokens_left > 0; ++i) {
     Visit visit = draw_visit(random, families, schedule.engines.size(), spread);
     if (random.chance(share_ended_early)) {
@@ -129,8 +141,9 @@ Schedule draw_schedule(std::uint64_t seed, std::uint64_t number, std::deque<Univ
   schedule.universe = random.below(universes.size());
   Universe& universe = universes[schedule.universe];
   const bool has_experts = universe.model().config.moe.has_value();
+  const bool on_gpu = universe.device_kind() == kernels::DeviceKind::cuda;
   for (int engines = random.chance(0.35F) ? 2 : 1; engines > 0; --engines) {
-    schedule.engines.push_back(draw_engine(random, has_experts));
+    schedule.engines.push_back(on_gpu ? draw_gpu_engine(random) : draw_engine(random, has_experts));
   }
   draw_visits(random, universe, schedule);
   draw_cache_events(random, schedule);
@@ -145,8 +158,13 @@ std::string describe(const Schedule& schedule, Universe& universe) {
   text << "case " << schedule.number << " of model " << universe.name() << "\n";
   for (const EngineLayout& layout : schedule.engines) {
     const auto& options = layout.options;
-    text << "  engine: " << kernels::to_string(layout.instruction_set) << ", " << layout.threads << " threads, "
-         << options.kv_blocks << " blocks, up to " << options.batch.tokens_max << " tokens and " << options.batch.sequences_max
+    text << "  engine: ";
+    if (layout.on_gpu) {
+      text << "GPU, ";
+    } else {
+      text << kernels::to_string(layout.instruction_set) << ", " << layout.threads << " threads, ";
+    }
+    text << options.kv_blocks << " blocks, up to " << options.batch.tokens_max << " tokens and " << options.batch.sequences_max
          << " sequences a step, chunks of " << options.batch.chunk_tokens_max << ", " << options.passes << " passes";
     if (const auto& late = layout.late_experts) {
       text << ", late experts on " << kernels::to_string(late->instruction_set) << " with " << late->threads

@@ -25,6 +25,7 @@ struct LateLayout {
 };
 
 struct EngineLayout {
+  bool on_gpu = false;  ///< then there are no threads and no instruction set
   kernels::InstructionSet instruction_set = kernels::InstructionSet::plain;
   int threads = 1;
   engine::EngineOptions options;

@@ -7,6 +7,7 @@
 #include "base/check.hpp"
 #include "base/random.hpp"
 #include "tests/support/block_transfer.hpp"
+#include "kernels/open_device.hpp"
 #include "tests/support/broken_kernels.hpp"
 
 namespace troupe::tests::bits {
@@ -90,17 +91,20 @@ engine::GenerateRequest Spec::request() const {
   return request;
 }
 
-Universe::Universe(const TinyModel& tiny, std::uint64_t seed, std::string_view defect)
+Universe::Universe(const TinyModel& tiny, std::uint64_t seed, std::string_view defect, kernels::DeviceKind kind)
     : name_(tiny.name), seed_(seed), specs_(specs), references_(specs) {
   const auto set = kernels::best_instruction_set();
-  auto device =
-      kernels::CpuDevice::create({.instruction_set = set, .threads = 1, .operations = broken_operations(defect, set)});
-  TROUPE_CHECK(device.has_value(), "the best instruction set is supported");
-  device_ = *std::move(device);
+  kernels::DeviceOptions wish;
+  wish.wish = kind == kernels::DeviceKind::cuda ? kernels::DeviceWish::cuda : kernels::DeviceWish::cpu;
+  wish.cpu = {.instruction_set = set, .threads = 1, .operations = broken_operations(defect, set)};
+  auto opened = kernels::open_device(wish);
+  TROUPE_CHECK(opened.has_value(), "the best instruction set is supported, and who asks for a GPU has one");
+  device_ = std::move(opened->device);
   model_ = std::make_unique<model::Model>(make(tiny, *device_));
   engine::EngineOptions options;
   options.kv_blocks = 1024 / engine::kv_block_positions;
   options.batch = {.tokens_max = 1024, .sequences_max = 1, .chunk_tokens_max = 1024};
+  options.passes = 1;
   auto made = engine::Engine::create(*model_, *device_, clock_, options);
   TROUPE_CHECK(made.has_value(), "the plainest engine can be made");
   engine_ = *std::move(made);

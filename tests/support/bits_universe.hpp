@@ -43,6 +43,7 @@ class Recorder final : public engine::Listener {
   explicit Recorder(std::int32_t prompt_tokens) : prompt_tokens_(prompt_tokens) {}
   void on_tokens(const engine::TokensEvent& event) override;
   void on_finished(const engine::FinishedEvent& event) override { finished_ = event; }
+  bool wants_logits() const override { return true; }
   void on_logits(engine::SequenceId sequence, std::int32_t position, std::span<const float> logits) override;
 
   const std::vector<HashedToken>& tokens() const { return tokens_; }
@@ -87,12 +88,14 @@ class Universe {
   static constexpr std::size_t specs = families * family_members;
   static constexpr std::int32_t positions_max = 1000;
 
-  Universe(const TinyModel& tiny, std::uint64_t seed, std::string_view defect);
+  Universe(const TinyModel& tiny, std::uint64_t seed, std::string_view defect,
+           kernels::DeviceKind kind = kernels::DeviceKind::cpu);
   Universe(const Universe&) = delete;  // its engine keeps references to it
   Universe& operator=(const Universe&) = delete;
 
   std::string_view name() const { return name_; }
   const model::Model& model() const { return *model_; }
+  kernels::DeviceKind device_kind() const { return device_->kind(); }
   const Spec& spec(std::size_t index);
   const Reference& reference(std::size_t index);
   /// Prompt and answer of the reference.
@@ -104,7 +107,7 @@ class Universe {
 
   std::string_view name_;
   std::uint64_t seed_;
-  std::unique_ptr<kernels::CpuDevice> device_;
+  std::unique_ptr<kernels::Device> device_;
   std::unique_ptr<model::Model> model_;
   SystemClock clock_;
   std::unique_ptr<engine::Engine> engine_;

@@ -1,7 +1,5 @@
 #include "tests/support/block_transfer.hpp"
 
-#include <algorithm>
-
 namespace troupe::tests {
 
 PinnedPrefix::PinnedPrefix(engine::KvCache& cache, std::span<const engine::TokenId> tokens, std::string_view salt)
@@ -13,8 +11,8 @@ PinnedPrefix::~PinnedPrefix() {
   cache_.unpin(held);
 }
 
-std::span<const float> PinnedPrefix::payload(std::size_t block) const {
-  return {cache_.block(blocks_[block].index), cache_.layout().block_elements()};
+std::span<const std::byte> PinnedPrefix::payload(std::size_t block) const {
+  return cache_.readable(blocks_[block].index);
 }
 
 Transferred transfer(const PinnedPrefix& source, engine::KvCache& target, bool damaged) {
@@ -22,11 +20,13 @@ Transferred transfer(const PinnedPrefix& source, engine::KvCache& target, bool d
   for (const engine::PinnedBlock& block : source.blocks()) chain.push_back(block.id);
   const engine::BlockImport import = target.begin_import(chain);
   std::vector<std::uint64_t> checksums;
+  std::vector<std::vector<std::byte>> payloads;  // as long as they may be on their way
   for (std::size_t i = 0; i < import.incoming.size(); ++i) {
     const std::size_t place = import.present.size() + i;
-    float* written = target.block(import.incoming[i].index);
-    std::ranges::copy(source.payload(place), written);
-    if (damaged && i + 1 == import.incoming.size()) reinterpret_cast<unsigned char*>(written)[5] ^= 0x10U;
+    const auto payload = source.payload(place);
+    auto& written = payloads.emplace_back(payload.begin(), payload.end());
+    if (damaged && i + 1 == import.incoming.size()) written[5] ^= std::byte{0x10};
+    target.write(import.incoming[i].index, written);
     checksums.push_back(source.blocks()[place].checksum);
   }
   const engine::BlocksImported imported = target.finish_import(import, checksums);

@@ -19,7 +19,8 @@ class PinnedPrefix {
   PinnedPrefix& operator=(const PinnedPrefix&) = delete;
 
   const std::vector<engine::PinnedBlock>& blocks() const { return blocks_; }
-  std::span<const float> payload(std::size_t block) const;
+  /// Valid until the next call.
+  std::span<const std::byte> payload(std::size_t block) const;
 
  private:
   engine::KvCache& cache_;

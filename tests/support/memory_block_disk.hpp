@@ -1,6 +1,7 @@
 // A disk for KV blocks that is a map, and spoils what it keeps if it is told to.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <vector>
@@ -11,20 +12,20 @@ namespace troupe::tests {
 
 class MemoryBlockDisk final : public storage::BlockDisk {
  public:
-  using Spoil = std::function<void(const policy::BlockId& id, std::vector<float>& payload)>;
+  using Spoil = std::function<void(const policy::BlockId& id, std::vector<std::byte>& payload)>;
 
   /// Blocks that are put from now on are spoilt so.
   void spoil(Spoil spoil) { spoil_ = std::move(spoil); }
   void fail(bool fail) { fail_ = fail; }
   std::size_t blocks() const { return blocks_.size(); }
 
-  Result<void> put(const policy::BlockId& id, std::uint64_t checksum, std::span<const float> payload) override {
+  Result<void> put(const policy::BlockId& id, std::uint64_t checksum, std::span<const std::byte> payload) override {
     if (fail_) return Error{ErrorCode::io, "the disk is full"};
     Block& block = blocks_[id] = {checksum, {payload.begin(), payload.end()}};
     if (spoil_) spoil_(id, block.payload);
     return {};
   }
-  Result<std::optional<std::uint64_t>> get(const policy::BlockId& id, std::span<float> payload) override {
+  Result<std::optional<std::uint64_t>> get(const policy::BlockId& id, std::span<std::byte> payload) override {
     if (fail_) return Error{ErrorCode::io, "the disk does not answer"};
     const auto found = blocks_.find(id);
     if (found == blocks_.end()) return std::nullopt;
@@ -37,14 +38,14 @@ class MemoryBlockDisk final : public storage::BlockDisk {
     return {};
   }
   Result<void> each(const std::function<void(const policy::BlockId& id, std::size_t bytes)>& visit) override {
-    for (const auto& [id, block] : blocks_) visit(id, block.payload.size() * sizeof(float));
+    for (const auto& [id, block] : blocks_) visit(id, block.payload.size());
     return {};
   }
 
  private:
   struct Block {
     std::uint64_t checksum = 0;
-    std::vector<float> payload;
+    std::vector<std::byte> payload;
   };
   std::map<policy::BlockId, Block> blocks_;
   Spoil spoil_;

@@ -21,6 +21,10 @@ struct TinyModel {
 
 /// "llama", "qwen3" and "qwen3_moe" (8 experts, of which 2 are chosen), each with 1024 positions.
 const std::vector<TinyModel>& tiny_models();
+/// The same for a GPU, whose kernels want heads of 64 or 128 dimensions, and with widths that are no multiple of its tiles.
+const std::vector<TinyModel>& tiny_models_for_gpu();
+/// Those that such a device computes.
+const std::vector<TinyModel>& tiny_models_for(kernels::DeviceKind kind);
 /// Stops the process if there is none of that name.
 const TinyModel& tiny_model(std::string_view name);
 

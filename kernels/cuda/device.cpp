@@ -1,0 +1,174 @@
+#include "kernels/cuda/device.hpp"
+
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/check.hpp"
+#include "kernels/cuda/weight_writer.hpp"
+
+namespace troupe::kernels::cuda {
+
+namespace {
+
+constexpr int compute_capability = 90;  // Hopper's; its kernels (sm_90a) run on no other
+
+std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+
+std::string gibibytes(std::size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / static_cast<double>(std::size_t{1} << 30));
+  return text;
+}
+
+}  // namespace
+
+void check_device(int status, const char* what) {
+  if (status == cudaSuccess) [[likely]]
+    return;
+  const auto error = static_cast<cudaError_t>(status);
+  std::fprintf(stderr,
+               "troupe: the GPU failed in %s: %s (%s). What its memory held is lost, so this process ends; what it was answering "
+               "is answered after its restart, or by other nodes, with the same bits. If it happens again, look at dmesg for "
+               "\"Xid\" and at nvidia-smi -q.\n",
+               what, cudaGetErrorString(error), cudaGetErrorName(error));
+  std::fflush(stderr);
+  std::_Exit(device_failed_status);
+}
+
+Result<void> find_gpu(int ordinal) {
+  int driver = 0;
+  if (const cudaError_t asked = cudaDriverGetVersion(&driver); asked != cudaSuccess || driver == 0) {
+    return Error{ErrorCode::unavailable, "no NVIDIA driver is here (libcuda.so.1); install one, or compute on the CPU"};
+  }
+  int count = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&count);
+  if (counted == cudaErrorInsufficientDriver) {
+    return Error{ErrorCode::unsupported, "the NVIDIA driver is for CUDA " + version_text(driver) + ", this build needs one for " +
+                                             version_text(CUDART_VERSION) + " or newer: update the driver, or compute on the CPU"};
+  }
+  if (counted != cudaSuccess || count == 0) {
+    cudaGetLastError();  // it would be told again
+    return Error{ErrorCode::unavailable, "there is no NVIDIA GPU that can be used here (" +
+                                             std::string(cudaGetErrorString(counted)) + "); see nvidia-smi, or compute on the CPU"};
+  }
+  if (ordinal < 0 || ordinal >= count) {
+    return Error{ErrorCode::out_of_range, "GPU " + std::to_string(ordinal) + " was asked for, and there are " +
+                                              std::to_string(count) + ", counted from 0"};
+  }
+  cudaDeviceProp properties;
+  if (const cudaError_t told = cudaGetDeviceProperties(&properties, ordinal); told != cudaSuccess) {
+    return Error{ErrorCode::unavailable, "GPU " + std::to_string(ordinal) + " does not answer: " + cudaGetErrorString(told)};
+  }
+  if (properties.major * 10 + properties.minor != compute_capability) {
+    return Error{ErrorCode::unsupported, "GPU " + std::to_string(ordinal) + " is a " + properties.name +
+                                             " of compute capability " + std::to_string(properties.major) + "." +
+                                             std::to_string(properties.minor) +
+                                             ", and troupe's kernels are for 9.0 (H100, H200): compute on the CPU"};
+  }
+  return {};
+}
+
+CudaStream::CudaStream() { check_device(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
+
+CudaStream::~CudaStream() { cudaStreamDestroy(stream_); }
+
+void CudaStream::copy(void* target, const void* source, std::size_t bytes) {
+  if (bytes != 0) check_device(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, stream_), "copying");
+}
+
+void CudaStream::synchronize() { check_device(cudaStreamSynchronize(stream_), "waiting for what it was given to do"); }
+
+Result<HostMemory> HostMemory::allocate(std::size_t bytes) {
+  HostMemory memory;
+  if (bytes == 0) return memory;
+  if (const cudaError_t status = cudaMallocHost(&memory.data_, bytes); status != cudaSuccess) {
+    cudaGetLastError();
+    return Error{ErrorCode::overloaded, "the operating system refused " + std::to_string(bytes) +
+                                            " bytes of page-locked memory: " + cudaGetErrorString(status)};
+  }
+  memory.bytes_ = bytes;
+  return memory;
+}
+
+HostMemory::~HostMemory() {
+  if (data_ != nullptr) cudaFreeHost(data_);
+}
+
+Event::Event(Timing timing) {
+  const unsigned flags = timing == Timing::yes ? cudaEventDefault : cudaEventDisableTiming;
+  check_device(cudaEventCreateWithFlags(&event_, flags), "making an event");
+}
+
+Event::~Event() {
+  if (event_ != nullptr) cudaEventDestroy(event_);
+}
+
+void Event::record(const CudaStream& stream) { check_device(cudaEventRecord(event_, stream.handle()), "marking a place"); }
+
+void Event::wait() const { check_device(cudaEventSynchronize(event_), "waiting for a pass"); }
+
+bool Event::reached() const {
+  const cudaError_t status = cudaEventQuery(event_);
+  if (status == cudaErrorNotReady) return false;
+  check_device(status, "looking at a pass");
+  return true;
+}
+
+double Event::seconds_since(const Event& earlier) const {
+  float milliseconds = 0;
+  check_device(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "measuring a pass");
+  return milliseconds * 1e-3;
+}
+
+Result<std::unique_ptr<CudaDevice>> CudaDevice::create(int ordinal) {
+  TROUPE_TRY_DO(find_gpu(ordinal));
+  cudaDeviceProp properties;
+  cudaError_t status = cudaSetDevice(ordinal);
+  if (status == cudaSuccess) status = cudaGetDeviceProperties(&properties, ordinal);
+  if (status == cudaSuccess) status = cudaFree(nullptr);  // makes the context
+  if (status != cudaSuccess) {
+    return Error{ErrorCode::unavailable, "GPU " + std::to_string(ordinal) + " cannot be used: " + cudaGetErrorString(status)};
+  }
+  return std::unique_ptr<CudaDevice>(new CudaDevice(ordinal, "cuda, " + std::string(properties.name) + ", " +
+                                                                 gibibytes(properties.totalGlobalMem)));
+}
+
+CudaDevice::CudaDevice(int ordinal, std::string description) : ordinal_(ordinal), description_(std::move(description)) {}
+
+CudaDevice::~CudaDevice() = default;
+
+Result<Memory> CudaDevice::allocate(std::size_t bytes) {
+  if (bytes == 0) return Memory{};
+  void* data = nullptr;
+  check_device(cudaSetDevice(ordinal_), "choosing the GPU");  // a thread's choice
+  const cudaError_t status = cudaMalloc(&data, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return Error{ErrorCode::overloaded,
+                 "the GPU has " + gibibytes(*free_bytes()) + " free, and " + gibibytes(bytes) +
+                     " were asked for; lower what is configured to use it, or see with nvidia-smi who else does"};
+  }
+  check_device(status, "allocating memory");
+  check_device(cudaMemsetAsync(data, 0, bytes, stream_.handle()), "clearing memory");
+  return Memory(*this, data, bytes);
+}
+
+std::optional<std::size_t> CudaDevice::free_bytes() const {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check_device(cudaMemGetInfo(&free, &total), "asking how much memory is free");
+  return free;
+}
+
+Result<std::unique_ptr<WeightWriter>> CudaDevice::weight_writer() { return CudaWeightWriter::create(*this); }
+
+void CudaDevice::release(void* data, std::size_t /*bytes*/) noexcept { cudaFree(data); }
+
+CudaStream& cuda_stream(Stream& stream) {
+  TROUPE_CHECK(stream.kind() == DeviceKind::cuda, "an operation runs on a device that it is written for");
+  return static_cast<CudaStream&>(stream);
+}
+
+}  // namespace troupe::kernels::cuda

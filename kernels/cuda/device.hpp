@@ -1,0 +1,134 @@
+// A Hopper GPU as a device: its memory, a stream, and staging through page-locked host memory.
+//
+// An error of the GPU cannot be mended from inside the process: after most of them (a wild access, an uncorrectable error of its
+// memory) every later call fails too, and what its memory holds is lost. So `device_failed` says what happened and ends the
+// process; whoever supervises it starts it again, and its turns are taken up as after any other death.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kernels/device.hpp"
+
+struct CUstream_st;
+struct CUevent_st;
+
+namespace troupe::kernels::cuda {
+
+/// Exit status of a process whose GPU has failed.
+inline constexpr int device_failed_status = 70;
+
+/// Ends the process if `status`, a cudaError_t, is not success. `what` was being done: "launching a pass".
+void check_device(int status, const char* what);
+
+/// Why there is no GPU that this build can compute on, or nothing. `unavailable` without one or without a driver, `unsupported`
+/// for another generation or a driver that is too old.
+Result<void> find_gpu(int ordinal = 0);
+
+class CudaStream final : public Stream {
+ public:
+  CudaStream();
+  ~CudaStream() override;
+  CudaStream(const CudaStream&) = delete;
+  CudaStream& operator=(const CudaStream&) = delete;
+
+  DeviceKind kind() const override { return DeviceKind::cuda; }
+  void copy(void* target, const void* source, std::size_t bytes) override;
+  void synchronize() override;
+  double busy_seconds() const override { return busy_seconds_; }
+
+  CUstream_st* handle() const { return stream_; }
+  /// What a pass has measured of itself.
+  void add_busy_seconds(double seconds) { busy_seconds_ += seconds; }
+
+ private:
+  CUstream_st* stream_ = nullptr;
+  double busy_seconds_ = 0;
+};
+
+/// Page-locked host memory, which the GPU copies from and to by itself. Owns it.
+class HostMemory {
+ public:
+  HostMemory() = default;
+  static Result<HostMemory> allocate(std::size_t bytes);
+  HostMemory(HostMemory&& other) noexcept { swap(other); }
+  HostMemory& operator=(HostMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  HostMemory(const HostMemory&) = delete;
+  HostMemory& operator=(const HostMemory&) = delete;
+  ~HostMemory();
+
+  std::size_t bytes() const { return bytes_; }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  void swap(HostMemory& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Marks a place in a stream. Owns the mark.
+class Event {
+ public:
+  enum class Timing : std::uint8_t { no, yes };
+  explicit Event(Timing timing = Timing::no);
+  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
+  Event& operator=(Event&& other) noexcept {
+    std::swap(event_, other.event_);
+    return *this;
+  }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event();
+
+  void record(const CudaStream& stream);
+  /// Returns once everything before the mark has happened; at once if it was never recorded.
+  void wait() const;
+  bool reached() const;
+  /// Both measure time and have been reached.
+  double seconds_since(const Event& earlier) const;
+
+ private:
+  CUevent_st* event_ = nullptr;
+};
+
+class CudaDevice final : public Device {
+ public:
+  /// Errors are find_gpu's.
+  static Result<std::unique_ptr<CudaDevice>> create(int ordinal = 0);
+  ~CudaDevice() override;
+
+  DeviceKind kind() const override { return DeviceKind::cuda; }
+  std::string description() const override { return description_; }
+  /// `overloaded` says how much there is.
+  Result<Memory> allocate(std::size_t bytes) override;
+  CudaStream& stream() override { return stream_; }
+  Result<std::unique_ptr<WeightWriter>> weight_writer() override;
+  std::optional<std::size_t> free_bytes() const override;
+
+ private:
+  CudaDevice(int ordinal, std::string description);
+  void release(void* data, std::size_t bytes) noexcept override;
+
+  int ordinal_;
+  std::string description_;
+  CudaStream stream_;
+};
+
+/// The stream of a device of kind cuda.
+CudaStream& cuda_stream(Stream& stream);
+
+}  // namespace troupe::kernels::cuda

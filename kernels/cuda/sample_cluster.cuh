@@ -1,0 +1,251 @@
+// A row of logits in the shared memory of a cluster's blocks, and how their warps share sums of it. Ids lie in ascending order
+// over blocks, a block's warps, and the fours of a warp's lanes.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/ptx.cuh"
+
+namespace troupe::kernels::cuda {
+
+inline constexpr int sample_threads = 512;
+inline constexpr int sample_warps = sample_threads / 32;
+inline constexpr int bins = 256;
+inline constexpr int bin_bits = 8;
+inline constexpr unsigned whole_warp = 0xFFFFFFFF;
+
+/// A whole number for each logit: greater logits have greater ones, and both zeros the same.
+__device__ __forceinline__ std::uint32_t key_of(float logit) {
+  const std::uint32_t bits = __float_as_uint(__fadd_rn(logit, 0.0f));
+  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
+}
+__device__ __forceinline__ float logit_of(std::uint32_t key) {
+  return __uint_as_float((key & 0x80000000U) != 0 ? key & 0x7FFFFFFFU : ~key);
+}
+
+/// Orders tokens by likelihood: greater for a greater logit, for equal logits for the lower id. Bit 31 is clear.
+__device__ __forceinline__ std::uint64_t rank_of(std::uint32_t key, std::int32_t id) {
+  return std::uint64_t{key} << 32 | static_cast<std::uint32_t>(0x7FFFFFFF - id);
+}
+__device__ __forceinline__ std::int32_t id_of(std::uint64_t rank) {
+  return 0x7FFFFFFF - static_cast<std::int32_t>(static_cast<std::uint32_t>(rank) & 0x7FFFFFFFU);
+}
+
+/// In three parts, of which 32 add up in 32 bits.
+__device__ __forceinline__ std::uint64_t warp_sum(std::uint64_t value) {
+  constexpr int part_bits = 22;
+  constexpr std::uint32_t part = (1U << part_bits) - 1;
+  const std::uint64_t low = __reduce_add_sync(whole_warp, static_cast<std::uint32_t>(value) & part);
+  const std::uint64_t middle = __reduce_add_sync(whole_warp, static_cast<std::uint32_t>(value >> part_bits) & part);
+  const std::uint64_t high = __reduce_add_sync(whole_warp, static_cast<std::uint32_t>(value >> (2 * part_bits)));
+  return low + (middle << part_bits) + (high << (2 * part_bits));
+}
+__device__ __forceinline__ std::uint64_t warp_max(std::uint64_t value) {
+  const auto high = static_cast<std::uint32_t>(value >> 32);
+  const std::uint32_t highest = __reduce_max_sync(whole_warp, high);
+  const std::uint32_t low = high == highest ? static_cast<std::uint32_t>(value) : 0U;
+  return std::uint64_t{highest} << 32 | __reduce_max_sync(whole_warp, low);
+}
+/// The sum of this lane's value and those of the lanes before it.
+__device__ __forceinline__ std::uint64_t warp_running_sum(std::uint64_t value) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) {
+    const std::uint64_t before = __shfl_up_sync(whole_warp, value, distance);
+    if (lane >= distance) value += before;
+  }
+  return value;
+}
+
+/// Where running sums first reach a wanted one, and their sum before it.
+struct Place {
+  int index;
+  std::uint64_t before;
+};
+
+/// Of 32 * Each words, which add up to `wanted` at least; `wanted` is 1 at least. A warp together.
+template <int Each>
+__device__ __forceinline__ Place find_sum(const std::uint64_t* words, std::uint64_t wanted) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  std::uint64_t own = 0;
+#pragma unroll
+  for (int i = 0; i < Each; ++i) own += words[lane * Each + i];
+  const std::uint64_t running = warp_running_sum(own);
+  const unsigned reached = __ballot_sync(whole_warp, running >= wanted);
+  const int owner = __ffs(static_cast<int>(reached)) - 1;  // there is one
+  Place place{lane * Each, running - own};
+#pragma unroll
+  for (int i = 0; i < Each - 1; ++i) {
+    const std::uint64_t with = place.before + words[place.index];
+    if (with < wanted) {
+      place.before = with;
+      ++place.index;
+    } else {
+      break;
+    }
+  }
+  return {__shfl_sync(whole_warp, place.index, owner & 31), __shfl_sync(whole_warp, place.before, owner & 31)};
+}
+template <int Each>
+__device__ __forceinline__ std::uint64_t sum_words(const std::uint64_t* words) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  std::uint64_t own = 0;
+#pragma unroll
+  for (int i = 0; i < Each; ++i) own += words[lane + 32 * i];
+  return warp_sum(own);
+}
+
+/// Of a block, in its shared memory. A weight's sum is in two parts, because only atomic additions of 32 bits are fast there.
+struct alignas(16) Histogram {
+  std::uint32_t counts[bins];
+  std::uint32_t low[bins];
+  std::uint32_t high[bins];  ///< in units of 2^32
+
+  __device__ __forceinline__ void add(std::uint32_t bin) { atomicAdd(&counts[bin], 1U); }
+  __device__ __forceinline__ void add(std::uint32_t bin, std::uint64_t weight) {
+    add(bin);
+    const auto low_part = static_cast<std::uint32_t>(weight);
+    const std::uint32_t before = atomicAdd(&low[bin], low_part);
+    const std::uint32_t carry = before + low_part < before ? 1U : 0U;
+    const std::uint32_t high_part = static_cast<std::uint32_t>(weight >> 32) + carry;
+    if (high_part != 0) atomicAdd(&high[bin], high_part);
+  }
+};
+
+/// The logits come after it, up to `iterations` * 128 a warp.
+template <int Blocks>
+struct SampleMemory {
+  static constexpr int warps = Blocks * sample_warps;  ///< of the cluster
+
+  std::uint64_t words[2][warps];  ///< one of each warp, in the order of ids; exchanges alternate
+  std::uint64_t counts[bins];     ///< the blocks' histograms added
+  std::uint64_t weights[bins];
+  std::uint64_t listed[32];  ///< in the first block
+  Histogram histograms[2];   ///< passes alternate: while one is read by other blocks, the next begins
+  std::uint32_t listed_count;
+};
+
+/// All threads of all blocks call the functions that share something, in the same order.
+template <int Blocks>
+class SampleCluster {
+ public:
+  using Memory = SampleMemory<Blocks>;
+  static constexpr int words_each = Memory::warps / 32;
+
+  __device__ SampleCluster(Memory& memory, int iterations) : memory_(memory), iterations_(iterations) {}
+
+  __device__ int block() const { return static_cast<int>(cluster_rank()); }
+  __device__ int warp() const { return static_cast<int>(threadIdx.x) / 32; }
+  __device__ int lane() const { return static_cast<int>(threadIdx.x) % 32; }
+  /// The warp's number in the cluster.
+  __device__ int range() const { return block() * sample_warps + warp(); }
+  __device__ Memory& memory() { return memory_; }
+  __device__ int iterations() const { return iterations_; }
+  __device__ float4& four(int iteration) const {
+    return reinterpret_cast<float4*>(&memory_ + 1)[(warp() * iterations_ + iteration) * 32 + lane()];
+  }
+  __device__ std::int32_t first_id(int iteration) const { return ((range() * iterations_ + iteration) * 32 + lane()) * 4; }
+
+  /// Before the first exchange.
+  __device__ void clear() {
+    if (threadIdx.x == 0) memory_.listed_count = 0;
+    clear(memory_.histograms[0]);
+  }
+
+  /// Calls `visit(logit, id)` for each logit of this thread, in ascending order of ids; those beyond the vocabulary are
+  /// -infinity.
+  template <class Visit>
+  __device__ __forceinline__ void for_each(const Visit& visit) const {
+#pragma unroll 1  // once through much code is slow where its instructions have to be fetched
+    for (int i = 0; i < iterations_; ++i) {
+      const float4 logits = four(i);
+      const std::int32_t id = first_id(i);
+      visit(logits.x, id);
+      visit(logits.y, id + 1);
+      visit(logits.z, id + 2);
+      visit(logits.w, id + 3);
+    }
+  }
+
+  /// Each warp gives one word, the same in all its lanes; all warps then see those of all, in the order of ids, until the next
+  /// exchange but one.
+  __device__ const std::uint64_t* share(std::uint64_t word) {
+    exchange_ ^= 1;
+    if (lane() < Blocks) *in_block(&memory_.words[exchange_][range()], static_cast<std::uint32_t>(lane())) = word;
+    cluster_sync();
+    return memory_.words[exchange_];
+  }
+  __device__ std::uint64_t share_sum(std::uint64_t of_thread) { return sum_words<words_each>(share(warp_sum(of_thread))); }
+
+  __device__ Histogram& histogram() { return memory_.histograms[pass_]; }
+  /// Adds what the blocks have in their histograms, into this block's `counts` and `weights`, and begins the next histogram.
+  template <bool Weighted>
+  __device__ void add_histograms() {
+    cluster_sync();
+    const Histogram& own = memory_.histograms[pass_];
+    if (threadIdx.x < bins) {
+      const auto bin = threadIdx.x;
+      std::uint64_t count = 0;
+      std::uint64_t low = 0;
+      std::uint64_t high = 0;
+#pragma unroll
+      for (std::uint32_t block = 0; block < Blocks; ++block) {
+        const Histogram& part = *in_block(&own, block);
+        count += part.counts[bin];
+        if constexpr (Weighted) {
+          low += part.low[bin];
+          high += part.high[bin];
+        }
+      }
+      memory_.counts[bin] = count;
+      if constexpr (Weighted) memory_.weights[bin] = low + (high << 32);
+    }
+    pass_ ^= 1;
+    clear(memory_.histograms[pass_]);  // the others have read it: they did so before they came here
+    __syncthreads();
+  }
+
+  struct Found {
+    float logit;
+    std::int32_t id;
+  };
+  /// The token of this warp at which the running sum of `measure(logit, id)` first reaches `wanted`, which is 1 at least; it
+  /// does. A warp alone.
+  template <class Measure>
+  __device__ __forceinline__ Found find_in_warp(std::uint64_t wanted, const Measure& measure) const {
+#pragma unroll 1
+    for (int i = 0; i < iterations_; ++i) {
+      const float4 logits = four(i);
+      const std::int32_t id = first_id(i);
+      const std::uint64_t x = measure(logits.x, id);
+      const std::uint64_t xy = x + measure(logits.y, id + 1);
+      const std::uint64_t xyz = xy + measure(logits.z, id + 2);
+      const std::uint64_t own = xyz + measure(logits.w, id + 3);
+      const std::uint64_t running = warp_running_sum(own);
+      const unsigned reached = __ballot_sync(whole_warp, running >= wanted);
+      if (reached == 0) {
+        wanted -= __shfl_sync(whole_warp, running, 31);
+        continue;
+      }
+      const std::uint64_t before = running - own;
+      const int component = before + x >= wanted ? 0 : before + xy >= wanted ? 1 : before + xyz >= wanted ? 2 : 3;
+      const float logit = component == 0 ? logits.x : component == 1 ? logits.y : component == 2 ? logits.z : logits.w;
+      const int owner = __ffs(static_cast<int>(reached)) - 1;
+      return {__shfl_sync(whole_warp, logit, owner), __shfl_sync(whole_warp, id + component, owner)};
+    }
+    return {0, 0};
+  }
+
+ private:
+  __device__ __forceinline__ static void clear(Histogram& histogram) {
+    static_assert(sizeof(Histogram) % sizeof(uint4) == 0 && sizeof(Histogram) / sizeof(uint4) <= sample_threads);
+    if (threadIdx.x < sizeof(Histogram) / sizeof(uint4)) reinterpret_cast<uint4*>(&histogram)[threadIdx.x] = uint4{0, 0, 0, 0};
+  }
+
+  Memory& memory_;
+  int iterations_;
+  int exchange_ = 0;
+  int pass_ = 0;
+};
+
+}  // namespace troupe::kernels::cuda
