@@ -69,6 +69,7 @@ struct RunAttender {
   HeadRotation<HeadDim> query_rotation;
   HeadAhead<HeadDim> token;
   HeadRotation<HeadDim> key_rotation;
+  std::int32_t token_block = 0;  ///< the KV block that it goes to
   RowState state;
   float folded[tiles][4];
 
@@ -116,6 +117,7 @@ struct RunAttender {
 
   __device__ __forceinline__ void ask_token(const Run& run) {
     if (warp() < value_warp) return;
+    token_block = __ldcg(step.blocks + run.row * step.blocks_stride + run.position / kv_block_positions);
     key_rotation.load(norms.key, cosine(run), sine(run));
     token.ask(step.shape, buffers.qkv, run.row,
               step.shape.heads + run.kv_head + (warp() == value_warp ? step.shape.kv_heads : 0));
@@ -137,8 +139,7 @@ struct RunAttender {
   /// Writes the token's own keys (or values), which a warp has, to its block and, over whatever came with the block, to the
   /// ring.
   __device__ __forceinline__ void append_token(const Run& run, int values, const float (&elements)[HeadDim / 32]) {
-    const std::int32_t block = __ldcg(step.blocks + run.row * step.blocks_stride + run.position / kv_block_positions);
-    bf16* const target = step.kv.head(block, layer, values, run.kv_head);
+    bf16* const target = step.kv.head(token_block, layer, values, run.kv_head);
     bf16* const here = reinterpret_cast<bf16*>(block_of(run.position % attention_tile_span));
 #pragma unroll
     for (int i = 0; i < HeadDim / 32; ++i) {

@@ -103,7 +103,8 @@ struct RowStreamer {
       if (seen) {
         copy(stage + i, source);
       } else {
-        take(stage + i, source);
+        // What comes after the first stage is there with it, but for `down`, whose inputs come tile by tile.
+        take(stage + i, source, i < row_warps || operation == op_down);
       }
     }
     stage += stages;
@@ -117,38 +118,37 @@ struct RowStreamer {
     full.arrive_expecting(bytes);
     copy_bulk(ring.rows(at), source, bytes, full);
   }
-  /// The rows that are sequences, 16 bytes at a time.
-  __device__ void take(int at, const bf16* source) const {
+  /// The rows that are sequences, 16 bytes at a time. What may take a while is looked at before all is asked for: many looks
+  /// would be in the way of the weights.
+  __device__ void take(int at, const bf16* source, bool looks_first) const {
     constexpr int panel_pieces = N * panel_inputs * 2 / 16;
     constexpr int row_pieces = panel_inputs * 2 / 16;
-    constexpr int ahead = N == 8 ? 4 : 8;
+    constexpr int lane_pieces = Stages::panels * panel_pieces / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int pieces = arguments.step.rows * row_pieces;  // of a panel
-    const auto* const from = reinterpret_cast<const uint4*>(source);
+    const auto is_there = [&](int i) { return 32 * i + lane < Stages::panels * pieces; };
+    const auto place = [&](int i) {
+      const int index = 32 * i + lane;
+      return index < pieces ? index : index - pieces + panel_pieces;
+    };
+    const auto source_of = [&](int i) { return reinterpret_cast<const uint4*>(source) + place(i); };
+    constexpr uint4 missing{unwritten, unwritten, unwritten, unwritten};
+    uint4 piece[lane_pieces];
+#pragma unroll
+    for (int i = 0; i < lane_pieces; ++i) piece[i] = is_there(i) ? missing : uint4{};
+    if (looks_first) {
+      uint4 first[1] = {piece[0]};
+      await_published(first, source_of);
+      __syncwarp();
+      piece[0] = first[0];
+    }
+    await_published(piece, source_of);
+    __syncwarp();
+    ring.await_claim(at);
     auto* const to = reinterpret_cast<uint4*>(ring.rows(at));
-    for (int first = 0; first < Stages::panels * pieces; first += 32 * ahead) {
-      const auto place = [&](int i) {
-        const int index = first + 32 * i + lane;
-        return index < pieces ? index : index - pieces + panel_pieces;
-      };
-      const auto source_of = [&](int i) { return from + place(i); };
-      const auto is_there = [&](int i) { return first + 32 * i + lane < Stages::panels * pieces; };
-      // While nothing is written, one look at a time: many would be in the way of the weights.
-      uint4 piece[ahead] = {};
-      uint4 looked_at[1] = {};
-      if (is_there(0)) looked_at[0] = load_published(source_of(0));
-      await_published(looked_at, source_of);
-      piece[0] = looked_at[0];
 #pragma unroll
-      for (int i = 1; i < ahead; ++i) {
-        if (is_there(i)) piece[i] = load_published(source_of(i));
-      }
-      await_published(piece, source_of);
-      if (first == 0) ring.await_claim(at);
-#pragma unroll
-      for (int i = 0; i < ahead; ++i) {
-        if (is_there(i)) to[place(i)] = piece[i];
-      }
+    for (int i = 0; i < lane_pieces; ++i) {
+      if (is_there(i)) to[place(i)] = piece[i];
     }
     fence_proxy_async();  // the tensor cores read it
     __syncwarp();
