@@ -298,7 +298,7 @@ void ConversationState::on_finished(const schemas::EngineFinished& finished) {
     turn->doom = end->error();
     return advance(*turn);
   }
-  decide(*turn, **std::move(end));
+  on_generated(*turn, **std::move(end));
 }
 
 void ConversationState::keep_ticking() {

@@ -103,11 +103,13 @@ class ConversationState {
   void route(LiveTurn& turn);
   void prepare(LiveTurn& turn);
   void plan(LiveTurn& turn, schemas::EnginePrepared prepared);
-  policy::ContextParts parts_of(const LiveTurn& turn) const;
+  policy::ContextParts parts_of(const LiveTurn& turn, std::size_t passages_max) const;
 
   // conversation_turns.cpp: what is done for a turn, and how it ends.
   void advance(LiveTurn& turn);
   void generate(LiveTurn& turn);
+  void on_generated(LiveTurn& turn, policy::AttemptResult result);
+  /// The turn's sources are there, for the check of its citations.
   void decide(LiveTurn& turn, policy::AttemptResult result);
   void commit_outcome(LiveTurn& turn, policy::TurnOutcome outcome);
   void fail(LiveTurn& turn, const Error& error);

@@ -10,7 +10,6 @@
 namespace troupe::actors {
 
 namespace {
-constexpr Duration service_timeout = std::chrono::seconds(5);
 constexpr Duration summary_timeout = std::chrono::seconds(60);
 constexpr std::int32_t classify_tokens_max = 16;
 constexpr std::int32_t rewrite_tokens_max = 96;
@@ -135,6 +134,8 @@ void ConversationState::search(LiveTurn& turn) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             live->passages = result.passages;
+            live->turn.retrieval_confidence.reset();
+            if (!result.passages.empty()) live->turn.retrieval_confidence = result.confidence;
             live->corpus_version = result.corpus_version;
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);
@@ -144,12 +145,14 @@ void ConversationState::search(LiveTurn& turn) {
 
 // Who answers.
 
-policy::ContextParts ConversationState::parts_of(const LiveTurn& turn) const {
+policy::ContextParts ConversationState::parts_of(const LiveTurn& turn, std::size_t passages_max) const {
   policy::ContextParts parts;
   parts.task = turn.grounded ? policy::Task::answer : policy::Task::chat;
   parts.summary = summary_.text;
   for (const Recent& recent : recent_) parts.recent.push_back(recent.exchange);
-  for (const FoundPassage& found : turn.passages) parts.passages.push_back({found.passage.name, found.text});
+  for (const FoundPassage& found : turn.passages) {
+    if (parts.passages.size() < passages_max) parts.passages.push_back({found.passage.name, found.text});
+  }
   parts.question = turn.turn.ask.question;
   return parts;
 }
@@ -162,9 +165,13 @@ void ConversationState::route(LiveTurn& turn) {
   facts.priority = ask.priority;
   facts.latency_budget_ms = ask.latency_budget_ms;
   facts.grounded = turn.grounded;
+  facts.retrieval_confidence = turn.turn.retrieval_confidence;
   facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(summary_.text);
   for (const Recent& recent : recent_) facts.prompt_tokens += recent.tokens;
-  for (const FoundPassage& found : turn.passages) facts.prompt_tokens += estimate_tokens(found.text);
+  // As the tier that reads fewest would have them; one that may read more has the room for it.
+  const auto& readers = context_->routing->prompt_passages;
+  const std::size_t read = std::min<std::size_t>(turn.passages.size(), static_cast<std::size_t>(std::ranges::min(readers)));
+  for (std::size_t i = 0; i < read; ++i) facts.prompt_tokens += estimate_tokens(turn.passages[i].text);
   const std::uint64_t step = begin_step(turn);
   self_->request(services_.router, service_timeout, RouteQuery{facts})
       .then(
@@ -201,8 +208,9 @@ void ConversationState::prepare(LiveTurn& turn) {
     return;  // the turn waits for the tier
   }
   const std::int32_t budget = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
+  const auto passages = static_cast<std::size_t>(context_->routing->prompt_passages[policy::place_of(*turn.next_tier)]);
   const std::uint64_t step = begin_step(turn);
-  engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn), budget},
+  engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn, passages), budget},
                              [this, number = turn.turn.id.number, step](Result<schemas::EnginePrepared> prepared) {
                                LiveTurn* live = find_step(number, step);
                                if (live == nullptr) return;
@@ -247,7 +255,12 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.summary_version = summary_.version;
   const std::size_t first = prepared.recent_left_out;
   plan.first_turn = first < recent_.size() ? recent_[first].number : 0;
-  for (const std::uint32_t place : prepared.passages) plan.passages.push_back(turn.passages.at(place).passage);
+  turn.sources.emplace();
+  for (const std::uint32_t place : prepared.passages) {
+    const FoundPassage& found = turn.passages.at(place);
+    plan.passages.push_back(found.passage);
+    turn.sources->push_back({found.passage.name, found.text});
+  }
   plan.corpus_version = turn.corpus_version;
 
   storage::WriteBatch batch;

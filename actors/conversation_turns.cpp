@@ -6,6 +6,7 @@
 
 #include "actors/conversation_actor.hpp"
 #include "policy/citation.hpp"
+#include "policy/citation_support.hpp"
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
@@ -76,9 +77,38 @@ void ConversationState::generate(LiveTurn& turn) {
   turn.generation->drive();
 }
 
-void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
+void ConversationState::on_generated(LiveTurn& turn, policy::AttemptResult result) {
   last_place_ = turn.generation->place();
   turn.generation.reset();
+  const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
+  if (turn.sources && turn.sources->size() == plan.passages.size()) return decide(turn, std::move(result));
+  // The attempt was planned before a restart or elsewhere: what its sources say is read again.
+  turn.sources.emplace();
+  SourceQuery query;
+  for (const policy::Passage& passage : plan.passages) {
+    query.sections.push_back(passage.section);
+    turn.sources->push_back({passage.name, ""});
+  }
+  if (query.sections.empty() || !services_.retriever) return decide(turn, std::move(result));
+  turn.finished = std::move(result);
+  const std::uint64_t step = begin_step(turn);
+  self_->request(services_.retriever, service_timeout, std::move(query))
+      .then(
+          [this, number = turn.turn.id.number, step](const SourceTexts& found) {
+            LiveTurn* live = find_step(number, step);
+            if (live == nullptr) return;
+            for (std::size_t i = 0; i < live->sources->size(); ++i) live->sources->at(i).text = found.texts.at(i);
+            decide(*live, *std::exchange(live->finished, {}));
+          },
+          [this, number = turn.turn.id.number, step](caf::error&) {
+            LiveTurn* live = find_step(number, step);
+            if (live == nullptr) return;
+            live->sources.reset();  // tick() generates again, and the same
+            live->finished.reset();
+          });
+}
+
+void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
   policy::Attempt& attempt = turn.turn.attempts.back();
   const policy::AttemptPlan& plan = attempt.plan;
   std::string answer;
@@ -91,13 +121,10 @@ void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
   route.ladder.push_back({plan.tier, plan.confidence_min});
   route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
   route.held_back = plan.held_back;
-  // An answer that cites what it was not given is not to be trusted, whatever its probability.
-  const bool sound = citations.out_of_range.empty();
-  policy::Decision decision = policy::after_attempt(route, plan, sound ? result.confidence : 0.0, result.finish_reason);
-  if (!sound) {
-    decision.confident = false;
-    decision.why = "it cites a passage that it was not given; " + decision.why;
-  }
+  // An answer that its sources do not support is not to be trusted, whatever its probability.
+  const auto failed = policy::failed_citation(answer, turn.turn.ask.question + " " + turn.turn.search, *turn.sources);
+  const std::string failed_check = failed ? "the answer of " + std::string(to_string(plan.tier)) + " " + *failed : "";
+  const policy::Decision decision = policy::after_attempt(route, plan, result.confidence, result.finish_reason, failed_check);
   if (decision.verdict == policy::Decision::Verdict::escalate) {
     result.superseded_why = decision.why;
     attempt.result = std::move(result);
@@ -120,6 +147,7 @@ void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
   outcome.attempt = plan.attempt;
   outcome.confidence = attempt.result->confidence;
   outcome.confident = decision.confident;
+  if (!decision.confident) outcome.doubt = decision.why;
   commit_outcome(turn, std::move(outcome));
 }
 
@@ -132,6 +160,8 @@ void ConversationState::fail(LiveTurn& turn, const Error& error) {
     result.finish_reason = to_string(error.code);
     turn.turn.attempts.back().result = std::move(result);
     turn.generation.reset();
+  } else if (turn.finished) {
+    turn.turn.attempts.back().result = *std::exchange(turn.finished, {});
   }
   policy::TurnOutcome outcome;
   outcome.code = to_string(error.code);

@@ -42,6 +42,9 @@ struct LiveTurn {
 
   bool grounded = false;
   std::vector<FoundPassage> passages;
+  /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
+  std::optional<std::vector<policy::PassageText>> sources;
+  std::optional<policy::AttemptResult> finished;  ///< of the attempt whose sources are being read
   std::string corpus_version;
   policy::RouteDecision route;
   std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned

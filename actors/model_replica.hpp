@@ -35,8 +35,6 @@ class ModelReplica final : public Replica {
   void cancel(std::uint64_t number) override { replica_->cancel(number); }
   std::shared_ptr<ReplicaBlocks> blocks() const override { return replica_->blocks(); }
   const engine::MemoryPlan& memory_plan() const { return engine_->memory_plan(); }
-  /// For people.
-  std::string device_description() const { return loaded_->device->description(); }
 
  private:
   ModelReplica() = default;

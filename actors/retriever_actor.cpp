@@ -5,21 +5,38 @@
 
 namespace troupe::actors {
 
+IndexedCorpus::IndexedCorpus(storage::Corpus all) : corpus(std::move(all)), index(corpus.sections) {
+  for (std::size_t i = 0; i < corpus.sections.size(); ++i) places.emplace(corpus.sections[i].key, i);
+}
+
 RetrieverActor::behavior_type RetrieverState::start(std::shared_ptr<const IndexedCorpus> corpus) {
   corpus_ = std::move(corpus);
   install_defaults(self_);
   return {
-      [this](const SearchQuery& query) {
-        SearchResult result;
-        result.corpus_version = corpus_->corpus.version;
-        const auto limit = static_cast<std::size_t>(std::max(query.passages_max, 0));
-        for (const storage::Bm25::Hit& hit : corpus_->index.search(query.text, limit)) {
-          const storage::Section& section = corpus_->corpus.sections[hit.section];
-          result.passages.push_back({{section.key, section.name}, section.text});
-        }
-        return result;
-      },
+      [this](const SearchQuery& query) { return search(query); },
+      [this](const SourceQuery& query) { return sources(query); },
   };
+}
+
+SearchResult RetrieverState::search(const SearchQuery& query) const {
+  const auto found = corpus_->index.search(query.text, static_cast<std::size_t>(std::max(query.passages_max, 0)));
+  SearchResult result;
+  result.corpus_version = corpus_->corpus.version;
+  result.confidence = policy::retrieval_confidence(found.evidence);
+  for (const storage::FoundSection& each : found.sections) {
+    const storage::Section& section = corpus_->corpus.sections[each.section];
+    result.passages.push_back({{section.key, section.name}, section.text});
+  }
+  return result;
+}
+
+SourceTexts RetrieverState::sources(const SourceQuery& query) const {
+  SourceTexts result;
+  for (const std::string& key : query.sections) {
+    const auto place = corpus_->places.find(key);
+    result.texts.push_back(place == corpus_->places.end() ? std::string() : corpus_->corpus.sections[place->second].text);
+  }
+  return result;
 }
 
 RetrieverActor::behavior_type retriever_actor(RetrieverActor::stateful_pointer<RetrieverState> self,

@@ -1,20 +1,26 @@
-// Finds passages of the node's corpus for a question.
+// Finds passages of the node's corpus for a question, and says what a section says.
 #pragma once
 
 #include <memory>
+#include <string_view>
+#include <unordered_map>
 
 #include "actors/context.hpp"
 #include "actors/services.hpp"
-#include "storage/bm25.hpp"
 #include "storage/corpus.hpp"
+#include "storage/retrieval.hpp"
 
 namespace troupe::actors {
 
-/// A corpus and its index; immutable.
+/// A corpus and its index, which borrows from it; immutable.
 struct IndexedCorpus {
-  explicit IndexedCorpus(storage::Corpus all) : corpus(std::move(all)), index(corpus.sections) {}
-  storage::Corpus corpus;
-  storage::Bm25 index;
+  explicit IndexedCorpus(storage::Corpus all);
+  IndexedCorpus(const IndexedCorpus&) = delete;
+  IndexedCorpus& operator=(const IndexedCorpus&) = delete;
+
+  const storage::Corpus corpus;
+  const storage::Retrieval index;
+  std::unordered_map<std::string_view, std::size_t> places;  ///< of the sections, by their keys
 };
 
 class RetrieverState {
@@ -24,6 +30,9 @@ class RetrieverState {
   RetrieverActor::behavior_type start(std::shared_ptr<const IndexedCorpus> corpus);
 
  private:
+  SearchResult search(const SearchQuery& query) const;
+  SourceTexts sources(const SourceQuery& query) const;
+
   RetrieverActor::pointer self_;
   std::shared_ptr<const IndexedCorpus> corpus_;
 };

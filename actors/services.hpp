@@ -12,6 +12,9 @@
 
 namespace troupe::actors {
 
+/// After which the answer is taken for lost; these actors never wait for anything themselves, but the summarizer.
+inline constexpr Duration service_timeout = std::chrono::seconds(5);
+
 struct RouteQuery {
   policy::RouteFacts facts;  ///< without `served`, which the router knows
 };
@@ -26,7 +29,16 @@ struct FoundPassage {
 };
 struct SearchResult {
   std::vector<FoundPassage> passages;  ///< the best first
+  double confidence = 0;               ///< policy::retrieval_confidence; of what was found, if anything was
   std::string corpus_version;
+};
+
+/// What sections say, by their keys.
+struct SourceQuery {
+  std::vector<std::string> sections;
+};
+struct SourceTexts {
+  std::vector<std::string> texts;  ///< one for each; empty if the corpus has no such section now
 };
 
 /// The next summary of a conversation: what the one before says, and the exchanges to fold into it.
@@ -47,7 +59,7 @@ struct SummaryText {
 };
 
 using RouterActor = caf::typed_actor<on<RouteQuery>::gives<policy::RouteDecision>>;
-using RetrieverActor = caf::typed_actor<on<SearchQuery>::gives<SearchResult>>;
+using RetrieverActor = caf::typed_actor<on<SearchQuery>::gives<SearchResult>, on<SourceQuery>::gives<SourceTexts>>;
 /// Hears from engines about the attempts that it has made; the home passes that on.
 using SummarizerActor = caf::typed_actor<on<SummaryWork>::gives<SummaryText>, takes<SummaryForget>,
                                          takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
@@ -65,6 +77,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RouteQuery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::policy::RouteDecision)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchQuery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchResult)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SourceQuery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SourceTexts)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryWork)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryForget)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryText)

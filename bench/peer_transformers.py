@@ -95,9 +95,10 @@ def main() -> int:
                 try:
                     seconds = decode(model, batch, context, compiled)
                 except Exception as error:  # a peer that cannot do it is no reason to stop
-                    print(f"{name} batch {batch} {'compiled' if compiled else 'eager'}: {type(error).__name__}: {error}"[:300], file=sys.stderr)
+                    print(f"{name} batch {batch}, compiled {compiled}: {type(error).__name__}: {error}"[:300], file=sys.stderr)
                     continue
-                rows.append({"model": name, "batch": batch, "context": context, "way": "compiled" if compiled else "eager", "ms": seconds * 1e3})
+                way = "compiled" if compiled else "eager"
+                rows.append({"model": name, "batch": batch, "context": context, "way": way, "ms": seconds * 1e3})
                 print(rows[-1], file=sys.stderr, flush=True)
         if prompt is not None:
             rows.append({"model": name, "prefill": prompt, "way": "eager", "ms": prefill(model, prompt) * 1e3})

@@ -95,8 +95,10 @@ Json json_of(const policy::AttemptResult& result) {
 
 Json json_of(const policy::TurnOutcome& outcome) {
   if (!outcome.committed) return {{"committed", false}, {"error", {{"code", outcome.code}, {"message", outcome.message}}}};
-  return {{"committed", true},          {"answer", outcome.answer},         {"citations", json_of(outcome.citations)},
-          {"attempt", outcome.attempt}, {"confidence", outcome.confidence}, {"confident", outcome.confident}};
+  Json object{{"committed", true},          {"answer", outcome.answer},         {"citations", json_of(outcome.citations)},
+              {"attempt", outcome.attempt}, {"confidence", outcome.confidence}, {"confident", outcome.confident}};
+  if (!outcome.doubt.empty()) object["doubt"] = outcome.doubt;
+  return object;
 }
 
 /// The passages by the numbers that the answer cites, where each cited number has its section.
@@ -133,6 +135,7 @@ Json json_of(const policy::Turn& turn) {
               {"accepted_ms", turn.accepted_ms},
               {"kind", turn.kind},
               {"search", turn.search}};
+  if (turn.retrieval_confidence) object["retrieval_confidence"] = *turn.retrieval_confidence;
   object["attempts"] = Json::array();
   for (const policy::Attempt& attempt : turn.attempts) {
     Json entry{{"plan", json_of(attempt.plan)}};
@@ -203,10 +206,10 @@ void AnswerView::print(const clients::Answer& answer, bool quiet) const {
   for (const Try& each : tries_) {
     if (!each.superseded.empty()) line += "; " + std::string(to_string(each.tier)) + " before it: " + each.superseded;
   }
+  const std::string doubt = outcome.confident ? "" : outcome.doubt.empty() ? " (low)" : " (low: " + outcome.doubt + ")";
   std::fprintf(stderr, "%s; confidence %.2f%s; %d of %d prompt tokens reused, %d generated, %.2f s%s\nturn %s\n", line.c_str(),
-               outcome.confidence, outcome.confident ? "" : " (low)", end.reused_tokens, end.prompt_tokens,
-               end.generated_tokens, end.seconds, answer.replayed ? "; resumed after a lost connection" : "",
-               to_string(answer.turn).c_str());
+               outcome.confidence, doubt.c_str(), end.reused_tokens, end.prompt_tokens, end.generated_tokens, end.seconds,
+               answer.replayed ? "; resumed after a lost connection" : "", to_string(answer.turn).c_str());
 }
 
 Json AnswerView::json(const clients::Answer& answer) const {
@@ -231,6 +234,7 @@ Json AnswerView::json(const clients::Answer& answer) const {
   object["node"] = end.node;
   object["confidence"] = outcome.confidence;
   object["confident"] = outcome.confident;
+  if (!outcome.doubt.empty()) object["doubt"] = outcome.doubt;
   object["prompt_tokens"] = end.prompt_tokens;
   object["reused_tokens"] = end.reused_tokens;
   object["generated_tokens"] = end.generated_tokens;

@@ -56,9 +56,10 @@ Result<int> checked_output(Result<int> status) {
 
 void DeviceChoice::add_to(CLI::App& command) {
   command
-      .add_option("--device", device,
-                  "What to compute on: auto (a Hopper GPU if there is one, else the CPU), cpu or cuda. Answers are the same within a "
-                  "kind, and close between them")
+      .add_option(
+          "--device", device,
+          "What to compute on: auto (a Hopper GPU if there is one, else the CPU), cpu or cuda. Answers are the same within a "
+          "kind, and close between them")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str()
       ->group("Machine");
@@ -125,7 +126,9 @@ void EngineChoice::add_to(CLI::App& command) {
 
 engine::EngineOptions EngineChoice::options(kernels::DeviceKind kind) const {
   const bool on_gpu = kind == kernels::DeviceKind::cuda;
-  const auto chosen = [on_gpu](std::int32_t said, std::int32_t cpu, std::int32_t gpu) { return said > 0 ? said : on_gpu ? gpu : cpu; };
+  const auto chosen = [on_gpu](std::int32_t said, std::int32_t cpu, std::int32_t gpu) {
+    return said > 0 ? said : on_gpu ? gpu : cpu;
+  };
   engine::EngineOptions options;
   options.kv_bytes = static_cast<std::size_t>(kv_mebibytes) << 20;
   options.context_max = context;

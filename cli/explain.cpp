@@ -82,6 +82,8 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
          << ", grounding " << to_string(ask.grounding) << ", " << ask.deadline_ms / 1000.0 << " s\n";
   if (!turn.kind.empty()) stream << "taken for        " << turn.kind << '\n';
   if (!turn.search.empty()) stream << "searched for     " << turn.search << '\n';
+  if (turn.retrieval_confidence)
+    stream << "search           has found what an answer needs with probability " << *turn.retrieval_confidence << '\n';
   for (const policy::Attempt& attempt : turn.attempts) {
     print_plan(stream, attempt.plan);
     if (attempt.result) {
@@ -94,7 +96,10 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
     stream << "not ended yet\n";
   } else if (turn.outcome->committed) {
     stream << "answered by attempt " << turn.outcome->attempt << ", confidence " << turn.outcome->confidence
-           << (turn.outcome->confident ? "" : " (lower than the policy asks)") << ", " << date_of(turn.ended_ms) << '\n'
+           << (turn.outcome->confident       ? std::string()
+               : turn.outcome->doubt.empty() ? std::string(" (lower than the policy asks)")
+                                             : " (marked: " + turn.outcome->doubt + ")")
+           << ", " << date_of(turn.ended_ms) << '\n'
            << readable(turn) << '\n';
   } else {
     stream << "not answered: " << turn.outcome->message << " (" << turn.outcome->code << "), " << date_of(turn.ended_ms)

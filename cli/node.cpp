@@ -1,14 +1,15 @@
 // troupe node: one process of the cluster.
 #include <csignal>
-#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "actors/model_replica.hpp"
 #include "actors/node.hpp"
 #include "cli/command.hpp"
+#include "cli/data_folder.hpp"
 #include "cli/placement.hpp"
 #include "gateway/rpc_server.hpp"
 #include "model/file.hpp"
@@ -70,12 +71,7 @@ Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
 }
 
 std::filesystem::path data_folder(const NodeCommand& command) {
-  if (!command.data.empty()) return command.data;
-  const char* state = std::getenv("XDG_DATA_HOME");
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path base =
-      state != nullptr ? std::filesystem::path(state) : std::filesystem::path(home != nullptr ? home : ".") / ".local/share";
-  return base / "troupe" / command.name;
+  return command.data.empty() ? default_data_folder(command.name) : std::filesystem::path(command.data);
 }
 
 Result<std::vector<storage::Section>> bundled_handbook() {
@@ -113,13 +109,17 @@ LogLevel level_of(const std::string& name) {
 
 using Replicas = std::vector<std::shared_ptr<actors::Replica>>;
 
+/// What replicas compute on, for people: "cpu, avx2, 2 threads".
+using Devices = std::set<std::string>;
+
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
-                 const Replicas& replicas, const std::vector<actors::ExpertModel>& placed) {
+                 const Replicas& replicas, const Devices& devices, const std::vector<actors::ExpertModel>& placed) {
   const auto held = [&](const actors::ExpertModel& model) { return model.placement.of({command.name}).count(); };
   if (command.json) {
     Json object{
         {"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
     for (const auto& replica : replicas) object["tiers"].push_back(to_string(replica->view().tier));
+    object["devices"] = devices;
     for (const auto& model : placed) object["experts"][model.name] = {{"placed", held(model)}, {"total", model.shape.count()}};
     std::cout << object.dump() << std::endl;
     return;
@@ -134,8 +134,10 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
   for (const auto& replica : replicas) {
     const policy::ReplicaView view = replica->view();
     std::cout << "  " << to_string(view.tier) << std::string(9 - to_string(view.tier).size(), ' ') << view.model_name << ", "
-              << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks, on " << replica->device_description() << '\n';
+              << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks, " << view.model.numeric_class
+              << '\n';
   }
+  for (const std::string& device : devices) std::cout << "  device   " << device << '\n';
   for (const auto& model : placed) {
     std::cout << "  experts  " << model.name << ": " << held(model) << " of " << model.shape.count() << " are placed here\n";
   }
@@ -145,11 +147,12 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
 }
 
 Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<TierBinding>& bindings,
-                               const std::shared_ptr<actors::NodeExperts>& experts) {
+                               const std::shared_ptr<actors::NodeExperts>& experts, Devices& devices) {
   Replicas replicas;
   for (const TierBinding& binding : bindings) {
     TROUPE_TRY(const auto folder, find_model(binding.model));
     TROUPE_TRY(auto device, command.device.open());
+    devices.insert(device->description());
     engine::EngineOptions engine_options = command.engine.options(device->kind());
     // Each takes its part of a GPU's memory, and leaves the rest to those that come after.
     engine_options.gpu_share = 1.0 / static_cast<double>(bindings.size() - replicas.size());
@@ -192,8 +195,9 @@ Result<int> run_node(NodeCommand command) {
   }
   const std::vector<actors::ExpertModel> placed = options.expert_models;
   Replicas replicas;
+  Devices devices;
   options.make_replicas = [&](const std::shared_ptr<actors::NodeExperts>& experts) -> Result<Replicas> {
-    TROUPE_TRY(replicas, load_replicas(command, bindings, experts));
+    TROUPE_TRY(replicas, load_replicas(command, bindings, experts, devices));
     return replicas;
   };
 
@@ -206,7 +210,7 @@ Result<int> run_node(NodeCommand command) {
   options.client_address = listeners.front().address();
   TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
   const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
-  print_start(command, *node, *gateway, replicas, placed);
+  print_start(command, *node, *gateway, replicas, devices, placed);
 
   std::signal(SIGINT, [](int) { signals = signals + 1; });
   std::signal(SIGTERM, [](int) { signals = signals + 1; });

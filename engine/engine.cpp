@@ -68,7 +68,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
   auto engine = std::unique_ptr<Engine>(new Engine(model, device, clock, options, plan, std::move(rope), std::move(cache)));
   if (model::runs_ahead(device.kind())) {
     if (experts != nullptr) {
-      return Error{ErrorCode::unsupported, "on a GPU a model computes its experts itself; experts on other nodes are for CPUs only (--device cpu)"};
+      return Error{ErrorCode::unsupported,
+                   "on a GPU a model computes its experts itself; experts on other nodes are for CPUs only (--device cpu)"};
     }
   } else if (experts == nullptr) {
     TROUPE_TRY(engine->local_experts_,
@@ -78,7 +79,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::Model& model, kernel
   engine->experts_ = experts;
   const model::ForwardLimits limits{options.batch.tokens_max, options.batch.sequences_max};
   TROUPE_TRY(auto passes, model::create_passes(model.config, model.weights, engine->rope_, device, limits, plan.passes));
-  for (auto& pass : passes) engine->batches_.push_back({.pass = std::move(pass), .entries = {}, .active = false, .number = 0, .started = {}});
+  for (auto& pass : passes)
+    engine->batches_.push_back({.pass = std::move(pass), .entries = {}, .active = false, .number = 0, .started = {}});
   engine->busy_before_ = device.stream().busy_seconds();
   return engine;
 }
@@ -155,9 +157,8 @@ StepReport Engine::step() {
   if (model::runs_ahead(device_.kind())) {
     // The device has its next batch before it is asked for what the last one has chosen.
     report.progressed |= start_batches();
-    const auto oldest = std::ranges::min_element(batches_, {}, [](const InflightBatch& batch) {
-      return std::pair(!batch.active, batch.number);
-    });
+    const auto oldest = std::ranges::min_element(
+        batches_, {}, [](const InflightBatch& batch) { return std::pair(!batch.active, batch.number); });
     if (oldest->active) report.progressed |= advance(*oldest, report);
   } else {
     for (InflightBatch& batch : batches_) {

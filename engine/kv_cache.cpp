@@ -38,7 +38,11 @@ Result<KvCache> KvCache::create(kernels::Device& device, const kernels::KvLayout
     return std::move(memory).error().within("allocating " + wanted + " (" + std::to_string(*bytes) +
                                             " bytes); ask for fewer blocks");
   }
-  return KvCache(device, layout, *std::move(memory), blocks, fingerprint, std::move(numeric_class));
+  KvCache cache(device, layout, *std::move(memory), blocks, fingerprint, std::move(numeric_class));
+  if (!cache.host_readable()) {
+    TROUPE_TRY(cache.staging_, device.allocate_host(layout.block_bytes()));
+  }
+  return cache;
 }
 
 KvCache::KvCache(kernels::Device& device, const kernels::KvLayout& layout, kernels::Memory memory, std::int32_t blocks,
@@ -139,11 +143,12 @@ BlockImport KvCache::begin_import(std::span<const BlockId> chain) {
 
 void KvCache::write(BlockIndex index, std::span<const std::byte> contents) {
   TROUPE_CHECK(contents.size() == layout_.block_bytes(), "what is written is a whole block");
-  device_->stream().copy(block(index), contents.data(), contents.size());
+  device_->side_stream().copy(block(index), contents.data(), contents.size());
 }
 
 BlocksImported KvCache::finish_import(const BlockImport& import, std::span<const std::uint64_t> checksums) {
   TROUPE_CHECK(checksums.size() <= import.incoming.size(), "only incoming blocks have come");
+  device_->side_stream().synchronize();  // what `write` was given may be on its way
   BlocksImported imported;
   bool whole = true;
   for (std::size_t i = 0; i < checksums.size(); ++i) {
@@ -173,10 +178,10 @@ void KvCache::abandon_import(const BlockImport& import) {
 std::span<const std::byte> KvCache::readable(BlockIndex index) {
   const std::size_t bytes = layout_.block_bytes();
   if (host_readable()) return {block(index), bytes};
-  staging_.resize(bytes);
-  device_->stream().copy(staging_.data(), block(index), bytes);
-  device_->stream().synchronize();
-  return staging_;
+  // Named blocks are complete, and nobody writes them.
+  device_->side_stream().copy(staging_.data(), block(index), bytes);
+  device_->side_stream().synchronize();
+  return {staging_.as<std::byte>(), bytes};
 }
 
 std::uint64_t KvCache::checksum(BlockIndex index, const BlockId& id) {

@@ -65,12 +65,12 @@ class KvCache {
   /// Makes room for a chain's blocks: holds those of its beginning that are here, takes free or cached blocks that nobody was
   /// promised for the next ones, as far as there are some.
   BlockImport begin_import(std::span<const BlockId> chain);
-  /// Puts contents from host memory (block_bytes() of them) into a held block, in the order of the device's stream. They stay
-  /// where they are until the stream has been waited for, as finish_import does. Where the host can read the pool, whoever has
-  /// an import may also write its blocks in place.
+  /// Puts contents from host memory (block_bytes() of them) into a held block, on the device's side stream. They stay where
+  /// they are until that has been waited for, as finish_import does. Where the host can read the pool, whoever has an import
+  /// may also write its blocks in place.
   void write(BlockIndex index, std::span<const std::byte> contents);
-  /// A block's contents in host memory: the block itself, or a copy of it, which waits for the device's stream and which the next
-  /// call overwrites.
+  /// A block's contents in host memory: the block itself, or a copy of it, which does not wait for what the device computes, and
+  /// which the next call overwrites.
   std::span<const std::byte> readable(BlockIndex index);
   /// Verifies what was written for the incoming blocks against `checksums` (one for each of the first ones, as many as have
   /// come), names those that match, and lets go of all. A block that the engine has computed itself meanwhile stays as it is.
@@ -100,7 +100,7 @@ class KvCache {
   model::Fingerprint fingerprint_;
   std::string numeric_class_;
   std::vector<std::optional<std::uint64_t>> checksums_;  ///< of named blocks, by index; none yet: nobody has needed it
-  std::vector<std::byte> staging_;                       ///< one block, for devices whose memory the host cannot read
+  kernels::Memory staging_;                              ///< one block, host memory, for devices that the host cannot read
   std::shared_ptr<EvictedBlocks> evicted_;
   std::unordered_map<BlockId, bool> changes_;  ///< whether it came or went last
   bool changes_lost_ = false;

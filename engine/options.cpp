@@ -33,17 +33,19 @@ void size_passes(MemoryPlan& plan, const model::ModelConfig& config, const Engin
 Result<std::size_t> choose_pool_bytes(const MemoryPlan& plan, const EngineOptions& options, const kernels::KvLayout& layout,
                                       const EnginePlace& place) {
   constexpr std::size_t on_cpu = std::size_t{512} << 20;
-  const std::size_t wanted = options.kv_blocks > 0 ? static_cast<std::size_t>(options.kv_blocks) * layout.block_bytes()
+  const std::size_t wanted = options.kv_blocks > 0  ? static_cast<std::size_t>(options.kv_blocks) * layout.block_bytes()
                              : options.kv_bytes > 0 ? options.kv_bytes
                                                     : 0;
   if (!place.free_bytes) return wanted > 0 ? wanted : on_cpu;
   const std::size_t beside = plan.activation_bytes + plan.rope_bytes + gpu_reserve_bytes;
   const std::size_t left = *place.free_bytes > beside ? *place.free_bytes - beside : 0;
-  if (wanted <= left && left >= layout.block_bytes()) return wanted > 0 ? wanted : static_cast<std::size_t>(static_cast<double>(left) * options.gpu_share);
+  if (wanted <= left && left >= layout.block_bytes())
+    return wanted > 0 ? wanted : static_cast<std::size_t>(static_cast<double>(left) * options.gpu_share);
   return Error{ErrorCode::overloaded,
                "the GPU has " + std::to_string(*place.free_bytes >> 20) + " MiB free with the weights loaded; beside " +
-                   std::to_string(plan.activation_bytes >> 20) + " MiB of activations, " + std::to_string(plan.rope_bytes >> 20) +
-                   " MiB of rope tables and " + std::to_string(gpu_reserve_bytes >> 20) + " MiB in reserve, that is too little for " +
+                   std::to_string(plan.activation_bytes >> 20) + " MiB of activations, " +
+                   std::to_string(plan.rope_bytes >> 20) + " MiB of rope tables and " +
+                   std::to_string(gpu_reserve_bytes >> 20) + " MiB in reserve, that is too little for " +
                    (wanted > 0 ? "a KV pool of " + std::to_string(wanted >> 20) + " MiB" : std::string("one KV block")) +
                    ": lower the pool, the tokens or the sequences of a step, or the context, or choose a smaller model"};
 }
@@ -63,9 +65,10 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOpt
   MemoryPlan plan;
   plan.passes = options.passes > 0 ? options.passes : model::runs_ahead(place.kind) ? 2 : 1;
   plan.weights_bytes = model::weights_bytes(config, parts, place.kind);
-  // How long a context may be decides how much memory is needed beside the pool, and the pool how long it may be: what is beside
-  // the pool is counted for the longest context that may be asked for.
-  const std::int32_t context_wanted = options.context_max > 0 ? std::min(options.context_max, config.positions_max) : config.positions_max;
+  // How long a context may be decides how much memory is needed beside the pool, and the pool how long it may be: what is
+  // beside the pool is counted for the longest context that may be asked for.
+  const std::int32_t context_wanted =
+      options.context_max > 0 ? std::min(options.context_max, config.positions_max) : config.positions_max;
   size_passes(plan, config, options, place.kind, context_wanted);
 
   const kernels::KvLayout layout = config.kv_layout(place.kind);

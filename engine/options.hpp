@@ -14,16 +14,17 @@
 namespace troupe::engine {
 
 struct EngineOptions {
-  /// The KV pool, rounded down to whole blocks; unless kv_blocks is given. 0: 512 MiB on a CPU, whose memory is everybody's; on a
-  /// GPU what is free once all else is allocated, but for `gpu_reserve_bytes`; or a share of that, where others come after.
+  /// The KV pool, rounded down to whole blocks; unless kv_blocks is given. 0: 512 MiB on a CPU, whose memory is everybody's; on
+  /// a GPU what is free once all else is allocated, but for `gpu_reserve_bytes`; or a share of that, where others come after.
   std::size_t kv_bytes = 0;
   double gpu_share = 1;
-  std::int32_t kv_blocks = 0;                     ///< 0: from kv_bytes
-  std::int32_t context_max = 0;                   ///< tokens of prompt and answer; 0: what the model and the pool allow
-  std::int32_t waiting_max = 1024;                ///< requests in the queue; one more is `overloaded`
+  std::int32_t kv_blocks = 0;       ///< 0: from kv_bytes
+  std::int32_t context_max = 0;     ///< tokens of prompt and answer; 0: what the model and the pool allow
+  std::int32_t waiting_max = 1024;  ///< requests in the queue; one more is `overloaded`
   policy::BatchLimits batch;
   /// Batches under way at once, each with its share of the running sequences. More than one helps only if experts answer
-  /// late: while one batch waits for them, the others compute. 0: one on a CPU; on a GPU two, so that it never waits for the host.
+  /// late: while one batch waits for them, the others compute. 0: one on a CPU; on a GPU two, so that it never waits for the
+  /// host.
   std::int32_t passes = 0;
 };
 

@@ -76,6 +76,10 @@ class Device {
   /// At least 64-byte aligned and zeroed. `overloaded` if there is not enough memory.
   virtual Result<Memory> allocate(std::size_t bytes) = 0;
   virtual Stream& stream() = 0;
+  /// For copies that need not wait for what the stream computes, nor it for them. On a CPU there is only one.
+  virtual Stream& side_stream() { return stream(); }
+  /// Host memory that copies to and from the device are fastest with; errors as `allocate`.
+  virtual Result<Memory> allocate_host(std::size_t bytes) { return allocate(bytes); }
   /// For loading; `overloaded` if there is no memory for its buffers.
   virtual Result<std::unique_ptr<WeightWriter>> weight_writer() = 0;
   /// What can still be allocated; nothing where that is not for the device to say: a CPU's memory is everybody's.

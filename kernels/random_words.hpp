@@ -34,7 +34,8 @@ TROUPE_HOST_DEVICE constexpr std::size_t random_index(std::uint64_t key, std::in
                                                       std::int32_t inputs) {
   constexpr int panel = 32;
   const std::uint64_t element =
-      (static_cast<std::uint64_t>(output / panel) * static_cast<std::uint64_t>(inputs) + static_cast<std::uint64_t>(input)) * panel +
+      (static_cast<std::uint64_t>(output / panel) * static_cast<std::uint64_t>(inputs) + static_cast<std::uint64_t>(input)) *
+          panel +
       static_cast<std::uint64_t>(output % panel);
   return index_in(random_word(key, element / 4), static_cast<int>(element % 4));
 }

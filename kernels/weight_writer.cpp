@@ -11,7 +11,8 @@ namespace {
 class HostWeightWriter final : public WeightWriter {
  public:
   void pack_rows(const PackRows& arguments) override {
-    kernels::pack_rows(target(arguments.matrix), arguments.matrix.inputs, arguments.first_output, arguments.rows, arguments.count);
+    kernels::pack_rows(target(arguments.matrix), arguments.matrix.inputs, arguments.first_output, arguments.rows,
+                       arguments.count);
   }
 
   // In the order of memory, four elements a word, which is random_index's.

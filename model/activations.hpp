@@ -1,4 +1,5 @@
-// The memory that one forward pass on a CPU computes in: one allocation, cut into the arrays that its operations read and write.
+// The memory that one forward pass on a CPU computes in: one allocation, cut into the arrays that its operations read and
+// write.
 #pragma once
 
 #include <cstdint>

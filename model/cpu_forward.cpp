@@ -20,8 +20,8 @@ struct CpuForwardPass::ExpertAnswer {
   Result<void> result;
 };
 
-CpuForwardPass::CpuForwardPass(const ModelConfig& config, const Weights& weights, const RopeTable& rope, kernels::Device& device,
-                               const ForwardLimits& limits, Activations activations)
+CpuForwardPass::CpuForwardPass(const ModelConfig& config, const Weights& weights, const RopeTable& rope,
+                               kernels::Device& device, const ForwardLimits& limits, Activations activations)
     : config_(config), weights_(weights), rope_(rope), device_(device), limits_(limits), activations_(std::move(activations)) {}
 
 CpuForwardPass::~CpuForwardPass() {
@@ -29,8 +29,8 @@ CpuForwardPass::~CpuForwardPass() {
 }
 
 Result<std::unique_ptr<CpuForwardPass>> CpuForwardPass::create(const ModelConfig& config, const Weights& weights,
-                                                         const RopeTable& rope, kernels::Device& device,
-                                                         const ForwardLimits& limits) {
+                                                               const RopeTable& rope, kernels::Device& device,
+                                                               const ForwardLimits& limits) {
   TROUPE_TRY(auto activations, Activations::create(config, limits, device));
   return std::unique_ptr<CpuForwardPass>(new CpuForwardPass(config, weights, rope, device, limits, std::move(activations)));
 }

@@ -18,8 +18,9 @@ namespace troupe::model {
 class CpuForwardPass final : public ForwardPass {
  public:
   /// The references must outlive the pass; `device` is that of the weights.
-  static Result<std::unique_ptr<CpuForwardPass>> create(const ModelConfig& config, const Weights& weights, const RopeTable& rope,
-                                                        kernels::Device& device, const ForwardLimits& limits);
+  static Result<std::unique_ptr<CpuForwardPass>> create(const ModelConfig& config, const Weights& weights,
+                                                        const RopeTable& rope, kernels::Device& device,
+                                                        const ForwardLimits& limits);
   /// Waits for experts that still write into its memory.
   ~CpuForwardPass() override;
 

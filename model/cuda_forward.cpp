@@ -116,7 +116,8 @@ class CudaForwardPass final : public ForwardPass {
     const SampledRow& result = transformer_->sampled(index_)[row];
     if (result.status == SampleStatus::corrupt) return corrupt_logits(result.summary, positions_[row]);
     SampledToken token{result.token, result.log_probability, {}};
-    for (std::int32_t i = 0; i < result.listed_count; ++i) token.top.push_back({result.listed[i].token, result.listed[i].log_probability});
+    for (std::int32_t i = 0; i < result.listed_count; ++i)
+      token.top.push_back({result.listed[i].token, result.listed[i].log_probability});
     return token;
   }
   std::span<const float> logits(std::size_t row) override {
@@ -149,11 +150,13 @@ Result<std::vector<std::unique_ptr<ForwardPass>>> create_cuda_passes(const Model
              Transformer::create(static_cast<kernels::cuda::CudaDevice&>(device), shape_of(config), weights_of(weights, rope),
                                  limits_of(limits, count, rope.positions())));
   std::vector<std::unique_ptr<ForwardPass>> passes;
-  for (std::int32_t i = 0; i < count; ++i) passes.push_back(std::make_unique<CudaForwardPass>(transformer, i, config.vocabulary));
+  for (std::int32_t i = 0; i < count; ++i)
+    passes.push_back(std::make_unique<CudaForwardPass>(transformer, i, config.vocabulary));
   return passes;
 }
 
-std::size_t cuda_passes_bytes(const ModelConfig& config, const ForwardLimits& limits, std::int32_t count, std::int32_t context) {
+std::size_t cuda_passes_bytes(const ModelConfig& config, const ForwardLimits& limits, std::int32_t count,
+                              std::int32_t context) {
   return Transformer::bytes(shape_of(config), limits_of(limits, count, context));
 }
 

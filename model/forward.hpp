@@ -36,8 +36,8 @@ struct TokenChoice {
 
 /// What one pass computes. Borrowed until the pass is done: the block tables inside `sequences` and the pool. Spans are copied.
 struct ForwardBatch {
-  /// [rows]. Where passes run ahead, a negative one, -1 - i, is the token that the pass started before chooses for its i-th row of
-  /// logits.
+  /// [rows]. Where passes run ahead, a negative one, -1 - i, is the token that the pass started before chooses for its i-th row
+  /// of logits.
   std::span<const TokenId> tokens;
   std::span<const kernels::SequenceRows> sequences;  ///< covers all rows, in order
   std::span<const std::int32_t> logit_rows;          ///< rows whose logits are wanted, ascending; may be empty

@@ -168,11 +168,10 @@ Result<void> validate(const SamplingParameters& parameters) {
 }
 
 Error corrupt_logits(const kernels::LogitSummary& summary, std::int32_t position) {
-  return Error{ErrorCode::corrupt,
-               "the logits for position " + std::to_string(position) +
-                   " hold a NaN, an infinity or no finite value (their maximum is " + to_text(summary.max) +
-                   ", their log-sum-exp " + to_text(summary.log_sum_exp) +
-                   "), expected finite numbers: the weights are damaged, load an intact copy of the model"};
+  return Error{ErrorCode::corrupt, "the logits for position " + std::to_string(position) +
+                                       " hold a NaN, an infinity or no finite value (their maximum is " + to_text(summary.max) +
+                                       ", their log-sum-exp " + to_text(summary.log_sum_exp) +
+                                       "), expected finite numbers: the weights are damaged, load an intact copy of the model"};
 }
 
 Result<SampledToken> sample(std::span<const float> logits, const kernels::LogitSummary& summary,

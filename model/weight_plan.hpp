@@ -44,8 +44,8 @@ struct WeightPlan {
   std::size_t bytes = 0;
 };
 
-/// Plans some parts of the weights of a config on a kind of device; experts that it does not have are no pieces. The pieces point into `map`, which
-/// is given its layers here and must stay where it is until `place()` has been called.
+/// Plans some parts of the weights of a config on a kind of device; experts that it does not have are no pieces. The pieces
+/// point into `map`, which is given its layers here and must stay where it is until `place()` has been called.
 WeightPlan plan_weights(const ModelConfig& config, const WeightParts& parts, kernels::DeviceKind kind, WeightMap& map);
 
 /// Fills the map with addresses in an allocation of `plan.bytes` bytes at `base`. `map` is the plan's.

@@ -76,8 +76,8 @@ Result<void> check_tensors(const Checkpoint& checkpoint, const ModelConfig& conf
 }
 
 /// Packs the piece's tensors into `target`, the writer's device's memory, which is zeroed.
-Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, std::byte* target, kernels::WeightWriter& writer,
-                        std::vector<bf16>& scratch) {
+Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, std::byte* target,
+                        kernels::WeightWriter& writer, std::vector<bf16>& scratch) {
   if (piece.vector != nullptr) {
     TROUPE_TRY(const auto tensor, checkpoint.find(piece.tensors.front().name));
     std::vector<float> values(static_cast<std::size_t>(piece.inputs));
@@ -86,8 +86,8 @@ Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, 
     return {};
   }
   // Values that have to be narrowed first take scratch memory. On a CPU what is being written stays in a cache.
-  const std::int32_t rows_at_a_time =
-      std::max<std::int32_t>(kernels::panel_outputs, static_cast<std::int32_t>(scratch_bytes_max / sizeof(bf16)) / piece.inputs);
+  const std::int32_t rows_at_a_time = std::max<std::int32_t>(
+      kernels::panel_outputs, static_cast<std::int32_t>(scratch_bytes_max / sizeof(bf16)) / piece.inputs);
   std::int32_t first_output = 0;
   for (const auto& [name, rows] : piece.tensors) {
     TROUPE_TRY(const auto tensor, checkpoint.find(name));

@@ -21,6 +21,12 @@ std::string shown(double value) {
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
+/// To two digits behind the point.
+std::string rounded(double value) {
+  std::array<char, 32> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed, 2).ptr};
+}
+
 template <class T>
 bool allows(const std::vector<T>& values, T value) {
   return values.empty() || contains(values, value);
@@ -34,6 +40,10 @@ bool matches(const RouteConditions& when, const RouteFacts& facts) {
   }
   if (when.prompt_tokens_min && facts.prompt_tokens < *when.prompt_tokens_min) return false;
   if (when.prompt_tokens_max && facts.prompt_tokens > *when.prompt_tokens_max) return false;
+  if (when.retrieval_confidence_below &&
+      !(facts.retrieval_confidence && *facts.retrieval_confidence < *when.retrieval_confidence_below)) {
+    return false;
+  }
   return !when.grounded || *when.grounded == facts.grounded;
 }
 
@@ -54,6 +64,10 @@ std::string inputs_of(const RouteConditions& when, const RouteFacts& facts) {
       limits += (limits.empty() ? "at most " : " and at most ") + std::to_string(*when.prompt_tokens_max);
     }
     add("the context has " + std::to_string(facts.prompt_tokens) + " tokens (" + limits + ")");
+  }
+  if (when.retrieval_confidence_below) {
+    add("the search's confidence is " + rounded(*facts.retrieval_confidence) + " (below " +
+        shown(*when.retrieval_confidence_below) + ")");
   }
   if (when.grounded) add(facts.grounded ? "passages come with it" : "no passages come with it");
   return text.empty() ? "nothing more particular matches" : text;
@@ -129,7 +143,9 @@ RoutingPolicy default_policy() {
   draft.when.assurance = {Assurance::draft};
   RouteRule standard{.name = "standard", .when = {}, .start = Tier::mini, .escalate = {}, .confidence_min = cascade};
   standard.escalate = {Tier::medium, Tier::heavy};
-  policy.rules = {tight, long_context, draft, standard};
+  RouteRule doubtful{.name = "doubtful", .when = {}, .start = Tier::heavy, .escalate = {}, .confidence_min = cascade};
+  doubtful.when.retrieval_confidence_below = 0.6;
+  policy.rules = {tight, long_context, draft, doubtful, standard};
   return policy;
 }
 
@@ -151,7 +167,8 @@ Result<RouteDecision> route(const RoutingPolicy& policy, const RouteFacts& facts
   return decision;
 }
 
-Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason) {
+Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason,
+                       const std::string& failed_check) {
   using Verdict = Decision::Verdict;
   const std::string tier(to_string(plan.tier));
   const auto next = next_on(route.ladder, plan.tier);
@@ -166,14 +183,15 @@ Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, doub
     if (next) return escalate(tier + " failed");
     return {Verdict::fail, false, std::nullopt, tier + " failed, and no stronger tier is left"};
   }
-  const bool sure = confidence >= plan.confidence_min;  // not if it is no number
+  const bool sure = failed_check.empty() && confidence >= plan.confidence_min;  // not if it is no number
   const std::string seen = "confidence " + shown(confidence) + " of " + tier;
   if (sure && !cut_short) {
     return {Verdict::commit, true, std::nullopt, seen + " reaches " + shown(plan.confidence_min)};
   }
   const std::string short_of =
-      sure ? "the answer of " + tier + " was cut short after " + std::to_string(plan.tokens_max) + " tokens"
-           : seen + " is below " + shown(plan.confidence_min);
+      sure                   ? "the answer of " + tier + " was cut short after " + std::to_string(plan.tokens_max) + " tokens"
+      : failed_check.empty() ? seen + " is below " + shown(plan.confidence_min)
+                             : failed_check + " (" + seen + ")";
   if (!plan.held_back) return {Verdict::commit, false, std::nullopt, short_of + "; it has been shown and stays"};
   if (!next) return {Verdict::commit, false, std::nullopt, short_of + ", and no stronger tier is left"};
   return escalate(short_of);

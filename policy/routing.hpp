@@ -33,6 +33,8 @@ struct RouteConditions {
   std::optional<std::int32_t> prompt_tokens_min;      ///< of the whole context, estimated
   std::optional<std::int32_t> prompt_tokens_max;
   std::optional<bool> grounded;  ///< whether passages of the corpus come with the question
+  /// The corpus was searched, and what was found is trusted less than this (policy/retrieval.hpp).
+  std::optional<double> retrieval_confidence_below;
   friend bool operator==(const RouteConditions&, const RouteConditions&) = default;
 };
 
@@ -60,7 +62,10 @@ struct RoutingPolicy {
   std::vector<Tier> portfolio = {tiers.begin(), tiers.end()};  ///< the tiers that this cluster has, ascending
   PerTier<std::int32_t> prompt_tokens = {1280, 1536, 1792};    ///< what a prompt may have, by the tier that reads it
   std::int32_t recent_tokens = 768;                            ///< of turns verbatim; beyond it the oldest are summarised
-  std::int32_t passages_max = 5;
+  std::int32_t passages_max = 8;                               ///< that a search finds
+  /// How many of these, the first ones, a prompt has, by the tier that reads it. The bundled models were trained with up to
+  /// five and get lost among more, heavy less than the others (docs/grounding.md).
+  PerTier<std::int32_t> prompt_passages = {5, 5, 6};
   std::string when_all_failed = "No model could answer; please ask again later.";  ///< told to whoever asked
   std::vector<RouteRule> rules;
   /// Which does the small work on the way to an answer: classifying, rewriting, summarising.
@@ -69,9 +74,10 @@ struct RoutingPolicy {
 };
 
 /// For the bundled models, by their measured cascade (portfolio/training/README.md): mini first, below 0.85 medium and below
-/// 0.8 heavy, which costs a little less than heavy alone and is right nearly as often. What streams at once (draft)
-/// cannot be looked at before it is seen, so heavy answers it, unless it is in a hurry; and so it does what does not fit
-/// before mini. An answer of heavy below 0.8 is marked.
+/// 0.8 heavy, which costs a little less than heavy alone and is right nearly as often. Where the search is trusted less than
+/// 0.6, mini is not asked: it sees worse than the others that its sources do not say. What streams at once (draft) cannot be
+/// looked at before it is seen, so heavy answers it, unless it is in a hurry; and so it does what does not fit before mini. An
+/// answer of heavy below 0.8 is marked.
 RoutingPolicy default_policy();
 
 /// `invalid_argument` or `out_of_range` with the rule's name and what to change: a name that is empty, long or used twice; a
@@ -85,9 +91,10 @@ struct RouteFacts {
   Assurance assurance = Assurance::standard;
   Priority priority = Priority::interactive;
   std::int64_t latency_budget_ms = 0;  ///< 0: no hurry
-  std::int32_t prompt_tokens = 0;      ///< estimate of the context, before anything is left out
+  std::int32_t prompt_tokens = 0;      ///< estimate of the context, with the passages of the tier that reads fewest
   bool grounded = false;
-  std::vector<Tier> served;  ///< that some node serves now
+  std::optional<double> retrieval_confidence = {};  ///< none: nothing was searched, or nothing found
+  std::vector<Tier> served = {};                    ///< that some node serves now
 };
 
 struct RouteDecision {
@@ -116,10 +123,12 @@ struct Decision {
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
-/// What follows on an attempt that ended with `finish_reason` (of engine/request.hpp) and `confidence`. An attempt that failed
-/// escalates, whatever the assurance. One that is held back and is not confident (below the plan's minimum, or cut short at its
-/// length) escalates too; one that streamed has been seen and stays, marked. Without a later tier on the ladder the answer is
-/// committed as it is, marked, and a failure fails the turn. Cancelled and late attempts always do.
-Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason);
+/// What follows on an attempt that ended with `finish_reason` (of engine/request.hpp) and `confidence`, and did not pass the
+/// check that `failed_check` names, if it names one ("source [2] does not support it"). An attempt that failed escalates,
+/// whatever the assurance. One that is held back and is not confident (below the plan's minimum, cut short at its length, or
+/// with a check that it did not pass) escalates too; one that streamed has been seen and stays, marked. Without a later tier on
+/// the ladder the answer is committed as it is, marked, and a failure fails the turn. Cancelled and late attempts always do.
+Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason,
+                       const std::string& failed_check = {});
 
 }  // namespace troupe::policy

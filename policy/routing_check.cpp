@@ -34,7 +34,9 @@ bool covers(const RouteConditions& outer, const RouteConditions& inner) {
   const auto at_least = [](const auto& wide, const auto& narrow) { return !wide || (narrow && *narrow >= *wide); };
   return at_most(outer.latency_budget_ms_max, inner.latency_budget_ms_max) &&
          at_least(outer.prompt_tokens_min, inner.prompt_tokens_min) &&
-         at_most(outer.prompt_tokens_max, inner.prompt_tokens_max) && (!outer.grounded || outer.grounded == inner.grounded);
+         at_most(outer.prompt_tokens_max, inner.prompt_tokens_max) &&
+         at_most(outer.retrieval_confidence_below, inner.retrieval_confidence_below) &&
+         (!outer.grounded || outer.grounded == inner.grounded);
 }
 
 Result<void> check_conditions(const RouteRule& rule) {
@@ -48,6 +50,10 @@ Result<void> check_conditions(const RouteRule& rule) {
     return wrong(rule, "can never match: its prompt_tokens_min is " + std::to_string(least) + " and its prompt_tokens_max " +
                            (when.prompt_tokens_max ? std::to_string(*when.prompt_tokens_max) : std::string("open")) +
                            ", expected 0 <= min <= max");
+  }
+  if (when.retrieval_confidence_below && !(*when.retrieval_confidence_below > 0 && *when.retrieval_confidence_below <= 1)) {
+    return wrong(rule, "can never match: its retrieval_confidence_below is " +
+                           std::to_string(*when.retrieval_confidence_below) + ", expected above 0, at most 1");
   }
   return {};
 }
@@ -130,6 +136,8 @@ Result<void> validate(const RoutingPolicy& policy) {
   for (const Tier tier : tiers) {
     TROUPE_TRY_DO(check_number("prompt_tokens of " + std::string(to_string(tier)), policy.prompt_tokens[place_of(tier)], 1,
                                RoutingPolicy::tokens_limit));
+    TROUPE_TRY_DO(check_number("prompt_passages of " + std::string(to_string(tier)), policy.prompt_passages[place_of(tier)], 0,
+                               RoutingPolicy::passages_limit));
   }
   TROUPE_TRY_DO(check_number("recent_tokens", policy.recent_tokens, 0, RoutingPolicy::tokens_limit));
   TROUPE_TRY_DO(check_number("passages_max", policy.passages_max, 0, RoutingPolicy::passages_limit));

@@ -93,7 +93,8 @@ struct TurnOutcome {
   std::vector<Passage> citations;  ///< of the answer, each once, by number
   std::int32_t attempt = 0;        ///< whose answer it is
   double confidence = 0;
-  bool confident = false;  ///< whether it reached what the policy asks
+  bool confident = false;  ///< whether it reached what the policy asks, and its citations support it
+  std::string doubt;       ///< why it is not confident, for a person; empty if it is
   std::string code;        ///< of the error, if failed: "cancelled", "deadline_exceeded", "unavailable", ...
   std::string message;
   friend bool operator==(const TurnOutcome&, const TurnOutcome&) = default;
@@ -107,8 +108,9 @@ struct Turn {
   std::vector<Attempt> attempts;
   std::optional<TurnOutcome> outcome;
   std::int64_t ended_ms = 0;
-  std::string kind;    ///< how the question was classified; empty if it was not
-  std::string search;  ///< what was searched for; empty if nothing was
+  std::string kind;                                 ///< how the question was classified; empty if it was not
+  std::string search;                               ///< what was searched for; empty if nothing was
+  std::optional<double> retrieval_confidence = {};  ///< of that search (policy/retrieval.hpp); none if nothing was found
 };
 
 /// A summary of the turns up to and including `last_turn`.

@@ -176,6 +176,8 @@ struct TurnOutcome {
   confident @5 :Bool;
   # Whether it reached what the policy asks.
   failure @6 :Failure;
+  doubt @7 :Text;
+  # Why it is not confident, for a person. Empty if it is.
 }
 
 struct TurnEvent {
@@ -316,6 +318,8 @@ struct Turn {
   # How the question was classified. Empty if it was not.
   search @8 :Text;
   # What was searched for. Empty if nothing was.
+  retrievalConfidence @9 :Float64 = -1;
+  # How likely that search found all that an answer needs, 0 to 1. Negative if nothing was searched or found.
 }
 
 struct Summary {

@@ -163,6 +163,7 @@ void parts::write(client::TurnOutcome::Builder to, const policy::TurnOutcome& ou
   to.setAttempt(outcome.attempt);
   to.setConfidence(outcome.confidence);
   to.setConfident(outcome.confident);
+  to.setDoubt(text(outcome.doubt));
   if (outcome.code.empty() && outcome.message.empty()) return;
   auto failure = to.initFailure();
   failure.setCode(text(outcome.code));
@@ -177,6 +178,7 @@ Result<policy::TurnOutcome> parts::read(client::TurnOutcome::Reader from) {
   outcome.attempt = from.getAttempt();
   outcome.confidence = from.getConfidence();
   outcome.confident = from.getConfident();
+  outcome.doubt = text(from.getDoubt());
   outcome.code = text(from.getFailure().getCode());
   outcome.message = text(from.getFailure().getMessage());
   return outcome;
@@ -197,6 +199,7 @@ void write(client::Turn::Builder to, const policy::Turn& turn, TurnDetail detail
   to.setEndedMs(turn.ended_ms);
   to.setKind(text(turn.kind));
   to.setSearch(text(turn.search));
+  to.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
 }
 
 Result<policy::Turn> read(client::Turn::Reader from) {
@@ -218,6 +221,9 @@ Result<policy::Turn> read(client::Turn::Reader from) {
   turn.ended_ms = from.getEndedMs();
   turn.kind = text(from.getKind());
   turn.search = text(from.getSearch());
+  if (const double confidence = from.getRetrievalConfidence(); confidence >= 0 && confidence <= 1) {
+    turn.retrieval_confidence = confidence;
+  }
   return turn;
 }
 

@@ -109,6 +109,8 @@ struct Accepted {
   # How the question was classified; empty while it is not.
   search @5 :Text;
   # What was searched for; empty while nothing is.
+  retrievalConfidence @6 :Float64 = -1;
+  # Of that search, a probability; negative while nothing is found.
 }
 
 struct Rung {
@@ -188,6 +190,8 @@ struct Outcome {
   code @6 :Text;
   # Of the error, if the turn failed; so is `message`.
   message @7 :Text;
+  doubt @8 :Text;
+  # Why it is not confident; empty if it is.
 }
 
 struct Ended {
@@ -196,7 +200,8 @@ struct Ended {
   # Milliseconds since 1970, by the clock of the home.
   kind @2 :Text;
   search @3 :Text;
-  # These two are known after acceptance, and stand here as they were in the end.
+  retrievalConfidence @4 :Float64 = -1;
+  # These three are known after acceptance, and stand here as they were in the end.
 }
 
 struct Summary {

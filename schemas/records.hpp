@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,8 +47,9 @@ struct ConversationRecord {
 struct EndedTurn {
   policy::TurnOutcome outcome;
   std::int64_t ended_ms = 0;
-  std::string kind;  ///< these two as they were in the end; see policy::Turn
+  std::string kind;  ///< these three as they were in the end; see policy::Turn
   std::string search;
+  std::optional<double> retrieval_confidence = {};
   friend bool operator==(const EndedTurn&, const EndedTurn&) = default;
 };
 

@@ -191,6 +191,13 @@ Result<void> read(records::Conversation::Reader in, ConversationRecord& conversa
   return {};
 }
 
+/// None if it is negative.
+Result<void> read_share(double value, std::string_view field, std::optional<double>& share) {
+  if (!(value <= 1)) return corrupt(field, std::to_string(value) + ", expected 0 to 1, or less than 0 for none");
+  if (value >= 0) share = value;
+  return {};
+}
+
 void write(const policy::Turn& turn, records::Accepted::Builder out) {
   write(turn.id.conversation, out.initConversation());
   out.setNumber(turn.id.number);
@@ -198,6 +205,7 @@ void write(const policy::Turn& turn, records::Accepted::Builder out) {
   out.setAcceptedMs(turn.accepted_ms);
   out.setKind(text(turn.kind));
   out.setSearch(text(turn.search));
+  out.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
 }
 Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   TROUPE_TRY_DO(named("accepted.conversation", read(in.getConversation(), turn.id.conversation)));
@@ -207,7 +215,7 @@ Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   turn.accepted_ms = in.getAcceptedMs();
   turn.kind = text(in.getKind());
   turn.search = text(in.getSearch());
-  return {};
+  return read_share(in.getRetrievalConfidence(), "accepted.retrieval_confidence", turn.retrieval_confidence);
 }
 
 void write(const policy::Rung& rung, records::Rung::Builder out) {
@@ -329,6 +337,7 @@ void write(const policy::TurnOutcome& outcome, records::Outcome::Builder out) {
   out.setConfident(outcome.confident);
   out.setCode(text(outcome.code));
   out.setMessage(text(outcome.message));
+  out.setDoubt(text(outcome.doubt));
 }
 Result<void> read(records::Outcome::Reader in, policy::TurnOutcome& outcome) {
   outcome.committed = in.getCommitted();
@@ -339,6 +348,7 @@ Result<void> read(records::Outcome::Reader in, policy::TurnOutcome& outcome) {
   outcome.confident = in.getConfident();
   outcome.code = text(in.getCode());
   outcome.message = text(in.getMessage());
+  outcome.doubt = text(in.getDoubt());
   return {};
 }
 
@@ -347,13 +357,14 @@ void write(const EndedTurn& ended, records::Ended::Builder out) {
   out.setEndedMs(ended.ended_ms);
   out.setKind(text(ended.kind));
   out.setSearch(text(ended.search));
+  out.setRetrievalConfidence(ended.retrieval_confidence.value_or(-1));
 }
 Result<void> read(records::Ended::Reader in, EndedTurn& ended) {
   TROUPE_TRY_DO(read(in.getOutcome(), ended.outcome));
   ended.ended_ms = in.getEndedMs();
   ended.kind = text(in.getKind());
   ended.search = text(in.getSearch());
-  return {};
+  return read_share(in.getRetrievalConfidence(), "ended.retrieval_confidence", ended.retrieval_confidence);
 }
 
 void write(const policy::Summary& summary, records::Summary::Builder out) {
@@ -383,7 +394,11 @@ void write(const policy::Turn& turn, records::Turn::Builder out) {
     if (turn.attempts[i].result) write(*turn.attempts[i].result, attempts[i].initResult());
   }
   if (turn.outcome) {
-    write(EndedTurn{.outcome = *turn.outcome, .ended_ms = turn.ended_ms, .kind = turn.kind, .search = turn.search},
+    write(EndedTurn{.outcome = *turn.outcome,
+                    .ended_ms = turn.ended_ms,
+                    .kind = turn.kind,
+                    .search = turn.search,
+                    .retrieval_confidence = turn.retrieval_confidence},
           out.initEnded());
   }
 }
@@ -403,6 +418,7 @@ Result<void> read(records::Turn::Reader in, policy::Turn& turn) {
   turn.ended_ms = ended.ended_ms;
   turn.kind = std::move(ended.kind);
   turn.search = std::move(ended.search);
+  turn.retrieval_confidence = ended.retrieval_confidence;
   return {};
 }
 

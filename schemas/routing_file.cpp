@@ -35,6 +35,7 @@ Result<RouteConditions> conditions_of(const toml::table& table, const std::strin
   TROUPE_TRY_DO(reader.read("prompt_tokens_min", when.prompt_tokens_min));
   TROUPE_TRY_DO(reader.read("prompt_tokens_max", when.prompt_tokens_max));
   TROUPE_TRY_DO(reader.read("grounded", when.grounded));
+  TROUPE_TRY_DO(reader.read("retrieval_confidence_below", when.retrieval_confidence_below));
   TROUPE_TRY_DO(reader.finish());
   return when;
 }
@@ -63,6 +64,7 @@ Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& fil
   TomlReader reader(table, file, "");
   TROUPE_TRY_DO(reader.read_words("tiers", policy.portfolio, tier_names, policy::tier_of));
   TROUPE_TRY_DO(read_per_tier(reader, "prompt_tokens", policy.prompt_tokens));
+  TROUPE_TRY_DO(read_per_tier(reader, "prompt_passages", policy.prompt_passages));
   TROUPE_TRY_DO(reader.read("recent_tokens", policy.recent_tokens));
   TROUPE_TRY_DO(reader.read("passages_max", policy.passages_max));
   TROUPE_TRY_DO(reader.read("when_all_failed", policy.when_all_failed));

@@ -41,6 +41,7 @@ std::string when_text(const RouteConditions& when) {
   if (when.prompt_tokens_min) add("prompt_tokens_min", std::to_string(*when.prompt_tokens_min));
   if (when.prompt_tokens_max) add("prompt_tokens_max", std::to_string(*when.prompt_tokens_max));
   if (when.grounded) add("grounded", *when.grounded ? "true" : "false");
+  if (when.retrieval_confidence_below) add("retrieval_confidence_below", number(*when.retrieval_confidence_below));
   return text;
 }
 
@@ -70,6 +71,10 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   text += "when_all_failed = " + toml_quoted(policy.when_all_failed) + "\n\n[prompt_tokens]\n";
   for (const Tier tier : policy::tiers) {
     text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_tokens[policy::place_of(tier)]) + "\n";
+  }
+  text += "\n[prompt_passages]\n";
+  for (const Tier tier : policy::tiers) {
+    text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_passages[policy::place_of(tier)]) + "\n";
   }
   for (const RouteRule& rule : policy.rules) text += rule_text(rule);
   return text;

@@ -92,6 +92,7 @@ Result<policy::Turn> assemble(const Store& store, policy::TurnId id, std::string
   turn.ended_ms = ended.ended_ms;
   turn.kind = std::move(ended.kind);
   turn.search = std::move(ended.search);
+  turn.retrieval_confidence = ended.retrieval_confidence;
   return turn;
 }
 
@@ -152,7 +153,11 @@ Put put_result(policy::TurnId turn, std::int32_t attempt, const policy::AttemptR
 
 std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
   TROUPE_CHECK(turn.outcome.has_value(), "a turn that ends has an outcome");
-  const schemas::EndedTurn ended{.outcome = *turn.outcome, .ended_ms = turn.ended_ms, .kind = turn.kind, .search = turn.search};
+  const schemas::EndedTurn ended{.outcome = *turn.outcome,
+                                 .ended_ms = turn.ended_ms,
+                                 .kind = turn.kind,
+                                 .search = turn.search,
+                                 .retrieval_confidence = turn.retrieval_confidence};
   return {{.column = column,
            .key = key_of(turn.id.conversation, Kind::ended, turn.id.number),
            .value = schemas::encode(ended, epoch)},

@@ -1,5 +1,6 @@
 #include "storage/corpus.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <unordered_set>
@@ -13,20 +14,25 @@ namespace troupe::storage {
 namespace {
 
 constexpr auto column = Column::corpus;
-constexpr char format_version = 1;
+constexpr char format_version = 2;
+constexpr char format_without_headings = 1;  // still read
 /// Names the version that holds. Versions are hexadecimal, so no section's key is equal to it.
 constexpr std::string_view current_key = "current";
 constexpr std::size_t version_digits = 16;
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t page_keys = 128;
 
+/// A corpus without any heading has the version that it had when sections had none.
 std::string version_of(const std::vector<Section>& sections) {
+  const bool headings = std::any_of(sections.begin(), sections.end(), [](const Section& s) { return !s.heading.empty(); });
   model::Sha256 sha;
   sha.add_u64(sections.size());
+  if (headings) sha.add_u64(~std::uint64_t{0});  // no text is as long as this says
   for (const Section& section : sections) {
     sha.add_text(section.key);
     sha.add_text(section.name);
     sha.add_text(section.text);
+    if (headings) sha.add_text(section.heading);
   }
   return model::to_hex(sha.finish()).substr(0, version_digits);
 }
@@ -52,6 +58,7 @@ std::string encode(const Section& section) {
   append_field(bytes, section.key);
   append_field(bytes, section.name);
   append_field(bytes, section.text);
+  append_field(bytes, section.heading);
   return bytes;
 }
 
@@ -61,19 +68,21 @@ Error damaged(const std::string& what) {
 
 Result<void> check_format(std::string_view bytes) {
   if (bytes.empty()) return damaged("an empty record");
-  if (bytes.front() == format_version) return {};
+  if (bytes.front() == format_version || bytes.front() == format_without_headings) return {};
   return damaged("format " + std::to_string(static_cast<unsigned char>(bytes.front())) + ", expected " +
                  std::to_string(format_version));
 }
 
 Result<Section> decode(std::string_view bytes) {
   TROUPE_TRY_DO(check_format(bytes));
+  const bool has_heading = bytes.front() != format_without_headings;
   bytes.remove_prefix(1);
   auto key = take_field(bytes, Corpus::name_bytes_max);
   auto name = key ? take_field(bytes, Corpus::name_bytes_max) : std::nullopt;
   auto text = name ? take_field(bytes, Corpus::text_bytes_max) : std::nullopt;
-  if (!text || !bytes.empty()) return damaged("a section whose fields do not fill its record");
-  return Section{std::move(*key), std::move(*name), std::move(*text)};
+  auto heading = text && has_heading ? take_field(bytes, Corpus::name_bytes_max) : std::string();
+  if (!text || !heading || !bytes.empty()) return damaged("a section whose fields do not fill its record");
+  return Section{std::move(*key), std::move(*name), std::move(*text), std::move(*heading)};
 }
 
 struct Current {
@@ -107,9 +116,11 @@ Result<Corpus> make_corpus(std::vector<Section> sections) {
   std::size_t bytes = 0;
   for (const Section& section : sections) {
     if (section.key.empty()) return Error{ErrorCode::invalid_argument, "a section named \"" + section.name + "\" has no key"};
-    if (section.key.size() > Corpus::name_bytes_max || section.name.size() > Corpus::name_bytes_max) {
-      return Error{ErrorCode::too_large, "a section has a key of " + number(section.key.size()) + " bytes and a name of " +
-                                             number(section.name.size()) + ", expected at most " +
+    const std::size_t longest = std::max({section.key.size(), section.name.size(), section.heading.size()});
+    if (longest > Corpus::name_bytes_max) {
+      return Error{ErrorCode::too_large, "a section has a key of " + number(section.key.size()) + " bytes, a name of " +
+                                             number(section.name.size()) + " and a heading of " +
+                                             number(section.heading.size()) + ", expected at most " +
                                              number(Corpus::name_bytes_max) + "; shorten its title or heading"};
     }
     if (section.text.size() > Corpus::text_bytes_max) {
@@ -120,7 +131,7 @@ Result<Corpus> make_corpus(std::vector<Section> sections) {
     if (!keys.insert(section.key).second) {
       return Error{ErrorCode::invalid_argument, "section " + section.key + " is there twice; number one of them anew"};
     }
-    bytes += section.key.size() + section.name.size() + section.text.size();
+    bytes += section.key.size() + section.name.size() + section.heading.size() + section.text.size();
   }
   if (bytes > Corpus::bytes_max) {
     return Error{ErrorCode::too_large,
@@ -187,7 +198,7 @@ Result<std::vector<WriteBatch>> forget_other_corpora(const Store& store) {
     TROUPE_TRY(const auto page, store.scan(column, begin, end, page_keys));
     WriteBatch batch;
     for (const auto& [key, record] : page) {
-      const bool keep = key == current_key || (current && key.starts_with(kept));
+      const bool keep = key == current_key || key == Corpus::catalogue_key || (current && key.starts_with(kept));
       if (!keep) batch.puts.push_back({column, key, std::nullopt});
     }
     if (!batch.puts.empty()) batches.push_back(std::move(batch));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -16,14 +17,19 @@ struct Section {
   std::string key;   ///< "records-policy-2024-02-15#3.2", unique in its corpus
   std::string name;  ///< "Records Policy (2024-02-15) §3.2", as prompts and clients see it
   std::string text;  ///< one line
+  /// "Audit logs", if the name does not say it: searched, but in no prompt, for the bundled models have seen none there.
+  std::string heading = {};
   friend bool operator==(const Section&, const Section&) = default;
 };
 
 struct Corpus {
   static constexpr std::size_t sections_max = std::size_t{1} << 16;
-  static constexpr std::size_t name_bytes_max = 1024;  ///< of a key as well
+  static constexpr std::size_t name_bytes_max = 1024;  ///< of a key or a heading as well
   static constexpr std::size_t text_bytes_max = std::size_t{64} << 10;
-  static constexpr std::size_t bytes_max = std::size_t{64} << 20;  ///< of all keys, names and texts
+  static constexpr std::size_t bytes_max = std::size_t{64} << 20;  ///< of all keys, names, headings and texts
+
+  /// Of the record of corpus_documents.hpp, in the same column. Versions are hexadecimal, so no section's key is equal to it.
+  static constexpr std::string_view catalogue_key = "documents";
 
   std::string version;  ///< the first 16 hexadecimal digits of SHA-256 over all sections, in their order
   std::vector<Section> sections;

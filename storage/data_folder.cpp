@@ -77,6 +77,14 @@ Result<void> check_part(const Store& store, std::string_view part) {
   return damaged(part_key, "is \"" + found.substr(0, 64) + "\", expected first or joined");
 }
 
+Result<void> check_format(const std::string& format) {
+  TROUPE_TRY(const auto version, number_of(format_key, format));
+  if (version == data_format_version) return {};
+  return Error{ErrorCode::unsupported, "the data folder has format version " + format + ", this troupe uses version " +
+                                           std::to_string(data_format_version) +
+                                           "; run the version that wrote it, or choose another folder"};
+}
+
 Result<void> check_unused(const Store& store) {
   for (std::size_t i = 0; i < columns; ++i) {
     const auto column = static_cast<Column>(i);
@@ -101,12 +109,7 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joi
       return Error{ErrorCode::invalid_argument, "a cluster's id of zeroes; 16 random bytes were expected"};
     }
   } else {
-    TROUPE_TRY(const auto version, number_of(format_key, *format));
-    if (version != data_format_version) {
-      return Error{ErrorCode::unsupported, "the data folder has format version " + *format + ", this troupe uses version " +
-                                               std::to_string(data_format_version) +
-                                               "; run the version that wrote it, or choose another folder"};
-    }
+    TROUPE_TRY_DO(check_format(*format));
     TROUPE_TRY(identity, read_identity(store));
     TROUPE_TRY_DO(check_part(store, part));
   }
@@ -135,6 +138,12 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joi
   put(incarnation_key, std::to_string(identity.incarnation));
   TROUPE_TRY_DO(store.write({batch}).front());
   return identity;
+}
+
+Result<void> check_claimed(const Store& store) {
+  TROUPE_TRY(const auto format, store.get(Column::meta, format_key));
+  if (!format) return Error{ErrorCode::not_found, "no node has used this data folder; start one with it first"};
+  return check_format(*format);
 }
 
 WriteBatch put_drained(bool drained) {

@@ -33,6 +33,10 @@ struct Identity {
 Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
                        const std::array<std::uint8_t, 16>& random);
 
+/// For whoever changes a node's records while the node does not run: `not_found` if no node has claimed the store yet, and
+/// `unsupported` if its format is another one.
+Result<void> check_claimed(const Store& store);
+
 /// What the next claims say of `drained`.
 WriteBatch put_drained(bool drained);
 

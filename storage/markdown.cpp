@@ -46,14 +46,19 @@ void append_line(std::string& text, std::string_view line) {
   text += words;
 }
 
-/// "3.2" of "### §3.2 Audit logs".
-std::optional<std::string_view> section_number(std::string_view line) {
+struct NumberedHeading {
+  std::string_view number;
+  std::string_view words;
+};
+
+/// "3.2" and "Audit logs" of "### §3.2 Audit logs".
+std::optional<NumberedHeading> numbered_heading(std::string_view line) {
   constexpr std::string_view mark = "### §";
   if (!line.starts_with(mark)) return std::nullopt;
   line.remove_prefix(mark.size());
   const std::size_t end = line.find_first_of(white);
   if (end == 0 || end == std::string_view::npos || line[end] != ' ') return std::nullopt;
-  return line.substr(0, end);
+  return NumberedHeading{line.substr(0, end), trimmed(line.substr(end))};
 }
 
 /// The text of a heading of any level, without hashes.
@@ -87,13 +92,14 @@ Result<std::vector<Section>> numbered_sections(const Lines& lines, std::string_v
   std::vector<Section> sections;
   std::unordered_set<std::string> keys;
   for (std::size_t i = 1; i < lines.size(); ++i) {
-    if (const auto number = section_number(lines[i])) {
-      std::string key = std::string(stem) + "#" + std::string(*number);
+    if (const auto heading = numbered_heading(lines[i])) {
+      const std::string number(heading->number);
+      std::string key = std::string(stem) + "#" + number;
       if (!keys.insert(key).second) {
-        return Error{ErrorCode::invalid_argument, "line " + std::to_string(i + 1) + ": §" + std::string(*number) +
-                                                      " is there twice; number one of them anew"};
+        return Error{ErrorCode::invalid_argument,
+                     "line " + std::to_string(i + 1) + ": §" + number + " is there twice; number one of them anew"};
       }
-      sections.push_back({std::move(key), title + " §" + std::string(*number), ""});
+      sections.push_back({std::move(key), title + " §" + number, "", std::string(heading->words)});
     } else if (!sections.empty() && !lines[i].starts_with('#')) {
       append_line(sections.back().text, lines[i]);
     }
@@ -118,7 +124,7 @@ std::vector<Section> headed_sections(const Lines& lines, std::string_view stem) 
       const int copy = ++copies[slug];
       key = copy == 1 ? first_key : first_key + "-" + std::to_string(copy);
     } while (!keys.insert(key).second);
-    sections.push_back({std::move(key), name, std::exchange(text, {})});
+    sections.push_back({std::move(key), name, std::exchange(text, {}), ""});
   };
   std::string fence;  // that is open
   for (std::size_t i = first ? 1 : 0; i < lines.size(); ++i) {
@@ -173,7 +179,7 @@ Result<std::vector<Section>> parse_markdown(std::string_view text, std::string_v
   const Lines lines = lines_of(text);
   // The first line is the title, whatever it looks like.
   const bool numbered = !lines.empty() && std::any_of(lines.begin() + 1, lines.end(),
-                                                      [](std::string_view line) { return section_number(line).has_value(); });
+                                                      [](std::string_view line) { return numbered_heading(line).has_value(); });
   std::vector<Section> sections;
   if (numbered) {
     TROUPE_TRY(sections, numbered_sections(lines, stem));

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 MARKS = {20 << 20: 0.6, 64 << 20: 0.8}  # shares of NCCL alone, by bytes
-TEST_PROGRAMS = {"tests": "gpu_test", "kernels_tests": "gpu_kernels_test"}
+TEST_PROGRAMS = {
+    "fabric": ("tests", "gpu_test"),
+    "kernels": ("kernels_tests", "gpu_kernels_test"),
+    "engine": ("engine_tests", "gpu_engine_test"),
+}
+BENCHMARKS = {"fabric": "bench", "kernels": "kernels_bench", "engine": "engine_bench"}
 
 
 def read(logs: Path, name: str) -> object:
@@ -89,14 +94,42 @@ def kernel_lines(kernels: dict) -> list[str]:
     return lines + product_lines(kernels["products"])
 
 
+def engine_lines(engine: dict) -> list[str]:
+    lines = ["  engines, host and sampling and all: a step of decoding, the share of the floor, and the GPU's idle time:"]
+    lines += [
+        f"    {row['model']:14} batch {row['batch']:3}, context {row['context']:5}: {row['ms']:.3f} ms, {row['of_floor']:.2f}, idle"
+        f" {100 * row['idle']:.1f} %"
+        for row in engine["decoding"]
+    ]
+    lines.append("  prompts:")
+    return lines + [
+        f"    {row['model']:14} {row['tokens']:5} tokens: {row['ms']:.2f} ms, {row['tflops']:.0f} TF/s" for row in engine["prefill"]
+    ]
+
+
+def comparison_lines(results: list[dict]) -> list[str]:
+    return [
+        f"  {row['architecture']}: largest error of a logit {row['error']:.3f}, of transformers in bf16"
+        f" {row['error_transformers_bf16']:.3f}; {len(row['near_ties'])} continuations part at near-ties, {row['different']} elsewhere"
+        for row in results
+    ]
+
+
 def main() -> int:
     logs, gpu, as_json, seconds, filter_ = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "true", int(sys.argv[4]), sys.argv[5]
-    runs = {} if filter_ == "-" else {name: read(logs, name) for name in TEST_PROGRAMS}
-    bandwidth = read(logs, "bench")
-    kernels = read(logs, "kernels_bench")
+    parts = [part for part in sys.argv[6].split(",") if part]
+    programs = [TEST_PROGRAMS[part] for part in parts if part in TEST_PROGRAMS and filter_ != "-"]
+    runs = {program: read(logs, name) for name, program in programs}
+    measured = {part: read(logs, BENCHMARKS[part]) for part in parts if part in BENCHMARKS}
+    others = {part: read(logs, part) for part in ("bits", "transformers", "peers") if part in parts}
     cases = [case for run in runs.values() if run for suite in run.get("testsuites", []) for case in suite["testsuite"]]
     failed = [case["classname"] + "." + case["name"] for case in cases if case.get("failures")]
+    failed += [f"bits: {others['bits']['differing']} answers differ"] if others.get("bits") and others["bits"]["differing"] else []
+    failed += [f"transformers: {row['architecture']}" for row in others.get("transformers") or [] if not row["passed"]]
+    tools = {tool: read(logs, tool) for tool in ("memcheck", "racecheck") if "sanitize" in parts}
+    failed += [f"compute-sanitizer {tool}: see {logs}/{tool}.log" for tool, result in tools.items() if not result or result["status"]]
     skipped = sum(case.get("result") == "SKIPPED" for case in cases)
+    bandwidth = measured.get("fabric")
     summary = {
         "gpu": gpu,
         "tests": len(cases),
@@ -105,7 +138,10 @@ def main() -> int:
         "failures": failed,
         "bandwidth": bandwidth,
         "marks_met": marks_met(bandwidth),
-        "kernels": kernels,
+        **others,
+        **tools,
+        "engine": measured.get("engine"),
+        "kernels": measured.get("kernels"),
         "seconds": seconds,
     }
     if as_json:
@@ -113,16 +149,21 @@ def main() -> int:
     else:
         lines = [f"{gpu}: {len(cases)} tests, {len(failed)} failed, {skipped} skipped, in {seconds} s"]
         lines += [f"  failed: {name}" for name in failed]
+        if bits := others.get("bits"):
+            answers = f"{bits['sequences']} answers of {bits['tokens']} tokens in {bits['cases']} cases"
+            lines.append(f"  bits: {answers}, {bits['differing']} differ")
+        lines += comparison_lines(others.get("transformers") or [])
+        lines += [f"  transformers: {row}" for row in others.get("peers") or []]
         lines += fabric_lines(bandwidth) if bandwidth else []
-        lines += kernel_lines(kernels) if kernels else []
+        lines += engine_lines(measured["engine"]) if measured.get("engine") else []
+        lines += kernel_lines(measured["kernels"]) if measured.get("kernels") else []
         print("\n".join(lines))
-    early = [name for name, run in runs.items() if run is None]
-    for name in early:
-        print(f"dev/gpu: {TEST_PROGRAMS[name]} did not end; {logs}/{name}.log says how far it came", file=sys.stderr)
-    unmeasured = [name for name, result in (("bench", bandwidth), ("kernels_bench", kernels)) if result is None]
-    for name in unmeasured:
-        print(f"dev/gpu: no benchmark; {logs}/{name}.log says why", file=sys.stderr)
-    return 1 if failed or skipped or early or unmeasured else 0
+    missing = [program for program, run in runs.items() if run is None]
+    missing += [f"the benchmark of {part}" for part, result in measured.items() if result is None]
+    missing += [part for part, result in others.items() if result is None]
+    for what in missing:
+        print(f"dev/gpu: {what} did not end; its log in {logs} says how far it came", file=sys.stderr)
+    return 1 if failed or skipped or missing else 0
 
 
 if __name__ == "__main__":

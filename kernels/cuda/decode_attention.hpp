@@ -1,12 +1,14 @@
 // Attention of single rows on Hopper, each the last one of its sequence or any other: over paged KV, the query heads of a KV
 // head together. For passes that are no decode_step: more rows than it takes, mixture-of-experts models, and rows that decode
-// beside others that prefill. It is as fast as keys and values are read.
+// beside others that prefill. Its floor: the keys and values of each row are read once.
 //
 // For each row the order of every sum is that of prefill_attention.hpp (docs/numerics.md), so it gets the same bits whatever is
-// computed beside it, and however its spans are spread over blocks: a block folds a row's spans in ascending order as they
-// come; what it has of a row that others began, it keeps span by span, and all that have a part of the row fold columns of it
-// once everything is there. (Splitting a row over blocks: Dao et al., "Flash-Decoding", 2023; here without its freedom of
-// order.)
+// computed beside it, and however its spans are spread over blocks. Equal shares of the work cut runs, a run being the spans of
+// a row's KV head, and spans fold in ascending order only. So a block does first what it has of a run that the next one ends,
+// and that one does its part last: it resumes the fold where the first left it (the wrap-around rule of McNaughton, "Scheduling
+// with deadlines and loss functions", 1959). Only runs longer than a share are attended to by several blocks at the same time:
+// what comes after the part that begins such a run is kept span by span, and all that have a part fold columns of it in the
+// end. (Dao et al., "Flash-Decoding", 2023; here without its freedom of order.)
 //
 // Which block does what is planned on the device, once for all layers of a pass: the launches depend on how many rows there
 // are, not on how long their contexts, so that a graph captured of them serves any.
@@ -36,8 +38,8 @@ struct SpanRange {
   DecodeRow first;         ///< that row, so that nobody need look for it
 };
 
-/// A row's KV head whose spans several blocks have. What they keep of it lies in consecutive entries: first the fold of those
-/// spans that the block has which began it, then span by span.
+/// A run that several blocks attend to at the same time. What they keep of it lies in consecutive entries: first the fold of
+/// those spans that the block has which began it, then span by span.
 struct SplitRun {
   std::int32_t row = 0;  ///< index of the DecodeRow
   std::int32_t kv_head = 0;
@@ -48,13 +50,18 @@ struct SplitRun {
   std::int32_t counter = 0;
 };
 
-/// What a block does.
+/// What a block does, in this order.
 struct DecodeShare {
-  SpanRange begun;               ///< the first spans of a run that other blocks end; done first, since they wait for it
-  SpanRange rest;                ///< may begin within a run that other blocks began
-  SplitRun split[2];             ///< that `begun` and that `rest` begins with
-  std::int32_t first_entry = 0;  ///< kept of `rest`; the entry after those is that of `begun`
+  SpanRange begun;    ///< the first spans of a run that other blocks end: the fold of them is kept
+  SpanRange rest;     ///< its first `kept_spans` are of a run that others began; then come whole runs
+  SpanRange resumed;  ///< the last spans of a run that another block begins
+  SplitRun split[2];  ///< those runs that `begun` and `rest` begin with, if all their blocks fold them
+  std::int32_t kept_spans = 0;
+  std::int32_t kept_entry = 0;  ///< of the first one
   std::int32_t begun_entry = 0;
+  std::int32_t resumed_entry = 0;
+  std::int32_t begun_counter = 0;
+  std::int32_t resumed_counter = 0;
 };
 
 /// Device memory for what blocks leave to each other; one pass at a time.
@@ -84,7 +91,7 @@ struct DecodeAttention {
   DecodeAttentionWorkspace workspace;
 };
 
-/// How many blocks share the work, whatever it is: two on each multiprocessor of the current device.
+/// How many blocks share the work, whatever it is: one on each multiprocessor of the current device.
 int decode_attention_blocks();
 
 /// Fills workspace.shares from rows; what there is of layers, queries and keys does not matter to it. `cudaErrorInvalidValue`

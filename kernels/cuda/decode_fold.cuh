@@ -1,5 +1,5 @@
-// How a run of spans that several blocks attended to is folded (decode_attention.hpp): by warps of all of these blocks, each
-// some of the columns, in ascending order of spans.
+// How a run of spans that several blocks attended to at the same time is folded (decode_attention.hpp): by warps of all of
+// these blocks, each some of the columns, in ascending order of spans.
 #pragma once
 
 #include "kernels/cuda/decode_shares.cuh"
@@ -7,15 +7,15 @@
 
 namespace troupe::kernels::cuda {
 
-constexpr int folding_warps = 3;  ///< of a block
+constexpr int folding_warps = 8;        ///< of a block
+constexpr int fold_floats = 2048;       ///< of values that a warp copies at once
+constexpr int fold_columns_wide = 32;   ///< of a query head, that a warp folds at once: one a lane,
+constexpr int fold_columns_narrow = 8;  ///< or fewer, if there are more warps than columns
 
-/// What a warp folds at once: eight columns of a query head.
-constexpr int fold_columns = 8;
-constexpr int fold_entries = 64;
+/// A warp's. While it folds some entries, the values of the next ones are on their way.
 struct FoldShared {
-  alignas(16) float values[fold_entries][fold_columns];  ///< times the entry's new factor
-  alignas(16) float totals[fold_entries];                ///< likewise
-  alignas(16) float old_factors[fold_entries];
+  alignas(16) float values[2][fold_floats];           ///< [entries, columns]
+  float4 factors[fold_floats / fold_columns_narrow];  ///< of an entry: of what is before it, of it, and its total times that
 };
 
 /// A warp of those that fold a split run, each some of its columns.
@@ -30,11 +30,12 @@ struct Folder {
     std::int32_t* const counters = p.workspace.counters;
     if (lane() == 0) wait_until(counters + run.counter, run.parts);
     __syncwarp();
-    constexpr int head_units = HeadDim / fold_columns;
-    const int units = p.heads / p.kv.kv_heads * head_units;
-    const int row = p.rows[run.row].row;
-    for (int unit = run.part * folding_warps + warp; unit < units; unit += run.parts * folding_warps)
-      fold_columns_of(run, row, unit / head_units, unit % head_units * fold_columns);
+    const int columns = p.heads / p.kv.kv_heads * HeadDim;
+    if (2 * columns >= run.parts * folding_warps * fold_columns_wide) {
+      fold_units<fold_columns_wide>(run, columns);
+    } else {
+      fold_units<fold_columns_narrow>(run, columns);
+    }
     // The last warp that has what it waited for makes the counters ready for the next launch.
     if (lane() == 0) {
       std::int32_t* const left = counters + gridDim.x + run.counter;
@@ -46,96 +47,99 @@ struct Folder {
   }
 
  private:
-  static constexpr int loads = fold_entries * fold_columns / 4 / 32;  ///< of four columns, that a lane does at once
-  static constexpr int lane_entries = fold_entries / 32;
-  /// Entries from `first` on, on their way.
-  struct Ahead {
-    float4 values[loads];
-    float2 sums[lane_entries];
-  };
-
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int entry_of(int load) { return load * 16 + lane() / 2; }
 
-  /// What is after the last entry changes nothing: zero times -0 is what can be added to any float.
-  __device__ __forceinline__ void load(const SplitRun& run, int head, int column, int first, Ahead& ahead) const {
-    const std::size_t group = static_cast<std::size_t>(p.heads / p.kv.kv_heads);
-    const std::size_t begin = static_cast<std::size_t>(run.first_entry + first) * group + static_cast<std::size_t>(head);
-#pragma unroll
-    for (int i = 0; i < lane_entries; ++i) {
-      const int entry = i * 32 + lane();
-      ahead.sums[i] = first + entry < run.entries ? __ldcg(p.workspace.sums + begin + static_cast<std::size_t>(entry) * group)
-                                                  : make_float2(-INFINITY, -0.0f);
-    }
-#pragma unroll
-    for (int i = 0; i < loads; ++i) {
-      const int entry = entry_of(i);
-      const float* const from =
-          p.workspace.values + (begin + static_cast<std::size_t>(entry) * group) * HeadDim + column + lane() % 2 * 4;
-      ahead.values[i] =
-          first + entry < run.entries ? __ldcg(reinterpret_cast<const float4*>(from)) : make_float4(-0.0f, -0.0f, -0.0f, -0.0f);
+  template <int Columns>
+  __device__ __forceinline__ void fold_units(const SplitRun& run, int columns) const {
+    const int row = p.rows[run.row].row;
+    for (int unit = run.part * folding_warps + warp; unit < columns / Columns; unit += run.parts * folding_warps) {
+      constexpr int head_units = HeadDim / Columns;
+      fold_unit<Columns>(run, row, unit / head_units, unit % head_units * Columns);
     }
   }
 
-  /// Multiplies what is there by the factors of its entries; `most` is the largest score before it, and then with it.
-  __device__ __forceinline__ void spread(const Ahead& ahead, float factor, float& most) const {
-    float new_factors[lane_entries];
-#pragma unroll
-    for (int i = 0; i < lane_entries; ++i) {
-      // A lane an entry: the largest score up to it.
-      const float own = ahead.sums[i].x;
-      float larger = fmaxf(own, most);
-#pragma unroll
-      for (int other = 1; other < 32; other *= 2) {
-        const float below = __shfl_up_sync(0xFFFFFFFF, larger, other);
-        if (lane() >= other) larger = fmaxf(larger, below);
-      }
-      const float shifted = __shfl_up_sync(0xFFFFFFFF, larger, 1);
-      const float before = lane() == 0 ? most : shifted;
-      new_factors[i] = own == -INFINITY ? 1.0f : exp2_fast((own - larger) * factor);
-      shared.old_factors[i * 32 + lane()] = exp2_fast((before - larger) * factor);
-      shared.totals[i * 32 + lane()] = ahead.sums[i].y * new_factors[i];
-      most = __shfl_sync(0xFFFFFFFF, larger, 31);
-    }
-#pragma unroll
-    for (int i = 0; i < loads; ++i) {
-      const float by = __shfl_sync(0xFFFFFFFF, new_factors[i * 16 / 32], entry_of(i) % 32);
-      const float4 four = ahead.values[i];
-      *reinterpret_cast<float4*>(&shared.values[entry_of(i)][lane() % 2 * 4]) =
-          make_float4(four.x * by, four.y * by, four.z * by, four.w * by);
-    }
-  }
-
-  __device__ void fold_columns_of(const SplitRun& run, int row, int head, int column) {
+  template <int Columns>
+  __device__ __forceinline__ void fold_unit(const SplitRun& run, int row, int head, int column) const {
+    constexpr int entries = fold_floats / Columns;
+    constexpr int lane_entries = entries / 32;  ///< consecutive
     const float factor = p.scale * log2_e;
-    const int own = lane() % fold_columns;
+    const std::size_t group = static_cast<std::size_t>(p.heads / p.kv.kv_heads);
+    const std::size_t begin = static_cast<std::size_t>(run.first_entry) * group + static_cast<std::size_t>(head);
+    const float* const values = p.workspace.values + begin * HeadDim + column;
+    const float2* const sums = p.workspace.sums + begin;
+
+    const auto copy_values = [&](int first, int buffer) {
+      constexpr int pieces = Columns / 4;  // of 16 bytes
+      constexpr int together = 32 / pieces;
+      const int at = lane() % pieces * 4;
+      const std::size_t stride = group * HeadDim;
+      const float* from = values + static_cast<std::size_t>(first + lane() / pieces) * stride + at;
+      float* to = &shared.values[buffer][lane() / pieces * Columns + at];
+#pragma unroll 4
+      for (int entry = first + lane() / pieces; entry < min(first + entries, run.entries); entry += together) {
+        copy_async(to, from);
+        from += together * stride;
+        to += together * Columns;
+      }
+      end_copies();
+    };
+    float2 own_sums[lane_entries];
+    const auto load_sums = [&](int first) {
+#pragma unroll
+      for (int i = 0; i < lane_entries; ++i) {
+        const int entry = first + lane() * lane_entries + i;
+        own_sums[i] = entry < run.entries ? __ldcg(sums + static_cast<std::size_t>(entry) * group) : make_float2(-INFINITY, 0);
+      }
+    };
+
+    const int own = lane() % Columns;
     float most = -INFINITY;
     float value = 0;
     float total = 0;
-    Ahead ahead;
-    load(run, head, column, 0, ahead);
-    for (int first = 0; first < run.entries; first += fold_entries) {
-      spread(ahead, factor, most);
+    load_sums(0);
+    copy_values(0, 0);
+    for (int first = 0, buffer = 0; first < run.entries; first += entries, buffer ^= 1) {
+      spread_factors(own_sums, factor, most);
+      if (first + entries < run.entries) load_sums(first + entries);
+      copy_values(first + entries, buffer ^ 1);
+      wait_for_copies<1>();
       __syncwarp();
-      if (first + fold_entries < run.entries) load(run, head, column, first + fold_entries, ahead);
-      const int here = min(fold_entries, run.entries - first);
-      for (int entry = 0; entry < here; entry += 4) {
-        const float4 old = *reinterpret_cast<const float4*>(shared.old_factors + entry);
-        const float4 totals = *reinterpret_cast<const float4*>(shared.totals + entry);
-        const float* const values = shared.values[entry] + own;
-        total = fmaf(total, old.x, totals.x);
-        value = fmaf(value, old.x, values[0]);
-        total = fmaf(total, old.y, totals.y);
-        value = fmaf(value, old.y, values[fold_columns]);
-        total = fmaf(total, old.z, totals.z);
-        value = fmaf(value, old.z, values[2 * fold_columns]);
-        total = fmaf(total, old.w, totals.w);
-        value = fmaf(value, old.w, values[3 * fold_columns]);
+      const int here = min(entries, run.entries - first);
+#pragma unroll 8
+      for (int entry = 0; entry < here; ++entry) {
+        const float4 factors = shared.factors[entry];
+        total = fmaf(total, factors.x, factors.z);
+        value = fmaf(value, factors.x, shared.values[buffer][entry * Columns + own] * factors.y);
       }
       __syncwarp();
     }
-    const int output = (run.kv_head * (p.heads / p.kv.kv_heads) + head) * HeadDim + column + own;
-    if (lane() < fold_columns) p.attended.data[p.attended.offset(row, output)] = __float2bfloat16_rn(value * __frcp_rn(total));
+    const int output = (run.kv_head * static_cast<int>(group) + head) * HeadDim + column + own;
+    if (lane() < Columns) p.attended.data[p.attended.offset(row, output)] = __float2bfloat16_rn(value * __frcp_rn(total));
+  }
+
+  /// Of what RowState::add_span multiplies by, for many entries at once; `most` is the largest score before them, and then with
+  /// them.
+  template <int Count>
+  __device__ __forceinline__ void spread_factors(const float2 (&sums)[Count], float factor, float& most) const {
+    float largest = sums[0].x;
+#pragma unroll
+    for (int i = 1; i < Count; ++i) largest = fmaxf(largest, sums[i].x);
+#pragma unroll
+    for (int other = 1; other < 32; other *= 2) {
+      const float below = __shfl_up_sync(0xFFFFFFFF, largest, other);
+      if (lane() >= other) largest = fmaxf(largest, below);
+    }
+    const float below = __shfl_up_sync(0xFFFFFFFF, largest, 1);
+    float before = lane() == 0 ? most : fmaxf(most, below);
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      const float larger = fmaxf(sums[i].x, before);
+      const float new_factor = exp2_fast((sums[i].x - larger) * factor);
+      shared.factors[lane() * Count + i] =
+          make_float4(exp2_fast((before - larger) * factor), new_factor, sums[i].y * new_factor, 0);
+      before = larger;
+    }
+    most = __shfl_sync(0xFFFFFFFF, before, 31);
   }
 };
 

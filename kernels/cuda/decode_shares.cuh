@@ -11,14 +11,16 @@ __device__ __forceinline__ int spans_of(const DecodeRow& row) {
   return (row.position + attention_tile_span) / attention_tile_span;
 }
 
-/// Walks the spans of a range.
+/// Walks the spans of a range. The next row is read ahead.
 struct SpanWalk {
   const DecodeAttention& p;
   SpanRange at;
   DecodeRow row;
 
   __device__ SpanWalk(const DecodeAttention& p, const SpanRange& range) : p(p), at(range), row(range.first) {
-    if (at.spans > 0) skip_rows();
+    if (at.spans == 0) return;
+    look_ahead();
+    skip_rows();
   }
   __device__ int spans() const { return spans_of(row); }
   __device__ void next() {
@@ -27,16 +29,25 @@ struct SpanWalk {
     at.span = 0;
     if (++at.kv_head < p.kv.kv_heads) return;
     at.kv_head = 0;
-    ++at.row;
     if (at.spans == 0) return;
-    row = p.rows[at.row];
+    next_row();
     skip_rows();
   }
 
  private:
+  DecodeRow following_;
+
+  __device__ void look_ahead() {
+    if (at.row + 1 < p.row_count) following_ = p.rows[at.row + 1];
+  }
+  __device__ void next_row() {
+    ++at.row;
+    row = following_;
+    look_ahead();
+  }
   /// Goes on to one that has spans; the plan says that there is one.
   __device__ void skip_rows() {
-    while (spans() == 0) row = p.rows[++at.row];
+    while (spans() == 0) next_row();
   }
 };
 

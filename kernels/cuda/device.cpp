@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/check.hpp"
 #include "kernels/cuda/weight_writer.hpp"
@@ -28,11 +29,12 @@ void check_device(int status, const char* what) {
   if (status == cudaSuccess) [[likely]]
     return;
   const auto error = static_cast<cudaError_t>(status);
-  std::fprintf(stderr,
-               "troupe: the GPU failed in %s: %s (%s). What its memory held is lost, so this process ends; what it was answering "
-               "is answered after its restart, or by other nodes, with the same bits. If it happens again, look at dmesg for "
-               "\"Xid\" and at nvidia-smi -q.\n",
-               what, cudaGetErrorString(error), cudaGetErrorName(error));
+  std::fprintf(
+      stderr,
+      "troupe: the GPU failed in %s: %s (%s). What its memory held is lost, so this process ends; what it was answering "
+      "is answered after its restart, or by other nodes, with the same bits. If it happens again, look at dmesg for "
+      "\"Xid\" and at nvidia-smi -q.\n",
+      what, cudaGetErrorString(error), cudaGetErrorName(error));
   std::fflush(stderr);
   std::_Exit(device_failed_status);
 }
@@ -45,13 +47,15 @@ Result<void> find_gpu(int ordinal) {
   int count = 0;
   const cudaError_t counted = cudaGetDeviceCount(&count);
   if (counted == cudaErrorInsufficientDriver) {
-    return Error{ErrorCode::unsupported, "the NVIDIA driver is for CUDA " + version_text(driver) + ", this build needs one for " +
-                                             version_text(CUDART_VERSION) + " or newer: update the driver, or compute on the CPU"};
+    return Error{ErrorCode::unsupported, "the NVIDIA driver is for CUDA " + version_text(driver) +
+                                             ", this build needs one for " + version_text(CUDART_VERSION) +
+                                             " or newer: update the driver, or compute on the CPU"};
   }
   if (counted != cudaSuccess || count == 0) {
     cudaGetLastError();  // it would be told again
     return Error{ErrorCode::unavailable, "there is no NVIDIA GPU that can be used here (" +
-                                             std::string(cudaGetErrorString(counted)) + "); see nvidia-smi, or compute on the CPU"};
+                                             std::string(cudaGetErrorString(counted)) +
+                                             "); see nvidia-smi, or compute on the CPU"};
   }
   if (ordinal < 0 || ordinal >= count) {
     return Error{ErrorCode::out_of_range, "GPU " + std::to_string(ordinal) + " was asked for, and there are " +
@@ -79,22 +83,6 @@ void CudaStream::copy(void* target, const void* source, std::size_t bytes) {
 }
 
 void CudaStream::synchronize() { check_device(cudaStreamSynchronize(stream_), "waiting for what it was given to do"); }
-
-Result<HostMemory> HostMemory::allocate(std::size_t bytes) {
-  HostMemory memory;
-  if (bytes == 0) return memory;
-  if (const cudaError_t status = cudaMallocHost(&memory.data_, bytes); status != cudaSuccess) {
-    cudaGetLastError();
-    return Error{ErrorCode::overloaded, "the operating system refused " + std::to_string(bytes) +
-                                            " bytes of page-locked memory: " + cudaGetErrorString(status)};
-  }
-  memory.bytes_ = bytes;
-  return memory;
-}
-
-HostMemory::~HostMemory() {
-  if (data_ != nullptr) cudaFreeHost(data_);
-}
 
 Event::Event(Timing timing) {
   const unsigned flags = timing == Timing::yes ? cudaEventDefault : cudaEventDisableTiming;
@@ -131,8 +119,8 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::create(int ordinal) {
   if (status != cudaSuccess) {
     return Error{ErrorCode::unavailable, "GPU " + std::to_string(ordinal) + " cannot be used: " + cudaGetErrorString(status)};
   }
-  return std::unique_ptr<CudaDevice>(new CudaDevice(ordinal, "cuda, " + std::string(properties.name) + ", " +
-                                                                 gibibytes(properties.totalGlobalMem)));
+  return std::unique_ptr<CudaDevice>(
+      new CudaDevice(ordinal, "cuda, " + std::string(properties.name) + ", " + gibibytes(properties.totalGlobalMem)));
 }
 
 CudaDevice::CudaDevice(int ordinal, std::string description) : ordinal_(ordinal), description_(std::move(description)) {}
@@ -155,6 +143,18 @@ Result<Memory> CudaDevice::allocate(std::size_t bytes) {
   return Memory(*this, data, bytes);
 }
 
+Result<Memory> CudaDevice::allocate_host(std::size_t bytes) {
+  if (bytes == 0) return Memory{};
+  void* data = nullptr;
+  if (const cudaError_t status = cudaMallocHost(&data, bytes); status != cudaSuccess) {
+    cudaGetLastError();
+    return Error{ErrorCode::overloaded, "the operating system refused " + std::to_string(bytes) +
+                                            " bytes of page-locked memory: " + cudaGetErrorString(status)};
+  }
+  std::memset(data, 0, bytes);
+  return Memory(*this, data, bytes);
+}
+
 std::optional<std::size_t> CudaDevice::free_bytes() const {
   std::size_t free = 0;
   std::size_t total = 0;
@@ -164,7 +164,11 @@ std::optional<std::size_t> CudaDevice::free_bytes() const {
 
 Result<std::unique_ptr<WeightWriter>> CudaDevice::weight_writer() { return CudaWeightWriter::create(*this); }
 
-void CudaDevice::release(void* data, std::size_t /*bytes*/) noexcept { cudaFree(data); }
+void CudaDevice::release(void* data, std::size_t /*bytes*/) noexcept {
+  cudaPointerAttributes attributes{};
+  const bool on_host = cudaPointerGetAttributes(&attributes, data) == cudaSuccess && attributes.type == cudaMemoryTypeHost;
+  on_host ? cudaFreeHost(data) : cudaFree(data);
+}
 
 CudaStream& cuda_stream(Stream& stream) {
   TROUPE_CHECK(stream.kind() == DeviceKind::cuda, "an operation runs on a device that it is written for");

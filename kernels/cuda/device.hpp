@@ -1,7 +1,7 @@
 // A Hopper GPU as a device: its memory, a stream, and staging through page-locked host memory.
 //
-// An error of the GPU cannot be mended from inside the process: after most of them (a wild access, an uncorrectable error of its
-// memory) every later call fails too, and what its memory holds is lost. So `device_failed` says what happened and ends the
+// An error of the GPU cannot be mended from inside the process: after most of them (a wild access, an uncorrectable error of
+// its memory) every later call fails too, and what its memory holds is lost. So `device_failed` says what happened and ends the
 // process; whoever supervises it starts it again, and its turns are taken up as after any other death.
 #pragma once
 
@@ -50,36 +50,6 @@ class CudaStream final : public Stream {
   double busy_seconds_ = 0;
 };
 
-/// Page-locked host memory, which the GPU copies from and to by itself. Owns it.
-class HostMemory {
- public:
-  HostMemory() = default;
-  static Result<HostMemory> allocate(std::size_t bytes);
-  HostMemory(HostMemory&& other) noexcept { swap(other); }
-  HostMemory& operator=(HostMemory&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  HostMemory(const HostMemory&) = delete;
-  HostMemory& operator=(const HostMemory&) = delete;
-  ~HostMemory();
-
-  std::size_t bytes() const { return bytes_; }
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-
- private:
-  void swap(HostMemory& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-  }
-
-  void* data_ = nullptr;
-  std::size_t bytes_ = 0;
-};
-
 /// Marks a place in a stream. Owns the mark.
 class Event {
  public:
@@ -116,6 +86,9 @@ class CudaDevice final : public Device {
   /// `overloaded` says how much there is.
   Result<Memory> allocate(std::size_t bytes) override;
   CudaStream& stream() override { return stream_; }
+  CudaStream& side_stream() override { return side_stream_; }
+  /// Page-locked.
+  Result<Memory> allocate_host(std::size_t bytes) override;
   Result<std::unique_ptr<WeightWriter>> weight_writer() override;
   std::optional<std::size_t> free_bytes() const override;
 
@@ -126,6 +99,7 @@ class CudaDevice final : public Device {
   int ordinal_;
   std::string description_;
   CudaStream stream_;
+  CudaStream side_stream_;
 };
 
 /// The stream of a device of kind cuda.

@@ -48,15 +48,13 @@ enum class Sharing { one_block, two_blocks };
 
 template <int N, Sharing S>
 struct FewRows {
-  static constexpr bool staged = N > 64;  ///< the ends of many rows (tile_end.cuh)
-  static constexpr int group_rows = 32;
-  using Staging = RowStaging<group_rows>;
+  /// Ends as many rows do (tile_end.cuh), through the ring's memory once all products are there.
+  static constexpr bool staged = N >= ended_rows;
   static constexpr int stage_panels = 2;
   static constexpr int stage_bytes = stage_panels * (tile_bytes + N * row_bytes);
   static constexpr int ring_bytes = S == Sharing::two_blocks ? 96 * 1024 : 192 * 1024;
   static constexpr int stages = ring_bytes / stage_bytes;
-  static constexpr int staging_bytes = staged ? warpgroup / 32 * static_cast<int>(sizeof(Staging)) : 0;
-  static constexpr int shared_bytes = 1024 + stages * stage_bytes + staging_bytes;
+  static constexpr int shared_bytes = 1024 + stages * stage_bytes;
   static constexpr int threads = warpgroup + 32;
 };
 
@@ -136,14 +134,10 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
       if (half == 0 && step > 0 && threadIdx.x % 32 == 0) empty[(step - 1) % Shape::stages].arrive();
     }
     wgmma_wait<0>();
+    if constexpr (Shape::staged) warpgroup_sync();  // nobody reads the ring any more
     if (!Chunked || exchange_chunks<N>(exchange, 0, chunk, sums)) {
       if constexpr (Shape::staged) {
-        auto* const stagings = reinterpret_cast<typename Shape::Staging*>(ring + Shape::stages * Shape::stage_bytes);
-        TileEnd<N, E, Shape::group_rows> end;
-#pragma unroll
-        for (int i = 0; i < N / 2; ++i) end.sums[i] = sums[i];
-        end.begin(p, tile, first_row);
-        end.finish(p, stagings[threadIdx.x / 32]);
+        end_staged_tile<N, E>(p, tile, first_row, sums, reinterpret_cast<EndStaging*>(ring)[threadIdx.x / 32]);
       } else {
         end_tile<N, E>(p, tile, first_row, sums);
       }
@@ -204,14 +198,12 @@ cudaError_t launch_few_rows(cudaStream_t stream, const Product& p) {
 
 template <int N, Chunks C>
 cudaError_t launch_many_rows(cudaStream_t stream, const Product& p) {
-  return by_ending(p, [&](auto ending) {
-    using Shape = ManyRows<N, C, ending()>;
-    const int units = units_of<Shape, N>(p);
-    const int clusters = C == Chunks::split ? units : std::min(units, processors() / cluster_blocks);
-    const LaunchShape shape{dim3(static_cast<unsigned>(clusters * cluster_blocks)), Shape::threads, Shape::shared_bytes,
-                            cluster_blocks};
-    return launch(stream, shape, many_rows<N, C, ending()>, p);
-  });
+  using Shape = ManyRows<N, C>;
+  const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
+  const int cluster = C == Chunks::split ? k_chunks_max : 1;
+  const int blocks = C == Chunks::split ? units * k_chunks_max : std::min(units, processors());
+  const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, cluster};
+  return by_ending(p, [&](auto ending) { return launch(stream, shape, many_rows<N, C, ending()>, p); });
 }
 
 /// What is compiled for a plan of 128 outputs.
@@ -259,7 +251,7 @@ cudaError_t norm_scales(cudaStream_t stream, const ResidualRows& residual, int r
 }
 
 cudaError_t product(cudaStream_t stream, const Product& arguments) {
-  return product_by(stream, arguments, pick(arguments.weight, arguments.rows, processors()));
+  return product_by(stream, arguments, pick(arguments.weight, arguments.rows, processors(), ending_of(arguments)));
 }
 
 cudaError_t product_by(cudaStream_t stream, const Product& arguments, const ProductPlan& plan) {

@@ -1,8 +1,10 @@
 #include "kernels/cuda/moe.hpp"
 
+#include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/moe_layers.hpp"
 #include "kernels/cuda/moe_rows.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -20,6 +22,7 @@ __global__ void __launch_bounds__(warpgroup) route_rows(const MoeRoute p) {
   if (static_cast<int>(threadIdx.x) % 32 >= p.chosen) return;
   p.expert[row * p.chosen + choice.place] = choice.expert;
   p.weight[row * p.chosen + choice.place] = choice.weight;
+  if (p.counts != nullptr) atomicAdd(p.counts + choice.expert, 1);
 }
 
 /// Hands out parts of one piece of memory.
@@ -67,10 +70,10 @@ MoeBuffers moe_buffers(const MoeShape& shape, int rows_max, void* memory) {
   buffers.gated.data = parts.take<bf16>(buffers.gated.elements());
   buffers.scales = parts.take<float>(places);
   buffers.slot = parts.take<std::int32_t>(places);
-  buffers.place = parts.take<std::int32_t>(slots);
+  buffers.counts = parts.take<std::int32_t>(2 * static_cast<std::size_t>(shape.experts));
   buffers.tasks = parts.take<MoeTask>(static_cast<std::size_t>(moe_tasks_max(shape, rows_max)));
   buffers.task_count = parts.take<std::int32_t>(1);
-  buffers.counters = parts.take<std::int32_t>(static_cast<std::size_t>(moe_counters(shape).count()));
+  buffers.counters = parts.take<std::int32_t>(moe_counters);
   buffers.bytes = parts.bytes();
   return buffers;
 }
@@ -82,7 +85,7 @@ cudaError_t moe(cudaStream_t stream, const Moe& arguments) {
                     arguments.rows <= arguments.input.capacity &&
                     moe_places(shape, arguments.rows) <= arguments.buffers.gathered.capacity;
   if (!fits) return cudaErrorInvalidValue;
-  return arguments.rows <= moe_few_rows_max ? moe_few_rows(stream, arguments) : moe_many_rows(stream, arguments);
+  return moe_few_rows_fits(shape, arguments.rows) ? moe_few_rows(stream, arguments) : moe_many_rows(stream, arguments);
 }
 
 }  // namespace troupe::kernels::cuda

@@ -49,6 +49,7 @@ struct MoeRoute {
   std::int32_t experts = 0;
   std::int32_t chosen = 0;
   bool normalize = true;
+  std::int32_t* counts = nullptr;  ///< [experts], which grow by how many rows choose each; null: nobody wants to know
 };
 /// `cudaErrorInvalidValue` if there are more experts, or more are chosen, than this is for.
 cudaError_t moe_route(cudaStream_t stream, const MoeRoute& arguments);
@@ -61,7 +62,7 @@ struct MoeTask {
 };
 
 /// What a layer leaves on its way; the same for all layers of a shape. A slot is row x chosen + choice. Tiles have the slots
-/// sorted by expert; an expert's begin at a multiple of 8.
+/// sorted by expert; an expert's begin at a multiple of 8 (of few rows: those of four experts do).
 struct MoeBuffers {
   std::int32_t* expert = nullptr;  ///< [rows, chosen], as MoeRoute leaves them
   float* weight = nullptr;         ///< [rows, chosen]
@@ -70,7 +71,7 @@ struct MoeBuffers {
   RowTiles gated;                  ///< silu(gate) * up, intermediate wide
   float* scales = nullptr;         ///< [gathered.capacity]: the rows' scales
   std::int32_t* slot = nullptr;    ///< [gathered.capacity]: whose row of the tiles it is
-  std::int32_t* place = nullptr;   ///< [rows, chosen]: which row of the tiles a slot has
+  std::int32_t* counts = nullptr;  ///< [2][experts]: rows that chose each; and those that have their place. Zero as `counters`
   MoeTask* tasks = nullptr;
   std::int32_t* task_count = nullptr;
   std::int32_t* counters = nullptr;  ///< of tasks that are complete; zero before and after a layer

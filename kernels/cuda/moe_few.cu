@@ -1,291 +1,431 @@
-// A layer of up to eight rows in one kernel, made like decode_step.cu: a block lives on each processor and walks the tiles of
-// the chosen experts' matrices, gates and ups of all experts first, then `down`. Every block chooses the experts by itself,
-// since that takes less time than to hear of it. A warp streams weights through a ring and runs ahead across experts and
-// operations; an expert's second product waits only for that expert's first one, which is long past but for the last experts.
-// Whoever is the last to have an expert's answer for 16 outputs adds them all up.
+// A layer of up to eight rows in one kernel: a block lives on each processor and walks parts of the chosen experts' matrices,
+// gates and ups of all experts first, then `down`. Every block chooses the experts by itself, since that takes less time than
+// to hear of it. A warp streams weights through a ring and runs ahead across experts and products; a warpgroup multiplies, and
+// does nothing else, since a part takes only a few microseconds: what becomes of its sums is another warpgroup's concern.
+//
+// The tensor cores multiply 64 rows of weights by some columns of activations, but one instruction's 64 rows need not be those
+// of a tile, nor need all columns be meant for all of them: each warp has the sums of 16 rows, and looks at the columns that
+// are its own. What the others come to is thrown away, which costs nothing beside the reading of the weights. So
+// - gates and ups of 32 outputs are multiplied in both chunks of inputs at once: two warps a chunk;
+// - of `down`, a block has 16 outputs of all experts, four experts at once: a warp an expert. It adds the experts' answers up
+//   as they come, and they need not meet anywhere.
+// Parts are thus as small as it takes to give every processor the same amount of them, and no two blocks share a sum.
 #include <cstdint>
 
-#include "kernels/cuda/exchange.cuh"
 #include "kernels/cuda/launch.hpp"
-#include "kernels/cuda/moe_layers.hpp"
-#include "kernels/cuda/moe_rows.cuh"
-#include "kernels/cuda/step_ring.cuh"
+#include "kernels/cuda/moe_few.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace troupe::kernels::cuda {
 
 namespace {
 
-constexpr int columns = moe_few_rows_max;
-constexpr int cluster_blocks = k_chunks_max;
-constexpr int threads = warpgroup + 64;
-using Stages = Ring<columns>;
+using namespace few_rows;
 
-/// Which experts were chosen. Those that were, in ascending id, are what a layer's tasks count by.
-struct Chosen {
-  std::int32_t count;
-  std::int32_t experts[columns * moe_chosen_max];
-  std::int8_t choice[columns * moe_chosen_max][columns];  ///< which of a row's choices it is, or -1
-  std::int32_t expert[columns][moe_chosen_max];           ///< by row and choice
-  float weight[columns][moe_chosen_max];
-  std::uint32_t words[moe_experts_max / 32];  ///< a bit for each expert
-  Barrier known;
-};
-static_assert(columns * moe_chosen_max <= warpgroup, "each slot has a thread");
-
-/// By the warpgroup that computes.
-template <int Each>
-__device__ __forceinline__ void choose(const Moe& p, Chosen& chosen) {
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread % 32;
-  if (thread < moe_experts_max / 32) chosen.words[thread] = 0;
+/// Zeroes that the compiler takes for a beginning: what it believes to be undefined it keeps from one part to the next.
+template <int Count>
+__device__ __forceinline__ void set_zero(float (&numbers)[Count]) {
 #pragma unroll
-  for (int row = 0; row < columns; ++row) chosen.choice[thread][row] = -1;
-  warpgroup_sync();
-  for (int row = thread / 32; row < p.rows; row += warpgroup / 32) {
-    const Choice choice = route_row<Each>(p.logits + row * p.shape.experts, p.shape.experts, p.shape.chosen, p.shape.normalize);
-    if (lane >= p.shape.chosen) continue;
-    chosen.expert[row][choice.place] = choice.expert;
-    chosen.weight[row][choice.place] = choice.weight;
-    atomicOr(&chosen.words[choice.expert / 32], 1U << (choice.expert % 32));
-    if (blockIdx.x == 0) {
-      p.buffers.expert[row * p.shape.chosen + choice.place] = choice.expert;
-      p.buffers.weight[row * p.shape.chosen + choice.place] = choice.weight;
-    }
-  }
-  warpgroup_sync();
-  const int row = thread / p.shape.chosen;
-  if (row < p.rows) {
-    const int place = thread % p.shape.chosen;
-    const int expert = chosen.expert[row][place];
-    int index = __popc(chosen.words[expert / 32] & ((1U << (expert % 32)) - 1));
-    for (int word = 0; word < expert / 32; ++word) index += __popc(chosen.words[word]);
-    chosen.experts[index] = expert;
-    chosen.choice[index][row] = static_cast<std::int8_t>(place);
-  }
-  if (thread == 0) {
-    int count = 0;
-    for (const std::uint32_t word : chosen.words) count += __popc(word);
-    chosen.count = count;
-  }
-  warpgroup_sync();
-  if (thread == 0) chosen.known.arrive();
+  for (float& number : numbers) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(number));
+}
+/// Nothing reads the sums before this.
+template <int Count>
+__device__ __forceinline__ void wait_for_sums(float (&sums)[Count]) {
+  wgmma_wait<0>();
+#pragma unroll
+  for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
 }
 
-enum Operation : int { op_gate_up, op_down, operations };
-
-/// The shape of an operation's matrices.
-struct Matrices {
-  WeightTiles weight;
-  int chunks;
-  __device__ Panels panels(int chunk) const { return panels_of_chunk(weight.panels(), chunk, chunks); }
-};
-__device__ __forceinline__ Matrices matrices_of(const MoeShape& shape, int operation) {
-  const WeightTiles weight = operation == op_gate_up ? shape.gate_up(nullptr, 0) : shape.down(nullptr, 0);
-  return {weight, k_chunks(weight)};
-}
-
-/// Walks this block's tasks, the same for every role: product(operation, matrices, index of a chosen expert, tile, chunk).
+/// Walks this block's parts, the same for every role: gate_up(index of a chosen expert, part), then for each of the block's
+/// slices of 16 outputs down(slice, group of experts). Who had fewer of the former begins with the latter.
 template <class Role>
-__device__ __forceinline__ void walk(const MoeShape& shape, int experts, Role& role) {
+__device__ __forceinline__ void walk(const Plan& plan, int experts, Role& role) {
   const int blocks = static_cast<int>(gridDim.x);
+  const int parts = experts * plan.expert_parts();
   int turn = static_cast<int>(blockIdx.x);
-  for (int operation = 0; operation < operations; ++operation) {
-    const Matrices matrices = matrices_of(shape, operation);
-    const int tiles = matrices.weight.tiles();
-    const int tasks = experts * tiles * matrices.chunks;
-    const int turns = divided_up(tasks, cluster_blocks) * cluster_blocks;  // so that a tile's chunks stay within a cluster
-    for (; turn < turns; turn += blocks) {
-      const int unit = turn / matrices.chunks;
-      if (turn < tasks) role.product(operation, matrices, unit / tiles, unit % tiles, turn % matrices.chunks);
-    }
-    turn -= turns;
+  for (; turn < parts; turn += blocks) role.gate_up(turn / plan.expert_parts(), turn % plan.expert_parts());
+  const int slices = plan.shape.hidden / slice_outputs;
+  for (turn -= parts; turn < slices; turn += blocks) {
+    for (int group = 0; group < divided_up(experts, group_experts); ++group) role.down(turn, group);
   }
 }
 
+/// A warp. Each lane brings a piece of a stage: of one panel the rows of a chunk, or of an expert.
 struct WeightStreamer {
   const Moe& p;
+  const Plan& plan;
   const Stages& ring;
   const Chosen& chosen;
-  int stage = 0;
+  StagePlace at{};
 
-  __device__ void product(int operation, const Matrices& matrices, int index, int tile, int chunk) {
-    const int expert = chosen.experts[index];
-    const bf16* const matrix =
-        (operation == op_gate_up ? p.shape.gate_up(p.gate_up, expert) : p.shape.down(p.down, expert)).data;
-    const bf16* const weights =
-        matrix + static_cast<std::size_t>(tile) * static_cast<std::size_t>(matrices.weight.panels()) * tile_elements;
-    const auto [first, end] = matrices.panels(chunk);
-    for (int panel = first; panel < end; panel += Stages::panels, ++stage) {
-      Barrier& full = ring.claim(stage);
-      full.arrive_expecting(Stages::weight_bytes);
-      copy_bulk_once(ring.weights(stage), weights + static_cast<std::size_t>(panel) * tile_elements, Stages::weight_bytes,
-                     full);
+  __device__ void gate_up(int index, int part) {
+    const WeightTiles matrix = p.shape.gate_up(p.gate_up, chosen.experts[index]);
+    const int chunks = plan.gate_up_chunks;
+    const int chunk = static_cast<int>(threadIdx.x) % 32 / stage_panels;
+    const int piece = tile_elements / chunks;  // elements
+    const int first = part / chunks * matrix.panels() + plan.gate_up_panels(min(chunk, chunks - 1)).first;
+    const bf16* const from = matrix.data + static_cast<std::size_t>(first) * tile_elements + part % chunks * piece;
+    for (int panel = 0; panel < plan.gate_up_length(); panel += stage_panels)
+      bring(chunk < chunks, from + panel * tile_elements, chunk * piece, piece, chunks);
+  }
+  __device__ void down(int slice, int group) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int experts = min(group_experts, chosen.count - group * group_experts);
+    const int own = lane / stage_panels;
+    constexpr int piece = slice_outputs * panel_inputs;
+    const WeightTiles matrix = p.shape.down(p.down, chosen.experts[group * group_experts + min(own, experts - 1)]);
+    const bf16* const from =
+        matrix.data +
+        static_cast<std::size_t>(slice / tile_slices) * static_cast<std::size_t>(matrix.panels()) * tile_elements +
+        slice % tile_slices * piece;
+    for (int panel = 0; panel < matrix.panels(); panel += stage_panels)
+      bring(own < experts, from + panel * tile_elements, own * piece, piece, experts);
+  }
+  /// Fills the weights of the next stage with so many pieces of each panel. This lane's begins at `from` in the first of the
+  /// panels, and in the tile that is made of them at `place`.
+  __device__ __forceinline__ void bring(bool brings, const bf16* from, int place, int elements, int pieces) {
+    const int panel = static_cast<int>(threadIdx.x) % stage_panels;
+    const int bytes = elements * 2;
+    Barrier& full = ring.claim(at);
+    if (threadIdx.x % 32 == 0) full.arrive_expecting(static_cast<std::uint32_t>(pieces * stage_panels * bytes));
+    __syncwarp();
+    if (brings) {
+      copy_bulk_once(ring.weights(at) + (panel * tile_elements + place) * 2, from + panel * tile_elements,
+                     static_cast<std::uint32_t>(bytes), full);
     }
+    ring.advance(at);
   }
 };
 
-/// Streams the rows that weights are multiplied by, as soon as they are there.
+/// One thread: streams the rows that `down` is multiplied by, as soon as all of a group's experts have them.
 struct RowStreamer {
   const Moe& p;
+  const Plan& plan;
   const Stages& ring;
-  int stage = 0;
-  int gated_known = 0;  ///< experts, the first ones, whose gated rows are there
+  const Chosen& chosen;
+  StagePlace at{};
+  int known = 0;  ///< groups, the first ones, whose gated rows are there
 
-  __device__ void product(int operation, const Matrices& matrices, int index, int /*tile*/, int chunk) {
-    if (operation == op_down && index >= gated_known) {
-      wait_until(p.buffers.counters + index, matrices_of(p.shape, op_gate_up).weight.tiles() * tile_slices);
+  __device__ void gate_up(int /*index*/, int /*part*/) {
+    for (int panel = 0; panel < plan.gate_up_length(); panel += stage_panels) {
+      ring.claim(at).arrive();  // the rows are there, all the time
+      ring.advance(at);
+    }
+  }
+  __device__ void down(int /*slice*/, int group) {
+    if (group == known) {
+      const int experts = min(group_experts, chosen.count - group * group_experts);
+      wait_until(p.buffers.counters + group, experts * plan.expert_slices());
       fence_proxy_async_all();
-      gated_known = index + 1;
+      ++known;
+      if (known == divided_up(chosen.count, group_experts)) leave();
     }
-    const RowTiles& rows = operation == op_gate_up ? p.input : p.buffers.gated;
-    const int first_row = operation == op_gate_up ? 0 : index * columns;
-    const auto [first, end] = matrices.panels(chunk);
-    for (int panel = first; panel < end; panel += Stages::panels, ++stage) {
-      Barrier& full = ring.claim(stage);
-      full.arrive_expecting(Stages::row_bytes);
+    const RowTiles& gated = p.buffers.gated;
+    const int rows = divided_up(chosen.columns_of(group), 8) * 8;
+    const auto bytes = static_cast<std::uint32_t>(rows * row_bytes);
+    for (int panel = 0; panel < gated.panels(); panel += stage_panels) {
+      Barrier& full = ring.claim(at);
+      full.arrive_expecting(stage_panels * bytes);
 #pragma unroll
-      for (int i = 0; i < Stages::panels; ++i) {
-        constexpr int bytes = Stages::row_bytes / Stages::panels;
-        copy_bulk(ring.rows(stage) + i * bytes,
-                  rows.data + (static_cast<std::size_t>(panel + i) * static_cast<std::size_t>(rows.capacity) +
-                               static_cast<std::size_t>(first_row)) *
-                                  panel_inputs,
-                  bytes, full);
+      for (int i = 0; i < stage_panels; ++i) {
+        const std::size_t first = static_cast<std::size_t>(panel + i) * static_cast<std::size_t>(gated.capacity) +
+                                  static_cast<std::size_t>(group * plan.group_rows());
+        copy_bulk(ring.rows(at) + i * plan.group_rows() * row_bytes, gated.data + first * panel_inputs, bytes, full);
       }
+      ring.advance(at);
     }
+  }
+  /// Once this block does not look at the counters any more. The last block zeroes them: since some have seen each counter
+  /// complete, nobody adds to one either.
+  __device__ void leave() const {
+    std::int32_t* const ended = p.buffers.counters + moe_few_groups_max;
+    if (add_acquire_release(ended, 1) + 1 < static_cast<int>(gridDim.x)) return;
+    for (int i = 0; i <= moe_few_groups_max; ++i) p.buffers.counters[i] = 0;
   }
 };
 
+/// A warpgroup.
 struct Computer {
-  const Moe& p;
+  const Plan& plan;
   const Stages& ring;
   const Chosen& chosen;
-  Exchange<columns> (&exchanges)[2];
-  int stage = 0;
-  std::uint32_t exchanged = 0;
+  const std::byte* input;  ///< the rows, a panel after the other
+  Handover& handover;
+  StagePlace at{};
+  int handed = 0;  ///< parts
 
-  __device__ __forceinline__ void product(int operation, const Matrices& matrices, int index, int tile, int chunk) {
-    const auto [first, end] = matrices.panels(chunk);
-    float sums[columns / 2];
-#pragma unroll
-    for (float& sum : sums) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(sum));
-    wgmma_fence();
-    for (int panel = first; panel < end; panel += Stages::panels, ++stage) {
-      ring.full(stage).wait(ring.parity(stage));
+  /// Adds the products of so many panels up, from zero. `rows` says which columns a panel of a stage is multiplied by.
+  template <int N, class Rows>
+  __device__ __forceinline__ void add_panels(float (&sums)[N / 2], int first, int end, const Rows& rows) {
+    set_zero(sums);
+    int held = -1;
+#pragma unroll 1
+    for (int panel = first; panel < end; panel += stage_panels) {
+      ring.wait_until_full(at);
+      const std::uint64_t a = tile_descriptor(ring.weights(at));
       wgmma_fence();
 #pragma unroll
-      for (int i = 0; i < Stages::panels; ++i) {
-        const std::uint64_t a = tile_descriptor(ring.weights(stage) + i * tile_elements * 2);
-        const std::uint64_t b = tile_descriptor(ring.rows(stage) + i * columns * panel_inputs * 2);
+      for (int i = 0; i < stage_panels; ++i) {
+        const std::uint64_t b = rows(panel, i);
 #pragma unroll
         for (int step = 0; step < panel_inputs / 16; ++step)
-          Wgmma<columns>::step(sums, a + step * descriptor_step, b + step * descriptor_step, true);
+          Wgmma<N>::step(sums, a + i * (tile_elements * 2 >> 4) + step * descriptor_step, b + step * descriptor_step, true);
       }
       wgmma_commit();
       wgmma_wait<1>();
-      if (panel > first) ring.release(stage - 1);
+      if (held >= 0) ring.release(held);
+      held = at.slot;
+      ring.advance(at);
     }
-    wgmma_wait<0>();
-    ring.release(stage - 1);
-    if (matrices.chunks == 1 || exchange(chunk, sums)) finish(operation, index, tile, sums);
-    __syncwarp();
-    // A warp that gives its sums away shall not get two exchanges ahead of one that awaits some: there are two buffers.
-    if (matrices.chunks > 1) warpgroup_sync();
-  }
-  __device__ __forceinline__ bool exchange(int chunk, float (&sums)[columns / 2]) {
-    const std::uint32_t before = exchanged++;
-    return exchange_chunks<columns>(exchanges[before % 2], before / 2, chunk, sums);
+    wait_for_sums(sums);
+    if (held >= 0) ring.release(held);
   }
 
-  __device__ __forceinline__ void finish(int operation, int index, int tile, const float (&sums)[columns / 2]) {
-    if (operation == op_gate_up) {
-      write_gated<columns>(sums, p.buffers.gated, index * columns, tile * tile_outputs / 2, p.rows, p.row_scales);
-      __syncwarp();
-      if (threadIdx.x % 32 == 0) add_release(p.buffers.counters + index, 1);
-      return;
+  __device__ __forceinline__ void gate_up(int /*index*/, int /*part*/) {
+    // Columns 0 to 7 are the rows' inputs of the first chunk, columns 8 to 15 those of the second one.
+    const int distance = (plan.gate_up_chunks - 1) * plan.gate_up_length() * columns * row_bytes;
+    const auto rows = [&](int panel, int i) { return tile_descriptor(input + (panel + i) * columns * row_bytes, distance); };
+    float sums[2 * columns / 2];
+    add_panels<2 * columns>(sums, 0, plan.gate_up_length(), rows);
+    const bool second = static_cast<int>(threadIdx.x) / 32 * plan.gate_up_chunks >= warpgroup / 32;
+    float own[columns / 2];
+#pragma unroll
+    for (int i = 0; i < columns / 2; ++i) own[i] = second ? sums[columns / 2 + i] : sums[i];
+    Handover::WarpSums& target = handover.claim(handed);
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      target[lane % 4 * 2 + half][lane / 4] = own[half];
+      target[lane % 4 * 2 + half][lane / 4 + 8] = own[half + 2];
     }
-    write_answers(sums, index, tile);
-    __syncwarp();
-    const int slice = tile * tile_slices + static_cast<int>(threadIdx.x) / 32;
-    std::int32_t before = 0;
-    if (threadIdx.x % 32 == 0) before = add_acquire_release(p.buffers.counters + moe_counters(p.shape).slice(slice), 1);
-    before = __shfl_sync(all_lanes, before, 0);
-    if (before + 1 < chosen.count) return;
-    __syncwarp();  // what one lane has acquired, all have
-    combine_slice({p.buffers.outputs, &chosen.weight[0][0], moe_chosen_max, p.shape.chosen}, p.residual, 0, tile, p.rows);
+    handover.hand(handed++);
   }
-  __device__ __forceinline__ void write_answers(const float (&sums)[columns / 2], int index, int tile) {
-    for_each_pair<columns>(sums, [&](int row, int output, float upper, float lower) {
-      const int choice = chosen.choice[index][row];
-      const int dim = tile * tile_outputs + output;
-      if (choice < 0 || dim >= p.shape.hidden) return;  // slices are whole
-      float* const place = p.buffers.outputs +
-                           static_cast<std::size_t>(row * p.shape.chosen + choice) * static_cast<std::size_t>(p.shape.hidden) +
-                           dim;
-      place[0] = upper;
-      place[8] = lower;
-    });
+
+  __device__ __forceinline__ void down(int /*slice*/, int group) {
+    const auto rows = [&](int, int i) { return tile_descriptor(ring.rows(at) + i * plan.group_rows() * row_bytes); };
+    float total[group_columns / 2];
+    set_zero(total);
+    float sums[group_columns / 2];
+    for (int chunk = 0; chunk < plan.down_chunks; ++chunk) {
+      const Panels panels = plan.down_panels(chunk);
+      add_panels<group_columns>(sums, panels.first, panels.end, rows);
+#pragma unroll
+      for (int i = 0; i < group_columns / 2; ++i) total[i] = chunk == 0 ? sums[i] : total[i] + sums[i];
+    }
+    const int index = group * group_experts + static_cast<int>(threadIdx.x) / 32;
+    const int first = chosen.column(index);
+    const int count = __popc(chosen.rows[index]);
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    Handover::WarpSums& target = handover.claim(handed);
+#pragma unroll
+    for (int j = 0; j < group_columns / 8; ++j) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int column = j * 8 + lane % 4 * 2 + half - first;
+        if (column < 0 || column >= count) continue;
+        target[column][lane / 4] = total[4 * j + half];
+        target[column][lane / 4 + 8] = total[4 * j + half + 2];
+      }
+    }
+    handover.hand(handed++);
   }
 };
 
-/// Zeroes the counters, once nobody looks at them any more.
-__device__ __forceinline__ void end_layer(const Moe& p) {
-  const MoeCounters counters = moe_counters(p.shape);
-  std::int32_t before = 0;
-  if (threadIdx.x == 0) before = add_acquire_release(p.buffers.counters + counters.ended(), 1);
-  before = __shfl_sync(all_lanes, before, 0);
-  if (before + 1 < static_cast<int>(gridDim.x)) return;
+/// A warpgroup: a warp 16 outputs of a part, laid out over its lanes as the tensor cores do.
+struct Ender {
+  const Moe& p;
+  const Plan& plan;
+  const Chosen& chosen;
+  Handover& handover;
+  int taken = 0;  ///< parts
+  // Of the slice that is being added up:
+  float answer[4] = {};  ///< the first outputs of both rows, then the further ones
+  float x[4] = {};       ///< likewise
+  float next_norm[2] = {};
+
+  __device__ __forceinline__ static int warp() { return static_cast<int>(threadIdx.x) % warpgroup / 32; }
+  __device__ __forceinline__ static int output() { return static_cast<int>(threadIdx.x) % 32 / 4; }
+  __device__ __forceinline__ static int row(int half) { return static_cast<int>(threadIdx.x) % 4 * 2 + half; }
+
+  __device__ __forceinline__ void gate_up(int index, int part) {
+    const int slices = tile_slices / plan.gate_up_chunks;  // of a part
+    const auto& sums = handover.receive(taken);
+    float gate[2] = {};
+    float up[2] = {};
+    if (warp() < slices) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        gate[half] = sums[warp()][row(half)][output()];
+        up[half] = sums[warp()][row(half)][output() + 8];
+        if (slices == tile_slices) continue;
+        gate[half] += sums[warp() + slices][row(half)][output()];
+        up[half] += sums[warp() + slices][row(half)][output() + 8];
+      }
+    }
+    handover.take(taken++);
+    if (warp() >= slices) return;
+    const RowTiles& gated = p.buffers.gated;
+    const int place = (part * slices + warp()) * slice_outputs / 2 + output();
+    const int first_row = index / group_experts * plan.group_rows() + chosen.column(index);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (!chosen.is_of(index, row(half))) continue;
+      const float scale = chosen.scale[row(half)];
+      gated.data[gated.offset(first_row + chosen.rank(index, row(half)), place)] =
+          __float2bfloat16_rn(silu(gate[half] * scale) * (up[half] * scale));
+    }
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) add_release(p.buffers.counters + index / group_experts, 1);
+  }
+
+  __device__ __forceinline__ void down(int slice, int group) {
+    const bool own = warp() == slice % tile_slices;
+    if (own && group == 0) begin_slice(slice);
+    const auto& sums = handover.receive(taken);
+    if (own) {
+      const int first = group * group_experts;
+      for (int expert = 0; expert < min(group_experts, chosen.count - first); ++expert)
+        add_answer(slice, first + expert, sums[expert]);
+    }
+    handover.take(taken++);
+    if (own && (group + 1) * group_experts >= chosen.count) end_slice(slice);
+  }
+  __device__ __forceinline__ std::size_t residual_place(int slice, int half) const {
+    return static_cast<std::size_t>(row(half)) * static_cast<std::size_t>(p.shape.hidden) + slice * slice_outputs + output();
+  }
+  /// Reads what the answers are added to: at the end, the whole layer would wait for it.
+  __device__ __forceinline__ void begin_slice(int slice) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      next_norm[half] = p.residual.weights[slice * slice_outputs + output() + 8 * half];
+      if (row(half) >= p.rows) continue;
+      x[half] = __ldcg(p.residual.x + residual_place(slice, half));
+      x[half + 2] = __ldcg(p.residual.x + residual_place(slice, half) + 8);
+    }
+  }
+  /// As add_residual.
+  __device__ __forceinline__ void end_slice(int slice) const {
+    const RowTiles& normed = p.residual.normed;
+    const int dim = slice * slice_outputs + output();
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const bool there = row(half) < p.rows;
+      const float first = x[half] + answer[half];
+      const float second = x[half + 2] + answer[half + 2];
+      float square = fmaf(second, second, first * first);
+      square += __shfl_xor_sync(all_lanes, square, 4);
+      square += __shfl_xor_sync(all_lanes, square, 8);
+      square += __shfl_xor_sync(all_lanes, square, 16);
+      if (!there) continue;
+      float* const place = p.residual.x + residual_place(slice, half);
+      place[0] = first;
+      place[8] = second;
+      normed.data[normed.offset(row(half), dim)] = __float2bfloat16_rn(first * next_norm[0]);
+      normed.data[normed.offset(row(half), dim + 8)] = __float2bfloat16_rn(second * next_norm[1]);
+      if (output() == 0)
+        p.residual.squares[static_cast<std::size_t>(slice) * static_cast<std::size_t>(normed.capacity) + row(half)] = square;
+    }
+  }
+  __device__ __forceinline__ void add_answer(int slice, int index, const Handover::WarpSums& sums) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (!chosen.is_of(index, row(half))) continue;
+      const int choice = chosen.choice[index][row(half)];
+      const float weight = chosen.weight[row(half)][choice];
+      const float upper = sums[chosen.rank(index, row(half))][output()];
+      const float lower = sums[chosen.rank(index, row(half))][output() + 8];
+      // The product is not to be fused with a sum that follows.
+      answer[half] = choice == 0 ? __fmul_rn(weight, upper) : fmaf(weight, upper, answer[half]);
+      answer[half + 2] = choice == 0 ? __fmul_rn(weight, lower) : fmaf(weight, lower, answer[half + 2]);
+      const auto slot = static_cast<std::size_t>(row(half) * p.shape.chosen + choice);
+      float* const output_place =
+          p.buffers.outputs + slot * static_cast<std::size_t>(p.shape.hidden) + slice * slice_outputs + output();
+      output_place[0] = upper;
+      output_place[8] = lower;
+    }
+  }
+};
+
+/// A warp: brings the rows that gates and ups are multiplied by, each chunk's as many panels as the longest one has.
+__device__ __forceinline__ void bring_input(const Moe& p, const Plan& plan, std::byte* input, Barrier& there) {
+  constexpr int bytes = columns * row_bytes;  // of a panel
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  if (lane == 0) there.arrive_expecting(static_cast<std::uint32_t>(p.input.panels() * bytes));
   __syncwarp();
-  for (int i = static_cast<int>(threadIdx.x); i < counters.count(); i += 32) p.buffers.counters[i] = 0;
+  fence_proxy_async_all();
+  for (int chunk = 0; chunk < plan.gate_up_chunks; ++chunk) {
+    const auto [first, end] = plan.gate_up_panels(chunk);
+    for (int panel = first + lane; panel < end; panel += 32) {
+      copy_bulk(input + (chunk * plan.gate_up_length() + panel - first) * bytes,
+                p.input.data + static_cast<std::size_t>(panel) * static_cast<std::size_t>(p.input.capacity) * panel_inputs,
+                bytes, there);
+    }
+  }
 }
+/// By all threads of the block: what is beyond a chunk's panels is multiplied by zero.
+__device__ __forceinline__ void fill_input(const Plan& plan, std::byte* input) {
+  constexpr int words = columns * row_bytes / 4;  // of a panel
+  const int first = plan.gate_up_panels(0).end * words;
+  for (int i = first + static_cast<int>(threadIdx.x); i < plan.gate_up_length() * words; i += static_cast<int>(blockDim.x))
+    reinterpret_cast<std::uint32_t*>(input)[i] = 0;
+  fence_proxy_async();
+}
+
+enum Warp : int { computing = 0, ending = warpgroup / 32, streaming_weights = 2 * warpgroup / 32, streaming_rows, warps };
+constexpr int threads = warps * 32;
 
 template <int Each>
 __global__ void __launch_bounds__(threads, 1) few_rows_layer(const __grid_constant__ Moe p) {
   extern __shared__ std::byte unaligned[];
   __shared__ Stages::Barriers barriers;
-  __shared__ Exchange<columns> exchanges[2];
+  __shared__ Barrier input_there;
+  __shared__ Handover handover;
   __shared__ Chosen chosen;
-  Stages ring{unaligned + (1024 - shared_address(unaligned) % 1024) % 1024, barriers};
-  const int thread = static_cast<int>(threadIdx.x);
-  if (thread == 0) {
-    ring.init();
-    chosen.known.init(1);
-    for (auto& exchange : exchanges) exchange.init();
+  std::byte* const memory = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
+  const Plan plan = plan_of(p.shape, p.rows);
+  const Stages ring{memory + plan.input_bytes(), barriers, plan.stages(), plan.stage_bytes(), plan.stage_row_bytes()};
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  if (threadIdx.x == 0) {
+    barriers.init();
+    input_there.init(1);
+    handover.init();
     fence_barrier_init();
   }
+  fill_input(plan, memory);
+  chosen.clear();
   __syncthreads();
-  cluster_sync();  // nobody sends before the barriers are there
   let_next_begin();
   wait_for_previous();
-  if (thread < warpgroup) {
-    choose<Each>(p, chosen);
-    Computer role{p, ring, chosen, exchanges};
-    walk(p.shape, chosen.count, role);
-  } else if (thread % 32 == 0) {
-    chosen.known.wait(0);
-    if (thread == warpgroup) {
-      WeightStreamer role{p, ring, chosen};
-      walk(p.shape, chosen.count, role);
-    } else {
-      RowStreamer role{p, ring};
-      walk(p.shape, chosen.count, role);
-    }
+  if (warp == streaming_rows) bring_input(p, plan, memory, input_there);
+  choose<Each>(p, chosen);
+  if (warp < ending) {
+    input_there.wait(0);
+    Computer role{plan, ring, chosen, memory, handover};
+    walk(plan, chosen.count, role);
+  } else if (warp < streaming_weights) {
+    Ender role{p, plan, chosen, handover};
+    walk(plan, chosen.count, role);
+  } else if (warp == streaming_weights) {
+    WeightStreamer role{p, plan, ring, chosen};
+    walk(plan, chosen.count, role);
+  } else if (threadIdx.x % 32 == 0) {
+    RowStreamer role{p, plan, ring, chosen};
+    walk(plan, chosen.count, role);
+    if (role.known == 0) role.leave();
   }
-  __syncwarp();
-  cluster_sync();  // nobody's memory goes while others send to it
-  if (thread < 32) end_layer(p);
 }
 
 template <int Each>
 cudaError_t launch_layer(cudaStream_t stream, const Moe& p) {
-  static const int clusters = most_clusters(few_rows_layer<Each>, threads, Stages::shared_bytes, cluster_blocks);
-  const LaunchShape shape{dim3(static_cast<unsigned>(clusters * cluster_blocks)), threads, Stages::shared_bytes,
-                          cluster_blocks};
+  const LaunchShape shape{dim3(static_cast<unsigned>(processors())), threads, plan_of(p.shape, p.rows).shared_bytes()};
   return launch(stream, shape, few_rows_layer<Each>, p);
 }
 
 }  // namespace
+
+bool moe_few_rows_fits(const MoeShape& shape, int rows) {
+  return rows <= moe_few_rows_max && plan_of(shape, rows).stages() >= stages_min;
+}
 
 cudaError_t moe_few_rows(cudaStream_t stream, const Moe& arguments) {
   return arguments.shape.experts <= 128 ? launch_layer<4>(stream, arguments)

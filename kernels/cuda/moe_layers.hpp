@@ -5,40 +5,51 @@
 
 namespace troupe::kernels::cuda {
 
+/// Of the device.
+inline int processors() {
+  static const int count = [] {
+    int device = 0;
+    int value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
+    return value;
+  }();
+  return count;
+}
+
 /// With up to so many rows, each expert that is chosen multiplies all of them.
 inline constexpr int moe_few_rows_max = 8;
+/// Experts that have their rows side by side then, at multiples of so many rows.
+inline constexpr int moe_few_group_experts = 4;
+inline constexpr int moe_few_groups_max = moe_few_rows_max * moe_chosen_max / moe_few_group_experts;
+__host__ __device__ constexpr int moe_few_group_rows(int rows) { return divided_up(moe_few_group_experts * rows, 8) * 8; }
 
 /// One kernel. A layer of few rows is a few microseconds of reading, which nothing may interrupt.
 cudaError_t moe_few_rows(cudaStream_t stream, const Moe& arguments);
+/// Whether it can do so many rows of so many inputs.
+bool moe_few_rows_fits(const MoeShape& shape, int rows);
 /// A kernel for each part; rows are gathered by expert.
 cudaError_t moe_many_rows(cudaStream_t stream, const Moe& arguments);
 
-/// At the head of a batch with all rows at one expert, or each row of few at every choice: the most rows that tiles sorted by
-/// expert can take.
+/// The most rows that tiles sorted by expert can take: each expert's at a multiple of 8, or each group's of few rows.
 constexpr int moe_places(const MoeShape& shape, int rows) {
   const int slots = rows * shape.chosen;
-  return divided_up(slots + 7 * (slots < shape.experts ? slots : shape.experts), 8) * 8;
+  const int few = rows < moe_few_rows_max ? rows : moe_few_rows_max;
+  const int few_experts = few * shape.chosen < shape.experts ? few * shape.chosen : shape.experts;
+  const int by_group = divided_up(few_experts, moe_few_group_experts) * moe_few_group_rows(few);
+  const int by_expert = divided_up(slots + 7 * (slots < shape.experts ? slots : shape.experts), 8) * 8;
+  return by_expert > by_group ? by_expert : by_group;
 }
 
 /// Rows of an expert that a task multiplies at most: of kernels for few rows an expert, and for many.
 inline constexpr int moe_small_task_rows = 32;
-inline constexpr int moe_large_task_rows = 192;
+inline constexpr int moe_large_task_rows = 160;
 constexpr int moe_tasks_max(const MoeShape& shape, int rows) {
   const int slots = rows * shape.chosen;
   return slots / moe_small_task_rows + (slots < shape.experts ? slots : shape.experts);
 }
 
-/// Of a layer of few rows: how many parts of each chosen expert's gated rows are complete; how many experts have answered of
-/// each 16 outputs; how many blocks have ended.
-struct MoeCounters {
-  int experts;
-  int slices;
-  __host__ __device__ constexpr int slice(int index) const { return experts + index; }
-  __host__ __device__ constexpr int ended() const { return experts + slices; }
-  __host__ __device__ constexpr int count() const { return experts + slices + 1; }
-};
-__host__ __device__ constexpr MoeCounters moe_counters(const MoeShape& shape) {
-  return {moe_few_rows_max * moe_chosen_max, divided_up(shape.hidden, tile_outputs) * (tile_outputs / 16)};
-}
+/// Of a layer of few rows: how many slices of each group's gated rows are complete, and how many blocks have ended.
+inline constexpr int moe_counters = moe_few_groups_max + 1;
 
 }  // namespace troupe::kernels::cuda

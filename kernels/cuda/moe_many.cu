@@ -1,13 +1,13 @@
-// A layer of many rows: a kernel chooses experts, one sorts the slots by expert, one gathers their rows, two multiply, and one
-// adds up. The products' kernel is that of many rows in matmul.cu, but for a list of tasks that only the device knows, and
+// A layer of many rows: a kernel chooses experts, one sorts the slots by expert and gathers their rows, two multiply, and one
+// adds up. The products' kernel is that of many rows (many_rows.cuh), but for a list of tasks that only the device knows, and
 // with as many columns as a task has rows: experts have some dozens of rows each, and no two the same.
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/moe_layers.hpp"
 #include "kernels/cuda/moe_rows.cuh"
+#include "kernels/cuda/row_staging.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace troupe::kernels::cuda {
@@ -16,11 +16,13 @@ namespace {
 
 constexpr int tile_bytes = tile_elements * 2;  // one panel of a weight tile
 constexpr int row_bytes = panel_inputs * 2;
+constexpr int staged_rows = 32;  // that a warp stages together, to write them
 constexpr int segment_rows = 8;  // an expert's rows begin at a multiple: swizzled rows come in groups of eight
 
 // Sorting.
 
-constexpr int sorters = moe_experts_max;  // a thread an expert
+constexpr int gatherers = 256;
+constexpr int experts_each = moe_experts_max / gatherers;  // a thread's
 
 struct Pair {
   int rows;
@@ -28,7 +30,7 @@ struct Pair {
 };
 
 /// The sum of the pairs of all threads before this one.
-__device__ __forceinline__ Pair sum_before(Pair own, Pair (&warps)[sorters / 32]) {
+__device__ __forceinline__ Pair sum_before(Pair own, Pair (&warps)[gatherers / 32]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   Pair up_to = own;
@@ -45,70 +47,74 @@ __device__ __forceinline__ Pair sum_before(Pair own, Pair (&warps)[sorters / 32]
   return before;
 }
 
-/// Gives each slot its row of the tiles, and lists the tasks. Which of an expert's rows comes first is left to chance: no sum
-/// goes over rows.
-__global__ void __launch_bounds__(sorters) sort_slots(const Moe p, const int task_rows) {
-  __shared__ int count[moe_experts_max];
-  __shared__ Pair warps[sorters / 32];
+/// Where each expert's rows begin, in `first`, by all threads of a block. One block lists the tasks: as few as there can be of
+/// up to task_rows rows, of about the same size, all but the last one of a multiple of the rows that are staged together.
+__device__ __forceinline__ void divide_places(const Moe& p, int task_rows, int (&first)[moe_experts_max]) {
+  __shared__ Pair warps[gatherers / 32];
+  const int from = static_cast<int>(threadIdx.x) * experts_each;
+  int rows[experts_each];
+  Pair own{0, 0};
+#pragma unroll
+  for (int i = 0; i < experts_each; ++i) {
+    rows[i] = from + i < p.shape.experts ? __ldcg(p.buffers.counts + from + i) : 0;
+    own = {own.rows + divided_up(rows[i], segment_rows) * segment_rows, own.tasks + divided_up(rows[i], task_rows)};
+  }
+  Pair before = sum_before(own, warps);
+#pragma unroll
+  for (int i = 0; i < experts_each; ++i) {
+    const int tasks = divided_up(rows[i], task_rows);
+    first[from + i] = before.rows;
+    if (blockIdx.x == 0 && tasks > 0) {
+      const int each = divided_up(divided_up(rows[i], tasks), staged_rows) * staged_rows;
+      for (int task = 0; task < tasks; ++task)
+        p.buffers.tasks[before.tasks + task] = {from + i, before.rows + task * each, min(rows[i] - task * each, each)};
+    }
+    before = {before.rows + divided_up(rows[i], segment_rows) * segment_rows, before.tasks + tasks};
+  }
+  if (blockIdx.x == 0 && threadIdx.x == gatherers - 1) *p.buffers.task_count = before.tasks;
+  __syncthreads();
+}
+
+/// Gives each slot its row of the tiles, and copies the slot's row and its scale there. Which of an expert's rows comes first
+/// is left to chance: no sum goes over rows. A block a row, again and again.
+__global__ void __launch_bounds__(gatherers) gather_rows(const __grid_constant__ Moe p, const int task_rows) {
+  __shared__ int first[moe_experts_max];
+  __shared__ int places[2][moe_chosen_max];  // of this row, and of the next one
   let_next_begin();
-  const int thread = static_cast<int>(threadIdx.x);
-  const int slots = p.rows * p.shape.chosen;
-  count[thread] = 0;
-  __syncthreads();
   wait_for_previous();
-  for (int slot = thread; slot < slots; slot += sorters) atomicAdd(&count[__ldcg(p.buffers.expert + slot)], 1);
-  __syncthreads();
-  const int rows = count[thread];
-  const Pair own{divided_up(rows, segment_rows) * segment_rows, divided_up(rows, task_rows)};
-  const Pair before = sum_before(own, warps);
-  for (int i = 0; i < own.tasks; ++i)
-    p.buffers.tasks[before.tasks + i] = {thread, before.rows + i * task_rows, min(rows - i * task_rows, task_rows)};
-  if (thread == sorters - 1) *p.buffers.task_count = before.tasks + own.tasks;
-  count[thread] = before.rows;
-  __syncthreads();
-  for (int slot = thread; slot < slots; slot += sorters) {
-    const int place = atomicAdd(&count[__ldcg(p.buffers.expert + slot)], 1);
-    p.buffers.place[slot] = place;
-    p.buffers.slot[place] = slot;
+  divide_places(p, task_rows, first);
+  const int thread = static_cast<int>(threadIdx.x);
+  int turn = 0;
+  for (int row = static_cast<int>(blockIdx.x); row < p.rows; row += static_cast<int>(gridDim.x), turn ^= 1) {
+    if (thread < p.shape.chosen) {
+      const int slot = row * p.shape.chosen + thread;
+      const int expert = __ldcg(p.buffers.expert + slot);
+      const int place = first[expert] + atomicAdd(p.buffers.counts + p.shape.experts + expert, 1);
+      p.buffers.slot[place] = slot;
+      p.buffers.scales[place] = p.row_scales == nullptr ? 1.0f : __ldcg(p.row_scales + row);
+      places[turn][thread] = place;
+    }
+    __syncthreads();
+    constexpr int piece = 8;  // elements, 16 bytes
+    const int end = p.input.panels() * panel_inputs;
+    for (int at = thread * piece; at < end; at += gatherers * piece) {
+      const uint4 data = __ldcg(reinterpret_cast<const uint4*>(p.input.data + p.input.offset(row, at)));
+      for (int i = 0; i < p.shape.chosen; ++i)
+        *reinterpret_cast<uint4*>(p.buffers.gathered.data + p.buffers.gathered.offset(places[turn][i], at)) = data;
+    }
   }
 }
 
-/// Copies the row of a slot, and its scale, to where its expert has it. A warp a slot.
-__global__ void __launch_bounds__(warpgroup) gather_slots(const Moe p) {
-  let_next_begin();
-  wait_for_previous();
-  const int slot = static_cast<int>(blockIdx.x) * (warpgroup / 32) + static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  if (slot >= p.rows * p.shape.chosen) return;
-  const int row = slot / p.shape.chosen;
-  const int place = __ldcg(p.buffers.place + slot);
-  constexpr int piece = 8;  // elements, 16 bytes
-  constexpr int ahead = 4;
-  const int pieces = p.input.panels() * (panel_inputs / piece);  // a multiple of 16
-  for (int first = lane; first < pieces; first += 32 * ahead) {
-    uint4 data[ahead];
-#pragma unroll
-    for (int i = 0; i < ahead; ++i) {
-      const int at = first + 32 * i;
-      if (at < pieces) data[i] = __ldcg(reinterpret_cast<const uint4*>(p.input.data + p.input.offset(row, at * piece)));
-    }
-#pragma unroll
-    for (int i = 0; i < ahead; ++i) {
-      const int at = first + 32 * i;
-      if (at < pieces)
-        *reinterpret_cast<uint4*>(p.buffers.gathered.data + p.buffers.gathered.offset(place, at * piece)) = data[i];
-    }
-  }
-  if (lane == 0) p.buffers.scales[place] = p.row_scales == nullptr ? 1.0f : __ldcg(p.row_scales + row);
-}
+using Staging = RowStaging<staged_rows>;
 
 // Products: persistent blocks; two warpgroups multiply 64 outputs each by a task's rows, a third one brings panels.
 
 template <int Columns>
 struct Grouped {
   static constexpr int stage_bytes = 2 * tile_bytes + Columns * row_bytes;
-  static constexpr int stages = 216 * 1024 / stage_bytes;
-  static constexpr int shared_bytes = stages * stage_bytes + 1024;
+  static constexpr int staging_bytes = 2 * warpgroup / 32 * static_cast<int>(sizeof(Staging));
+  static constexpr int stages = (225 * 1024 - staging_bytes) / stage_bytes;
+  static constexpr int shared_bytes = 1024 + stages * stage_bytes + staging_bytes;
   static constexpr int threads = 3 * warpgroup;
 };
 
@@ -147,9 +153,14 @@ template <int Columns, Half Which>
 __device__ __forceinline__ void bring_panels(const Moe& p, const GroupedRing<Columns>& ring, int units, int pairs) {
   using Shape = Grouped<Columns>;
   const RowTiles& rows = input_of<Which>(p);
+  const int blocks = static_cast<int>(gridDim.x);
   int step = 0;
-  for (int unit = static_cast<int>(blockIdx.x); unit < units; unit += static_cast<int>(gridDim.x)) {
-    const auto [task, tile] = unit_of(p, unit, pairs);
+  int turn = static_cast<int>(blockIdx.x);
+  if (turn >= units) return;
+  Unit next = unit_of(p, turn, pairs);
+  for (; turn < units; turn += blocks) {
+    const auto [task, tile] = next;
+    next = unit_of(p, min(turn + blocks, units - 1), pairs);  // on its way meanwhile
     const WeightTiles matrix = matrix_of<Which>(p, task.expert);
     const int panels = matrix.panels();
     const int second = min(tile + 1, matrix.tiles() - 1);
@@ -175,17 +186,104 @@ __device__ __forceinline__ void bring_panels(const Moe& p, const GroupedRing<Col
   }
 }
 
-/// Writes the experts' answers to the slots whose rows these are.
+/// For each group of rows that are staged together, of the first `rows`: calls begin(first row) and then end(row, i, sums) for
+/// each i-th row that the lane takes up, also for rows that are not there, so that `end` may exchange numbers between lanes.
+template <int N, class Begin, class End>
+__device__ __forceinline__ void for_staged_rows(const float (&sums)[N / 2], Staging& staging, int rows, const Begin& begin,
+                                                const End& end) {
+#pragma unroll 1
+  for (int first = 0; first < rows; first += staged_rows) {
+    begin(first);
+    __syncwarp();  // all have taken up the last group
+    stage_group<N>(sums, first / staged_rows, staging);
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < staged_rows / 8; ++i) end(first + staged_first_row() + i * 8, i, staged_sums(staging, i));
+  }
+}
+
+/// A number that each row of a task has by itself, for the 32 rows that a warp stages together: a lane has one, and the next
+/// rows' are on their way meanwhile. Read one by one where they are needed, each would cost the way to the L2 cache.
+template <class Number>
+class RowNumbers {
+ public:
+  __device__ __forceinline__ RowNumbers(const Number* numbers, int rows) : numbers_(numbers), rows_(rows), next_(load(0)) {}
+  __device__ __forceinline__ void begin(int first) {
+    now_ = next_;
+    next_ = load(first + staged_rows);
+  }
+  /// Of the i-th row that the lane takes up; all lanes of the warp call it.
+  __device__ __forceinline__ Number of(int i) const { return __shfl_sync(all_lanes, now_, staged_first_row() + i * 8); }
+  __device__ __forceinline__ const Number* all() const { return numbers_; }
+
+ private:
+  __device__ __forceinline__ Number load(int first) const {
+    const int row = first + static_cast<int>(threadIdx.x) % 32;
+    return row < rows_ ? __ldcg(numbers_ + row) : Number{};
+  }
+  const Number* numbers_;
+  int rows_;
+  Number next_;
+  Number now_{};
+};
+
+/// What a task's rows have: their scales, or which slots they are of.
+template <Half Which>
+__device__ __forceinline__ auto numbers_of(const Moe& p, const MoeTask& task) {
+  if constexpr (Which == Half::gate_up) {
+    return RowNumbers<float>(p.buffers.scales + task.first, task.rows);
+  } else {
+    return RowNumbers<std::int32_t>(p.buffers.slot + task.first, task.rows);
+  }
+}
+
+// Few rows are written as their sums lie, more of them through the warp's staging.
+
 template <int N>
-__device__ __forceinline__ void write_answers(const Moe& p, const MoeTask& task, int tile, const float (&sums)[N / 2]) {
-  for_each_pair<N>(sums, [&](int row, int output, float upper, float lower) {
-    const int dim = tile * tile_outputs + output;
-    if (row >= task.rows || dim >= p.shape.hidden) return;  // the 16 outputs of a warp are all there, or none
-    const int slot = __ldcg(p.buffers.slot + task.first + row);
-    float* const place = p.buffers.outputs + static_cast<std::size_t>(slot) * static_cast<std::size_t>(p.shape.hidden) + dim;
-    place[0] = upper;
-    place[8] = lower;
-  });
+__device__ __forceinline__ void end_tile(const Moe& p, const MoeTask& task, int tile, const float (&sums)[N / 2],
+                                         Staging& staging, RowNumbers<float>& scales) {
+  const RowTiles& gated = p.buffers.gated;
+  const int first_output = tile * tile_outputs / 2;
+  if constexpr (N < staged_rows) {
+    write_gated<N>(sums, gated, task.first, first_output, task.rows, scales.all());
+  } else {
+    const int place = first_output + staged_output() / 16 * 8 + staged_output() % 8;
+    for_staged_rows<N>(
+        sums, staging, task.rows, [&](int first) { scales.begin(first); },
+        [&](int row, int i, const RowSums& of) {
+          const float scale = scales.of(i);
+          if (row >= task.rows) return;
+          __nv_bfloat162 pair;
+          pair.x = __float2bfloat16_rn(silu(of.upper.x * scale) * (of.lower.x * scale));
+          pair.y = __float2bfloat16_rn(silu(of.upper.y * scale) * (of.lower.y * scale));
+          *reinterpret_cast<__nv_bfloat162*>(gated.data + gated.offset(task.first + row, place)) = pair;
+        });
+  }
+}
+template <int N>
+__device__ __forceinline__ void end_tile(const Moe& p, const MoeTask& task, int tile, const float (&sums)[N / 2],
+                                         Staging& staging, RowNumbers<std::int32_t>& slots) {
+  const auto hidden = static_cast<std::size_t>(p.shape.hidden);
+  if constexpr (N < staged_rows) {
+    for_each_pair<N>(sums, [&](int row, int output, float upper, float lower) {
+      const int dim = tile * tile_outputs + output;
+      if (row >= task.rows || dim >= p.shape.hidden) return;  // the 16 outputs of a warp are all there, or none
+      float* const place = p.buffers.outputs + static_cast<std::size_t>(__ldcg(slots.all() + row)) * hidden + dim;
+      place[0] = upper;
+      place[8] = lower;
+    });
+  } else {
+    const int dim = tile * tile_outputs + staged_output();
+    for_staged_rows<N>(
+        sums, staging, task.rows, [&](int first) { slots.begin(first); },
+        [&](int row, int i, const RowSums& of) {
+          const int slot = slots.of(i);
+          if (row >= task.rows || dim >= p.shape.hidden) return;
+          float* const place = p.buffers.outputs + static_cast<std::size_t>(slot) * hidden + dim;
+          *reinterpret_cast<float2*>(place) = of.upper;
+          *reinterpret_cast<float2*>(place + 8) = of.lower;
+        });
+  }
 }
 
 /// Zeroes that the compiler takes for a beginning: what it believes to be undefined it keeps from one unit to the next.
@@ -198,12 +296,13 @@ __device__ __forceinline__ void set_zero(float (&numbers)[Count]) {
 /// A warpgroup's part of a unit, in tiles of N columns. Stages before `step` have been read.
 template <int N, int Columns, Half Which>
 __device__ __forceinline__ void multiply_unit(const Moe& p, const GroupedRing<Columns>& ring, const Unit& unit, int side,
-                                              int& step) {
+                                              Staging& staging, int& step) {
   using Shape = Grouped<Columns>;
   const WeightTiles matrix = matrix_of<Which>(p, unit.task.expert);
   const int panels = matrix.panels();
   const int chunks = k_chunks(matrix);
   const bool leads = threadIdx.x % 32 == 0;  // each warp says when it has read a stage
+  auto numbers = numbers_of<Which>(p, unit.task);
   float total[N / 2];
   float sums[N / 2];
   set_zero(total);
@@ -231,12 +330,7 @@ __device__ __forceinline__ void multiply_unit(const Moe& p, const GroupedRing<Co
   }
   const int tile = unit.tile + side;
   if (tile >= matrix.tiles()) return;
-  if constexpr (Which == Half::gate_up) {
-    write_gated<N>(total, p.buffers.gated, unit.task.first, tile * tile_outputs / 2, unit.task.rows,
-                   p.buffers.scales + unit.task.first);
-  } else {
-    write_answers<N>(p, unit.task, tile, total);
-  }
+  end_tile<N>(p, unit.task, tile, total, staging, numbers);
 }
 
 template <int Columns, Half Which>
@@ -264,51 +358,95 @@ __global__ void __launch_bounds__(Grouped<Columns>::threads, 1) multiply_experts
     return;
   }
   take_registers<232>();
-  const int side = static_cast<int>(threadIdx.x) / warpgroup - 1;
+  // From another lane, so that the compiler sees that all lanes of a warp have the same.
+  const int side = __shfl_sync(all_lanes, static_cast<int>(threadIdx.x) / warpgroup, 0) - 1;
+  auto* const stagings = reinterpret_cast<Staging*>(ring.memory + Shape::stages * Shape::stage_bytes);
+  Staging& staging = stagings[threadIdx.x / 32 - warpgroup / 32];
   int step = 0;  // of the ring, over all units
-  for (int turn = static_cast<int>(blockIdx.x); turn < units; turn += static_cast<int>(gridDim.x)) {
-    const Unit unit = unit_of(p, turn, pairs);
+  const int blocks = static_cast<int>(gridDim.x);
+  int turn = static_cast<int>(blockIdx.x);
+  if (turn >= units) return;
+  Unit next = unit_of(p, turn, pairs);
+  for (; turn < units; turn += blocks) {
+    const Unit unit = next;
+    next = unit_of(p, min(turn + blocks, units - 1), pairs);
     if (unit.task.rows <= 8) {
-      multiply_unit<8, Columns, Which>(p, ring, unit, side, step);
+      multiply_unit<8, Columns, Which>(p, ring, unit, side, staging, step);
     } else if (unit.task.rows <= 16) {
-      multiply_unit<16, Columns, Which>(p, ring, unit, side, step);
+      multiply_unit<16, Columns, Which>(p, ring, unit, side, staging, step);
     } else if (unit.task.rows <= 32) {
-      multiply_unit<32, Columns, Which>(p, ring, unit, side, step);
+      multiply_unit<32, Columns, Which>(p, ring, unit, side, staging, step);
     } else if constexpr (Columns > 32) {
       if (unit.task.rows <= 64) {
-        multiply_unit<64, Columns, Which>(p, ring, unit, side, step);
+        multiply_unit<64, Columns, Which>(p, ring, unit, side, staging, step);
       } else if (unit.task.rows <= 96) {
-        multiply_unit<96, Columns, Which>(p, ring, unit, side, step);
+        multiply_unit<96, Columns, Which>(p, ring, unit, side, staging, step);
       } else if (unit.task.rows <= 128) {
-        multiply_unit<128, Columns, Which>(p, ring, unit, side, step);
+        multiply_unit<128, Columns, Which>(p, ring, unit, side, staging, step);
       } else {
-        multiply_unit<192, Columns, Which>(p, ring, unit, side, step);
+        multiply_unit<160, Columns, Which>(p, ring, unit, side, staging, step);
       }
     }
     __syncwarp();
   }
 }
 
-/// A warp 16 outputs of eight rows.
-__global__ void __launch_bounds__(warpgroup) combine(const Moe p) {
+/// Adds what the experts answer to the residual rows, and zeroes the counts for the next layer. A thread four outputs: the
+/// squares of 16 outputs, of which four lanes have four each, are added in the order of ResidualRows.
+constexpr int combiners = 256;
+constexpr int combined_each = 4;
+__global__ void __launch_bounds__(combiners) combine(const __grid_constant__ Moe p) {
   let_next_begin();
   wait_for_previous();
-  const int first_row = static_cast<int>(blockIdx.y) * 8;
-  const auto first_slot = static_cast<std::size_t>(first_row) * static_cast<std::size_t>(p.shape.chosen);
-  const Answers answers{p.buffers.outputs + first_slot * static_cast<std::size_t>(p.shape.hidden),
-                        p.buffers.weight + first_slot, p.shape.chosen, p.shape.chosen};
-  combine_slice(answers, p.residual, first_row, static_cast<int>(blockIdx.x), p.rows - first_row);
-}
-
-int processors() {
-  static const int count = [] {
-    int device = 0;
-    int value = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
-    return value;
-  }();
-  return count;
+  if (blockIdx.x == 0) {
+    for (int i = static_cast<int>(threadIdx.x); i < 2 * p.shape.experts; i += combiners) p.buffers.counts[i] = 0;
+  }
+  const ResidualRows& target = p.residual;
+  const int row_threads = target.hidden / combined_each;
+  const int thread = static_cast<int>(blockIdx.x) * combiners + static_cast<int>(threadIdx.x);
+  const int row = thread / row_threads;
+  const int dim = thread % row_threads * combined_each;
+  const bool there = row < p.rows;
+  float x[combined_each] = {};
+  if (there) {
+    const auto hidden = static_cast<std::size_t>(target.hidden);
+    const int first_slot = row * p.shape.chosen;
+    const float* const weights = p.buffers.weight + first_slot;
+    const float* const outputs = p.buffers.outputs + static_cast<std::size_t>(first_slot) * hidden + dim;
+    auto* const place = reinterpret_cast<float4*>(target.x + static_cast<std::size_t>(row) * hidden + dim);
+    const float4 old = __ldcg(place);
+    float sums[combined_each];
+#pragma unroll 8
+    for (int i = 0; i < p.shape.chosen; ++i) {
+      const float weight = __ldcg(weights + i);
+      const float4 answer = __ldcs(reinterpret_cast<const float4*>(outputs + static_cast<std::size_t>(i) * hidden));
+      const float answers[combined_each] = {answer.x, answer.y, answer.z, answer.w};
+#pragma unroll
+      for (int j = 0; j < combined_each; ++j)  // the product is not to be fused with a sum that follows
+        sums[j] = i == 0 ? __fmul_rn(weight, answers[j]) : fmaf(weight, answers[j], sums[j]);
+    }
+    const float olds[combined_each] = {old.x, old.y, old.z, old.w};
+    const float4 next = *reinterpret_cast<const float4*>(target.weights + dim);
+    const float nexts[combined_each] = {next.x, next.y, next.z, next.w};
+    __align__(8) bf16 normed[combined_each];
+#pragma unroll
+    for (int j = 0; j < combined_each; ++j) {
+      x[j] = olds[j] + sums[j];
+      normed[j] = __float2bfloat16_rn(x[j] * nexts[j]);
+    }
+    *place = {x[0], x[1], x[2], x[3]};
+    *reinterpret_cast<uint2*>(target.normed.data + target.normed.offset(row, dim)) = *reinterpret_cast<const uint2*>(normed);
+  }
+  float squares[combined_each];
+#pragma unroll
+  for (int j = 0; j < combined_each; ++j) {
+    const float further = __shfl_xor_sync(all_lanes, x[j], 2);  // eight outputs further, for the first two of four lanes
+    squares[j] = fmaf(further, further, x[j] * x[j]);
+  }
+  float square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+  square += __shfl_xor_sync(all_lanes, square, 1);
+  if (there && threadIdx.x % 4 == 0)
+    target.squares[static_cast<std::size_t>(dim / 16) * static_cast<std::size_t>(target.normed.capacity) + row] = square;
 }
 
 template <int Columns>
@@ -325,19 +463,18 @@ cudaError_t moe_many_rows(cudaStream_t stream, const Moe& p) {
   const int slots = p.rows * p.shape.chosen;
   // Twice the rows that an expert has on average shall still be one task.
   const bool small = 2 * slots <= p.shape.experts * moe_small_task_rows;
-  const LaunchShape each_slot{dim3(static_cast<unsigned>(divided_up(slots, warpgroup / 32))), warpgroup};
-  const LaunchShape each_slice{
-      dim3(static_cast<unsigned>(divided_up(p.shape.hidden, tile_outputs)), static_cast<unsigned>(divided_up(p.rows, 8))),
-      warpgroup};
-  cudaError_t status = moe_route(
-      stream, {p.logits, p.buffers.expert, p.buffers.weight, p.rows, p.shape.experts, p.shape.chosen, p.shape.normalize});
+  constexpr int blocks_each = 6;  // of a processor's, that gather at the same time
+  const LaunchShape each_row{dim3(static_cast<unsigned>(std::min(p.rows, processors() * blocks_each))), gatherers};
+  const auto additions = static_cast<std::int64_t>(p.rows) * (p.shape.hidden / combined_each);
+  const LaunchShape each_addition{dim3(static_cast<unsigned>((additions + combiners - 1) / combiners)), combiners};
+  cudaError_t status = moe_route(stream, {p.logits, p.buffers.expert, p.buffers.weight, p.rows, p.shape.experts, p.shape.chosen,
+                                          p.shape.normalize, p.buffers.counts});
   const auto then = [&](auto&& begin) {
     if (status == cudaSuccess) status = begin();
   };
-  then([&] { return launch(stream, {dim3(1), sorters}, sort_slots, p, small ? moe_small_task_rows : moe_large_task_rows); });
-  then([&] { return launch(stream, each_slot, gather_slots, p); });
+  then([&] { return launch(stream, each_row, gather_rows, p, small ? moe_small_task_rows : moe_large_task_rows); });
   then([&] { return small ? multiply_both<moe_small_task_rows>(stream, p) : multiply_both<moe_large_task_rows>(stream, p); });
-  then([&] { return launch(stream, each_slice, combine, p); });
+  then([&] { return launch(stream, each_addition, combine, p); });
   return status;
 }
 

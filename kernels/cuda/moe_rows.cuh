@@ -1,12 +1,9 @@
-// What a mixture of experts does to rows by themselves, a warp together: choosing a row's experts, and adding their answers.
-// Layers of few rows and of many share it, and so their bits.
+// How a warp chooses a row's experts. Layers of few rows and of many share it, and so their bits.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/moe.hpp"
-#include "kernels/cuda/ptx.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -82,42 +79,6 @@ __device__ __forceinline__ Choice route_row(const float* logits, int experts, in
     choice.weight = __fdiv_rn(choice.weight, chosen_sum);
   }
   return choice;
-}
-
-/// Where a row's experts' weights and answers are, from the first row that a warp combines.
-struct Answers {
-  const float* outputs;  ///< [rows, chosen, hidden]
-  const float* weights;  ///< [rows, weights_stride]
-  int weights_stride;
-  int chosen;
-};
-
-/// Adds what the experts answer to up to eight residual rows from first_row on: 16 outputs, those that this warp of its
-/// warpgroup would have of a product's tile.
-__device__ __forceinline__ void combine_slice(const Answers& answers, const ResidualRows& target, int first_row, int tile,
-                                              int rows) {
-  const int thread = static_cast<int>(threadIdx.x) % warpgroup;
-  const int dim = tile * tile_outputs + thread / 32 * 16 + thread % 32 / 4;
-  const auto hidden = static_cast<std::size_t>(target.hidden);
-  float sums[4] = {};
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = thread % 4 * 2 + half;
-    if (row >= rows || dim >= target.hidden) continue;  // slices are whole
-    const float* const weights = answers.weights + row * answers.weights_stride;
-    const float* const outputs = answers.outputs + static_cast<std::size_t>(row * answers.chosen) * hidden + dim;
-    // Not to be fused with the sum that follows.
-    float upper = __fmul_rn(weights[0], __ldcg(outputs));
-    float lower = __fmul_rn(weights[0], __ldcg(outputs + 8));
-#pragma unroll 7
-    for (int i = 1; i < answers.chosen; ++i) {
-      upper = fmaf(weights[i], __ldcg(outputs + static_cast<std::size_t>(i) * hidden), upper);
-      lower = fmaf(weights[i], __ldcg(outputs + static_cast<std::size_t>(i) * hidden + 8), lower);
-    }
-    sums[half] = upper;
-    sums[half + 2] = lower;
-  }
-  add_residual<8>(sums, target, first_row, tile, rows);
 }
 
 }  // namespace troupe::kernels::cuda

@@ -34,35 +34,47 @@ constexpr bool fits(const ProductPlan& plan, const WeightTiles& weight) {
   return !chunked || (plan.outputs == 128 && plan.rows <= 192);
 }
 
-/// About how many cycles a plan takes of so many processors. The numbers are fits to measurements of an H200: tensor cores
-/// multiply 64 outputs, a panel and one row in two cycles; a processor receives up to 56 bytes a cycle, and all of them
-/// together 42 each; a tile's end costs what it writes; and so much passes before the first and after the last product.
+/// What becomes of a product's sums (matmul.hpp).
+enum class Ending { rows, residual, gated };
+inline Ending ending_of(const Product& p) {
+  return p.output != nullptr ? Ending::rows : p.residual.x != nullptr ? Ending::residual : Ending::gated;
+}
+
+/// About how many cycles a plan takes of so many processors. The numbers are fits to measurements of an H200
+/// (gpu_kernels_bench --plans); only how plans compare matters.
 constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTiles& weight, std::int32_t rows,
-                                        std::int32_t processors) {
-  constexpr std::int64_t around = 4000;
-  constexpr std::int64_t processor_bytes = 56;
-  constexpr std::int64_t shared_bytes = 42;
-  constexpr std::int64_t elements_ended = 10;
+                                        std::int32_t processors, Ending ending) {
+  constexpr std::int64_t before = 5000;         // until a kernel's first product
+  constexpr std::int64_t next_block = 4500;     // between blocks that follow each other
+  constexpr std::int64_t next_tile = 1700;      // between tiles of a block
+  constexpr std::int64_t exchange = 2300;       // of the sums of two chunks
+  constexpr std::int64_t processor_bytes = 46;  // that arrive in a cycle, if all processors ask for some
+  constexpr std::int64_t row_quarters = 11;     // of a cycle, for 64 outputs, 64 inputs and a row; 8 at best
   const std::int32_t parts = plan.split ? k_chunks(weight) : 1;
   const std::int64_t blocks =
       std::int64_t{divided_up(weight.tiles(), plan.outputs / tile_outputs)} * divided_up(rows, plan.rows) * parts;
   const std::int64_t waves = (blocks + processors - 1) / processors;
   const std::int64_t busy = std::min<std::int64_t>(blocks, processors);
-  const std::int64_t received = std::min(processor_bytes, shared_bytes * processors / busy);
-  const std::int64_t multiply = std::int64_t{plan.outputs / tile_outputs} * plan.rows * 2;
-  const std::int64_t copy = std::int64_t{plan.outputs + plan.rows} * panel_inputs * 2 / received;
-  const std::int64_t end = std::int64_t{plan.outputs} * plan.rows / elements_ended;
-  return around + waves * (weight.panels() / parts * std::max(multiply, copy) + end);
+  const std::int64_t multiply = plan.outputs / tile_outputs * plan.rows * row_quarters / 4;
+  const std::int64_t receive =
+      std::int64_t{plan.outputs + plan.rows} * panel_inputs * 2 * busy / (processor_bytes * processors);
+  const bool stays = plan.outputs == 2 * tile_outputs && !plan.split;
+  const bool share_processors = plan.outputs == tile_outputs && plan.rows <= 64 && blocks > processors;
+  const std::int64_t between = stays ? next_tile : share_processors ? 0 : next_block;
+  // Of a hundred elements. What residual rows read and write is much, and gates are functions.
+  const std::int64_t cycles_ended = ending == Ending::rows ? 11 : ending == Ending::residual ? 48 : plan.rows == 256 ? 31 : 25;
+  const std::int64_t end = std::int64_t{plan.outputs} * plan.rows * cycles_ended / 100 + (plan.split ? exchange : 0);
+  return before + waves * (weight.panels() / parts * std::max(multiply, receive) + end) + (waves - 1) * between;
 }
 
 /// The plan for a product.
-constexpr ProductPlan pick(const WeightTiles& weight, std::int32_t rows, std::int32_t processors) {
+constexpr ProductPlan pick(const WeightTiles& weight, std::int32_t rows, std::int32_t processors, Ending ending) {
   ProductPlan best;
   std::int64_t least = INT64_MAX;
   for (const ProductPlan& plan : product_plans) {
-    if (!fits(plan, weight) || plan.rows < std::min(rows, 128)) continue;
+    if (!fits(plan, weight) || plan.rows < std::min(rows, 64)) continue;
     if (rows <= 64) return plan;  // the narrowest that has all rows; these come first
-    const std::int64_t cycles = estimated_cycles(plan, weight, rows, processors);
+    const std::int64_t cycles = estimated_cycles(plan, weight, rows, processors, ending);
     if (cycles < least) {
       least = cycles;
       best = plan;

@@ -18,14 +18,6 @@ class Barrier {
   __device__ __forceinline__ void arrive() {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory");
   }
-  /// Arrives at the barrier that another block of the cluster has in this one's place (this block counts as one of them).
-  __device__ __forceinline__ void arrive_in(std::uint32_t block) {
-    asm volatile(
-        "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(address()),
-        "r"(block)
-        : "memory");
-  }
   /// Arrives, and has the phase wait for so many bytes more.
   __device__ __forceinline__ void arrive_expecting(std::uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address()), "r"(bytes) : "memory");
@@ -80,16 +72,7 @@ __device__ __forceinline__ void copy_bulk(void* target, const void* source, std:
       "l"(source), "r"(bytes), "r"(shared_address(&barrier))
       : "memory");
 }
-/// The same into each block of the cluster whose bit is set in `blocks`, at the same places of their shared memories.
-__device__ __forceinline__ void copy_bulk_to(std::uint16_t blocks, void* target, const void* source, std::uint32_t bytes,
-                                             Barrier& barrier) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(
-          shared_address(target)),
-      "l"(source), "r"(bytes), "r"(shared_address(&barrier)), "h"(blocks)
-      : "memory");
-}
-/// As copy_bulk, for what is read once: it shall not push other things out of the L2 cache.
+/// The same for what is read once: it shall not push other things out of the L2 cache.
 __device__ __forceinline__ void copy_bulk_once(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
   std::uint64_t policy;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
@@ -105,6 +88,18 @@ __device__ __forceinline__ float load_at_once(const float* source) {
   float value;
   asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(value) : "l"(source));
   return value;
+}
+/// Copies 16 bytes from global to shared memory, both 16-byte aligned; they are there once wait_for_copies says so to the
+/// thread that copied.
+__device__ __forceinline__ void copy_async(void* target, const void* source) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(target)), "l"(source) : "memory");
+}
+/// What the thread has copied since the last time is a group.
+__device__ __forceinline__ void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/// Returns once of the thread's groups at most so many, the last ones, are on their way.
+template <int Groups>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(Groups) : "memory");
 }
 
 // Counters in global memory, by which blocks tell each other that something is written.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "kernels/cuda/pass_graphs.hpp"
 #include "kernels/cuda/rows.hpp"
 #include "kernels/cuda/transformer_memory.hpp"
 
@@ -22,40 +23,12 @@ WeightTiles tiles_of(const PackedMatrix& matrix) { return {data_of(matrix), matr
 
 void check_launch(cudaError_t status) { check_device(status, "launching a pass"); }
 
-Error unsupported(const std::string& what) {
-  return Error{ErrorCode::unsupported, "the GPU kernels do not compute this model: " + what + "; compute it on the CPU"};
-}
-
 }  // namespace
-
-Result<void> check(const TransformerShape& shape) {
-  if (shape.head_dim != 64 && shape.head_dim != 128) {
-    return unsupported("its heads have " + std::to_string(shape.head_dim) + " dimensions, expected 64 or 128");
-  }
-  if (shape.heads / shape.kv_heads > decode_group_max) {
-    return unsupported(std::to_string(shape.heads / shape.kv_heads) + " query heads share a KV head, expected at most " +
-                       std::to_string(decode_group_max));
-  }
-  if (shape.intermediate % 32 != 0 || shape.expert_intermediate % 32 != 0) {
-    return unsupported("its feed-forward layers are " +
-                       std::to_string(shape.intermediate % 32 != 0 ? shape.intermediate : shape.expert_intermediate) +
-                       " wide, expected a multiple of 32");
-  }
-  if (shape.vocabulary > sampled_vocabulary_max) {
-    return unsupported("its vocabulary has " + std::to_string(shape.vocabulary) + " tokens, expected at most " +
-                       std::to_string(sampled_vocabulary_max));
-  }
-  if (shape.experts > moe_experts_max || shape.experts_per_token > moe_chosen_max) {
-    return unsupported("each token takes " + std::to_string(shape.experts_per_token) + " of " + std::to_string(shape.experts) +
-                       " experts, expected at most " + std::to_string(moe_chosen_max) + " of " +
-                       std::to_string(moe_experts_max));
-  }
-  return {};
-}
 
 struct Transformer::Buffers : TransformerMemory {
   using TransformerMemory::TransformerMemory;
 };
+struct Transformer::Graphs : PassGraphs {};
 
 /// What the host and the GPU tell each other about one pass. The host's side is page-locked.
 struct Transformer::Pass {
@@ -89,14 +62,14 @@ struct Transformer::Pass {
     }
   };
 
-  HostMemory host;
+  Memory host;
   Memory device;
-  HostMemory host_blocks;  ///< [sequences, as many as this batch needs]
-  Memory blocks;           ///< [sequences, blocks_stride]
+  Memory host_blocks;  ///< [sequences, as many as this batch needs]
+  Memory blocks;       ///< [sequences, blocks_stride]
   Memory results;
-  HostMemory host_results;
+  Memory host_results;
   Memory chosen;
-  HostMemory logits;  ///< only once somebody wants some
+  Memory logits;  ///< only once somebody wants some
   Event begun{Event::Timing::yes};
   Event ended{Event::Timing::yes};
   std::int32_t logit_rows = 0;
@@ -130,11 +103,13 @@ class Transformer::Launcher {
     }
     if (is_decoding()) {
       decode();
+      choose();
+    } else if (can_be_graph()) {
+      self_.graphs_->run(self_.device_.stream(), {pass_.results.data(), rows_, batch_.pool, batch_.wants_logits},
+                         [this] { compute(); });
     } else {
-      compute_layers();
-      if (logit_rows_ > 0) multiply_logits();
+      compute();
     }
-    if (logit_rows_ > 0) choose();
   }
 
  private:
@@ -210,6 +185,10 @@ class Transformer::Launcher {
     return shape_.experts == 0 && rows_ <= decode_rows_max && sequences_ == rows_ && logit_rows_ == rows_ &&
            spans_ <= memory_.spans_max;
   }
+  /// Whether the launches follow from the number of rows alone.
+  bool can_be_graph() const {
+    return self_.limits_.uses_graphs && rows_ <= decode_rows_max && single_rows_ == rows_ && logit_rows_ == rows_;
+  }
   int group() const { return shape_.heads / shape_.kv_heads; }
   KvTiles kv() const { return {reinterpret_cast<Bf16*>(batch_.pool), shape_.layers, shape_.kv_heads, shape_.head_dim}; }
 
@@ -235,6 +214,13 @@ class Transformer::Launcher {
     step.workspace = memory_.decode_workspace;
     step.span_capacity = memory_.spans_max;
     check_launch(decode_step(stream_, step));
+  }
+
+  void compute() {
+    compute_layers();
+    if (logit_rows_ == 0) return;
+    multiply_logits();
+    choose();
   }
 
   void compute_layers() {
@@ -423,6 +409,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
   auto made = std::unique_ptr<Transformer>(new Transformer(device, shape, std::move(weights), limits));
   TROUPE_TRY(made->memory_, device.allocate(TransformerMemory(shape, limits, nullptr).bytes));
   made->buffers_ = std::make_unique<Buffers>(shape, limits, made->memory_.as<std::byte>());
+  made->graphs_ = std::make_unique<Graphs>();
   if (shape.experts == 0) {
     std::vector<DecodeLayer> layers;
     for (const TransformerLayer& layer : made->weights_.layers) {
@@ -440,12 +427,12 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
       sequences * static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) * sizeof(std::int32_t);
   for (std::int32_t i = 0; i < limits.passes; ++i) {
     auto pass = std::make_unique<Pass>();
-    TROUPE_TRY(pass->host, HostMemory::allocate(described));
+    TROUPE_TRY(pass->host, device.allocate_host(described));
     TROUPE_TRY(pass->device, device.allocate(described));
-    TROUPE_TRY(pass->host_blocks, HostMemory::allocate(blocks));
+    TROUPE_TRY(pass->host_blocks, device.allocate_host(blocks));
     TROUPE_TRY(pass->blocks, device.allocate(blocks));
     TROUPE_TRY(pass->results, device.allocate(sequences * sizeof(SampledRow)));
-    TROUPE_TRY(pass->host_results, HostMemory::allocate(sequences * sizeof(SampledRow)));
+    TROUPE_TRY(pass->host_results, device.allocate_host(sequences * sizeof(SampledRow)));
     TROUPE_TRY(pass->chosen, device.allocate(sequences * sizeof(std::int32_t)));
     made->passes_.push_back(std::move(pass));
   }
@@ -460,8 +447,8 @@ void Transformer::start(std::int32_t index, const TransformerBatch& batch) {
                    batch.samples.size() == batch.logit_rows.size(),
                "a batch fits the limits");
   if (batch.wants_logits && pass.logits.bytes() == 0) {
-    auto room = HostMemory::allocate(static_cast<std::size_t>(limits_.logit_rows_max) *
-                                     static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
+    auto room = device_.allocate_host(static_cast<std::size_t>(limits_.logit_rows_max) *
+                                      static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
     check_device(room ? cudaSuccess : cudaErrorMemoryAllocation, "making room for logits that the host wants to see");
     pass.logits = *std::move(room);
   }

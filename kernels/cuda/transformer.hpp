@@ -1,8 +1,8 @@
 // A decoder on a GPU: from a batch of tokens to chosen tokens, in one go and without the host. Nothing here waits for the GPU
 // but `wait`: a pass is put on the stream while the one before computes, and may begin with the tokens that that one chooses.
 //
-// Passes in which every sequence has one token, a few in all, are one kernel (decode_step.hpp); others are a chain of kernels.
-// Both compute the same bits (class cuda-sm90-v1).
+// Passes in which every sequence has one token, a few in all, are one kernel (decode_step.hpp); others are a chain of kernels,
+// which for mixtures of experts and few rows is a graph (pass_graphs.hpp). All compute the same bits (class cuda-sm90-v1).
 #pragma once
 
 #include <cstdint>
@@ -71,6 +71,7 @@ struct TransformerLimits {
   std::int32_t logit_rows_max = 0;  ///< sequences of one pass, each of which may want logits
   std::int32_t context_max = 0;     ///< positions of one sequence
   std::int32_t passes = 1;          ///< on the stream at once
+  bool uses_graphs = true;          ///< tests compare with and without
 };
 
 /// What one pass computes. Borrowed during `start`, but for the pool.
@@ -79,7 +80,7 @@ struct TransformerBatch {
   std::span<const std::int32_t> tokens;
   std::span<const SequenceRows> sequences;   ///< covers all rows, in order
   std::span<const std::int32_t> logit_rows;  ///< ascending
-  std::span<const RowSampling> samples;        ///< for each logit row, how its token is chosen
+  std::span<const RowSampling> samples;      ///< for each logit row, how its token is chosen
   bool wants_logits = false;                 ///< whether the host wants to see logits
   std::byte* pool = nullptr;                 ///< KV blocks, device memory
 };
@@ -108,6 +109,7 @@ class Transformer {
 
  private:
   struct Buffers;
+  struct Graphs;
   struct Pass;
   class Launcher;
 
@@ -119,6 +121,7 @@ class Transformer {
   TransformerLimits limits_;
   Memory memory_;
   std::unique_ptr<Buffers> buffers_;
+  std::unique_ptr<Graphs> graphs_;
   std::vector<std::unique_ptr<Pass>> passes_;
   const std::int32_t* chosen_before_ = nullptr;  ///< of the pass started last
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 namespace troupe::kernels::cuda {
 
@@ -42,7 +43,36 @@ class Slicer {
 
 std::size_t area(std::int64_t rows, std::int64_t width) { return static_cast<std::size_t>(rows * width); }
 
+Error unsupported(const std::string& what) {
+  return Error{ErrorCode::unsupported, "the GPU kernels do not compute this model: " + what + "; compute it on the CPU"};
+}
+
 }  // namespace
+
+Result<void> check(const TransformerShape& shape) {
+  if (shape.head_dim != 64 && shape.head_dim != 128) {
+    return unsupported("its heads have " + std::to_string(shape.head_dim) + " dimensions, expected 64 or 128");
+  }
+  if (shape.heads / shape.kv_heads > decode_group_max) {
+    return unsupported(std::to_string(shape.heads / shape.kv_heads) + " query heads share a KV head, expected at most " +
+                       std::to_string(decode_group_max));
+  }
+  if (shape.intermediate % 32 != 0 || shape.expert_intermediate % 32 != 0) {
+    return unsupported("its feed-forward layers are " +
+                       std::to_string(shape.intermediate % 32 != 0 ? shape.intermediate : shape.expert_intermediate) +
+                       " wide, expected a multiple of 32");
+  }
+  if (shape.vocabulary > sampled_vocabulary_max) {
+    return unsupported("its vocabulary has " + std::to_string(shape.vocabulary) + " tokens, expected at most " +
+                       std::to_string(sampled_vocabulary_max));
+  }
+  if (shape.experts > moe_experts_max || shape.experts_per_token > moe_chosen_max) {
+    return unsupported("each token takes " + std::to_string(shape.experts_per_token) + " of " + std::to_string(shape.experts) +
+                       " experts, expected at most " + std::to_string(moe_chosen_max) + " of " +
+                       std::to_string(moe_experts_max));
+  }
+  return {};
+}
 
 DecodeShape decode_shape(const TransformerShape& shape) {
   DecodeShape decode;

@@ -11,8 +11,8 @@ namespace troupe::kernels::cuda {
 
 namespace {
 
-constexpr int threads_max = 8;                                     // more do not read a page cache faster
-constexpr std::size_t copy_bytes_min = std::size_t{512} << 10;     // that are worth another thread
+constexpr int threads_max = 8;                                  // more do not read a page cache faster
+constexpr std::size_t copy_bytes_min = std::size_t{512} << 10;  // that are worth another thread
 
 Alternation alternation_of(OutputKind outputs) {
   return outputs == OutputKind::gates_and_ups ? Alternation::gates_and_ups : Alternation::none;
@@ -34,13 +34,14 @@ __nv_bfloat16* target_of(const PackedMatrix& matrix) {
 Result<std::unique_ptr<WeightWriter>> CudaWeightWriter::create(CudaDevice& device) {
   auto writer = std::unique_ptr<CudaWeightWriter>(new CudaWeightWriter(device));
   for (Buffer& buffer : writer->buffers_) {
-    TROUPE_TRY(buffer.host, HostMemory::allocate(buffer_bytes));
+    TROUPE_TRY(buffer.host, device.allocate_host(buffer_bytes));
     TROUPE_TRY(buffer.device, device.allocate(buffer_bytes));
   }
   return std::unique_ptr<WeightWriter>(std::move(writer));
 }
 
-CudaWeightWriter::CudaWeightWriter(CudaDevice& device) : device_(device), threads_(std::min(usable_processors(), threads_max)) {}
+CudaWeightWriter::CudaWeightWriter(CudaDevice& device)
+    : device_(device), threads_(std::min(usable_processors(), threads_max)) {}
 
 CudaWeightWriter::~CudaWeightWriter() { device_.stream().synchronize(); }
 
@@ -74,7 +75,8 @@ void CudaWeightWriter::pack_rows(const PackRows& arguments) {
   for (std::int32_t done = 0; done < arguments.count;) {
     const std::int32_t now = std::min(rows_max, arguments.count - done);
     const std::size_t bytes = static_cast<std::size_t>(now) * row_bytes;
-    Buffer& buffer = fill(arguments.rows + static_cast<std::size_t>(done) * static_cast<std::size_t>(arguments.matrix.inputs), bytes);
+    Buffer& buffer =
+        fill(arguments.rows + static_cast<std::size_t>(done) * static_cast<std::size_t>(arguments.matrix.inputs), bytes);
     device_.stream().copy(buffer.device.data(), buffer.host.as<std::byte>(), bytes);
     PackTiles pack;
     pack.target = target_of(arguments.matrix);

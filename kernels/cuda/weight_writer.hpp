@@ -29,7 +29,7 @@ class CudaWeightWriter final : public WeightWriter {
   static constexpr int buffers = 3;
 
   struct Buffer {
-    HostMemory host;
+    Memory host;  ///< page-locked
     Memory device;
     Event used;
   };

@@ -13,12 +13,12 @@
 namespace troupe::kernels::cuda {
 
 /// Describes rows of 128 bytes, swizzled in groups of eight rows (1024-byte aligned): element k of row r lies at byte
-/// r * 128 + ((k / 8) ^ (r % 8)) * 16 + (k % 8) * 2.
-__device__ __forceinline__ std::uint64_t tile_descriptor(const void* tile) {
+/// r * 128 + ((k / 8) ^ (r % 8)) * 16 + (k % 8) * 2. Groups may lie further apart than side by side: a multiple of 1024 bytes.
+__device__ __forceinline__ std::uint64_t tile_descriptor(const void* tile, int group_stride = 1024) {
   constexpr std::uint64_t swizzle_128_bytes = std::uint64_t{1} << 62;
-  constexpr std::uint64_t group_stride = std::uint64_t{1024 >> 4} << 32;
   constexpr std::uint64_t leading = std::uint64_t{1} << 16;
-  return swizzle_128_bytes | group_stride | leading | ((shared_address(tile) & 0x3FFFF) >> 4);
+  return swizzle_128_bytes | static_cast<std::uint64_t>(group_stride >> 4) << 32 | leading |
+         ((shared_address(tile) & 0x3FFFF) >> 4);
 }
 /// What a descriptor grows by for the next 16 elements of the rows.
 inline constexpr std::uint64_t descriptor_step = (16 * 2) >> 4;
@@ -125,6 +125,30 @@ struct Wgmma<128> {
           "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]),
           "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
           "+f"(d[63])
+        : "l"(a), "l"(b), "r"(static_cast<int>(add)));
+  }
+};
+template <>
+struct Wgmma<160> {
+  static __device__ __forceinline__ void step(float (&d)[80], std::uint64_t a, std::uint64_t b, bool add) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %82, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n160k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79}, "
+        "%80, %81, p, 1, 1, 0, 0;\n}"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
+          "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]),
+          "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]),
+          "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]),
+          "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]),
+          "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]),
+          "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
+          "+f"(d[63]), "+f"(d[64]), "+f"(d[65]), "+f"(d[66]), "+f"(d[67]), "+f"(d[68]), "+f"(d[69]), "+f"(d[70]), "+f"(d[71]),
+          "+f"(d[72]), "+f"(d[73]), "+f"(d[74]), "+f"(d[75]), "+f"(d[76]), "+f"(d[77]), "+f"(d[78]), "+f"(d[79])
         : "l"(a), "l"(b), "r"(static_cast<int>(add)));
   }
 };

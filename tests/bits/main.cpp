@@ -41,7 +41,9 @@ void add_options(CLI::App& app, Options& options) {
     names.insert(std::string(defect.name));
     defects += "\n  " + std::string(defect.name) + ": " + std::string(defect.what);
   }
-  app.footer("The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong, 3 without a GPU for --device cuda.");
+  app.footer(
+      "The exit status is 0 if nothing differs, 1 if something does, 2 if the options are wrong, 3 without a GPU for --device "
+      "cuda.");
   app.add_option("--cases", options.cases, "How many cases to run")->capture_default_str();
   app.add_option("--seed", options.seed, "Of requests and schedules")->capture_default_str();
   app.add_option("--case", options.only, "Only this case of the seed, with its schedule");

@@ -63,6 +63,20 @@ TEST(Troupe, RefusesWithTheNameOfWhatIsWrong) {
   expect_refusal("bench engine --config portfolio/mini/tokenizer.json", 1, "model_type is missing");
 }
 
+TEST(Troupe, ComputesWhereItIsTold) {
+  const Outcome gpu = troupe("generate --device cuda Hi");
+  if (gpu.status != 0) {
+    EXPECT_EQ(gpu.status, 1);
+    EXPECT_TRUE(gpu.output.find("or compute on the CPU") != std::string::npos ||
+                gpu.output.find("no kernels for GPUs") != std::string::npos)
+        << gpu.output;
+  }
+  const std::string sampled = "generate --quiet --temperature 1 --seed 5 --raw -n 24 'The retention period for'";
+  EXPECT_EQ(troupe(sampled + " --device cpu").status, 0);
+  expect_refusal("bench engine --device cuda", 1, "this measures CPUs");
+  EXPECT_EQ(troupe("generate --device tpu Hi").status, 2);
+}
+
 TEST(Troupe, NamesTheLineOfABadInputFile) {
   const auto refused = [](const std::string& line, std::string_view message) {
     expect_refusal("generate --input - <<'END'\n{\"prompt\": \"x\"}\n" + line + "\nEND\n", 1, message);

@@ -29,9 +29,9 @@ namespace {
 // Their largest over 4096 x 48 values is a few times the typical one, hence:
 constexpr float cpu_tolerance = 5e-4F;
 
-// A GPU rounds what goes into a product to bfloat16 (u = 2^-9), each element by itself: a sum of K products whose inputs are off
-// by u is off by about u of its size whatever K is, since the errors cancel as the products do. By the same count,
-// 30 * 4 * 2^-9 = 0.23, and more for the largest of all.
+// A GPU rounds what goes into a product to bfloat16 (u = 2^-9), each element by itself: a sum of K products whose inputs are
+// off by u is off by about u of its size whatever K is, since the errors cancel as the products do. By the same count, 30 * 4 *
+// 2^-9 = 0.23, and more for the largest of all.
 constexpr float gpu_tolerance = 0.6F;
 
 /// The device that this program's tests are about: built with TROUPE_TEST_ON_GPU, a GPU.

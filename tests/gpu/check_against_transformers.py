@@ -80,7 +80,10 @@ def check(name: str, config: object, program: str, folder: Path) -> dict:
     generator = np.random.default_rng(1)
     prompts = [generator.integers(3, config.vocab_size, length).tolist() for length in PROMPTS]
     (folder / "prompts.json").write_text(json.dumps({"prompts": prompts, "answer": ANSWER}), encoding="utf-8")
-    subprocess.run([program, checkpoint, folder / "prompts.json", folder / "answers.json"], check=True)
+    command = [program, checkpoint, folder / "prompts.json", folder / "answers.json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{name}: {done.stderr}")
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))["tokens"]
     ours = np.fromfile(folder / "answers.json.logits", dtype=np.float32).reshape(len(prompts), ANSWER, config.vocab_size)
 
@@ -135,8 +138,8 @@ def main() -> int:
             )
             for tie in result["near_ties"]:
                 print(
-                    f"           prompt {tie['prompt']} parts at token {tie['token']}: {tie['troupe']}, transformers {tie['transformers']}, "
-                    f"whose best two differ by {tie['margin']:.3f}"
+                    f"           prompt {tie['prompt']} parts at token {tie['token']}: {tie['troupe']}, transformers"
+                    f" {tie['transformers']}, whose best two differ by {tie['margin']:.3f}"
                 )
     return 0 if all(result["passed"] for result in results) else 1
 

@@ -127,6 +127,8 @@ const DecodeCase cases[] = {
     {"SomeLongWithLittleRoom", {128, 4, 8, layers}, {9000, 4001, 6543, 127, 8191, 2}, 100},
     {"SomeLongWithoutRoom", {128, 4, 8, layers}, {9000, 4001, 6543, 127, 8191, 2}, 0},
     {"OneLongBesideMany", {128, 4, 8, layers}, with(repeated(150, 99), {40000}), -1},
+    {"CutRunsAreResumed", {128, 4, 8, layers}, repeated(150, 1500), -1},
+    {"CutRunsAreResumed64", {64, 8, 2, layers}, repeated(70, 2000), -1},
     {"ManyShort64", {64, 2, 3, layers}, repeated(700, 40), -1},
     {"MissingRows", {128, 2, 2, layers}, {-1, -1, 300, -1, 7, 5000, -1, -1}, -1},
     {"MissingRows64", {64, 1, 7, layers}, {900, -1, -1, 10, -1}, -1},

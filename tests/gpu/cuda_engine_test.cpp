@@ -1,5 +1,5 @@
-// An engine on the GPU does what one on a CPU does: chooses as model::sample chooses, ends when it should, refuses what does not
-// fit; and a GPU that fails ends its process.
+// An engine on the GPU does what one on a CPU does: chooses as model::sample chooses, ends when it should, refuses what does
+// not fit; and a GPU that fails ends its process.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -117,9 +117,9 @@ TEST_F(CudaEngine, EveryAnswerHasTheBitsThatItHasAlone) {
   for (std::uint64_t number = 0; number < 60; ++number) summary.add(property.run(number));
   for (const std::string& difference : summary.differences) ADD_FAILURE() << difference;
   EXPECT_GT(summary.sequences, 500U);
-  for (const std::string_view feature : {"greedy", "sampled", "prompt in chunks", "attention over several spans", "cancelled",
-                                         "deadline missed", "blocks evicted", "prefix reused", "blocks imported", "llama",
-                                         "qwen3", "qwen3_moe"}) {
+  for (const std::string_view feature :
+       {"greedy", "sampled", "prompt in chunks", "attention over several spans", "cancelled", "deadline missed",
+        "blocks evicted", "prefix reused", "blocks imported", "llama", "qwen3", "qwen3_moe"}) {
     EXPECT_GT(summary.features[feature], 0U) << feature;
   }
   std::printf("%llu answers of %llu tokens\n", static_cast<unsigned long long>(summary.sequences),
@@ -175,7 +175,8 @@ TEST_F(CudaEngineDeathTest, AFailedGpuEndsTheProcess) {
     passes.front()->start({tokens, {&sequence, 1}, {}, {}, false, pool.as<std::byte>()}, {});
     device->stream().synchronize();
   };
-  EXPECT_EXIT(wild_access(), testing::ExitedWithCode(kernels::cuda::device_failed_status), "the GPU failed in .*with the same bits");
+  EXPECT_EXIT(wild_access(), testing::ExitedWithCode(kernels::cuda::device_failed_status),
+              "the GPU failed in .*with the same bits");
 }
 
 }  // namespace

@@ -245,12 +245,14 @@ std::string name_of(const testing::TestParamInfo<MoeShape>& info) {
          "Of" + std::to_string(shape.experts);
 }
 
-// Qwen3-30B-A3B, the bundled heavy model, and what is no multiple of a tile; with one chunk of inputs and with two.
+// Qwen3-30B-A3B, the bundled heavy model, and what is no multiple of a tile; with one chunk of inputs, with two, and with two
+// of different lengths; with experts in groups of four, and some left over.
 INSTANTIATE_TEST_SUITE_P(Shapes, CudaMoe,
                          testing::Values(MoeShape{2048, 768, 128, 8, true}, MoeShape{320, 160, 8, 2, true},
                                          MoeShape{224, 112, 6, 3, false}, MoeShape{256, 1536, 16, 4, true},
                                          MoeShape{1024, 1024, 4, 1, false}, MoeShape{128, 48, 200, 16, true},
-                                         MoeShape{16, 16, 2, 2, true}),
+                                         MoeShape{16, 16, 2, 2, true}, MoeShape{1152, 576, 20, 5, true},
+                                         MoeShape{4096, 1536, 32, 6, true}),
                          name_of);
 
 struct RouteCase {

@@ -312,10 +312,12 @@ TEST(ProductPlans, OfRealShapesFit) {
                           {2048, 8192}, {4096, 1024}, {1024, 2048},  {6144, 1024},  {128256, 4096}, {1, 1}};
   for (const Shape& shape : shapes) {
     const WeightTiles weight{nullptr, shape.outputs, shape.inputs};
-    for (int rows = 1; rows <= 8192; ++rows) {
-      const ProductPlan plan = pick(weight, rows, 132);
-      ASSERT_TRUE(fits(plan, weight)) << plan << " for " << shape << ", " << rows << " rows";
-      ASSERT_GE(plan.rows, std::min(rows, 64)) << plan << " for " << shape << ", " << rows << " rows";
+    for (const Ending ending : {Ending::rows, Ending::residual, Ending::gated}) {
+      for (int rows = 1; rows <= 8192; ++rows) {
+        const ProductPlan plan = pick(weight, rows, 132, ending);
+        ASSERT_TRUE(fits(plan, weight)) << plan << " for " << shape << ", " << rows << " rows";
+        ASSERT_GE(plan.rows, std::min(rows, 64)) << plan << " for " << shape << ", " << rows << " rows";
+      }
     }
   }
 }
@@ -325,7 +327,7 @@ std::string name_of(const testing::TestParamInfo<Shape>& info) {
 }
 
 // Of models, and some that are no multiples of anything; with one chunk of inputs and with two; and for each way to end, shapes
-// of which blocks of many rows have several tiles, with more panels than a tile's end takes and with fewer.
+// of which blocks of many rows have several tiles.
 INSTANTIATE_TEST_SUITE_P(Shapes, PlainProducts,
                          testing::Values(Shape{6144, 4096}, Shape{4096, 14336}, Shape{2048, 2048}, Shape{1024, 3072},
                                          Shape{4104, 320}, Shape{288, 224}, Shape{128, 192}, Shape{96, 160}, Shape{1001, 3331},

@@ -134,6 +134,21 @@ const std::vector<EngineCases>& engine_cases() {
   return cases;
 }
 
+Result<LoadSpeed> measure_load(const std::string& folder) {
+  TROUPE_TRY(const auto config, model::load_config(folder + "/config.json"));
+  TROUPE_TRY(const auto opened, kernels::open_device({.wish = kernels::DeviceWish::cuda, .gpu = 0, .cpu = {}}));
+  LoadSpeed speed;
+  std::vector<double> seconds;
+  for (int i = 0; i < 3; ++i) {
+    const double begin = now();
+    TROUPE_TRY(const auto weights, model::Weights::load(folder, config, *opened.device));
+    seconds.push_back(now() - begin);
+    speed.bytes = static_cast<double>(weights.bytes());
+  }
+  speed.seconds = median(seconds);
+  return speed;
+}
+
 Result<void> measure_engine_cases(const EngineCases& cases, const std::string& shapes, EngineSpeeds& speeds,
                                   const std::function<void(const std::string&)>& say) {
   TROUPE_TRY(const auto config, model::load_config(shapes + "/" + cases.model + ".json"));

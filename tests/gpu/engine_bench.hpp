@@ -1,5 +1,5 @@
-// Measures whole engines on the GPU, host, sampling and all: how long a token takes, how fast prompts are read, how long the GPU
-// stands still between passes. Weights are random ones of the shapes in bench/shapes.
+// Measures whole engines on the GPU, host, sampling and all: how long a token takes, how fast prompts are read, how long the
+// GPU stands still between passes. Weights are random ones of the shapes in bench/shapes.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,13 @@ struct EngineCases {
   std::vector<std::int32_t> prefill;
 };
 const std::vector<EngineCases>& engine_cases();
+
+/// Seconds that a checkpoint's weights take from its files to the GPU, the median of three; and their bytes there.
+struct LoadSpeed {
+  double seconds = 0;
+  double bytes = 0;
+};
+Result<LoadSpeed> measure_load(const std::string& folder);
 
 /// Adds to `speeds`. `shapes` is the folder; `say` hears what is being done.
 Result<void> measure_engine_cases(const EngineCases& cases, const std::string& shapes, EngineSpeeds& speeds,

@@ -13,8 +13,8 @@ namespace {
 using namespace troupe::bench;
 
 void print_table(const EngineSpeeds& speeds, double ceiling) {
-  std::printf("reads %.0f GB/s\n\n%-14s %6s %8s %9s %9s %9s %7s\n", ceiling / 1e9, "decoding", "batch", "context", "ms", "tokens/s",
-              "of floor", "idle");
+  std::printf("reads %.0f GB/s\n\n%-14s %6s %8s %9s %9s %9s %7s\n", ceiling / 1e9, "decoding", "batch", "context", "ms",
+              "tokens/s", "of floor", "idle");
   for (const EngineDecodeSpeed& speed : speeds.decoding) {
     std::printf("%-14s %6d %8d %9.4f %9.1f %9.3f %7.4f\n", speed.model.c_str(), speed.batch, speed.context, speed.seconds * 1e3,
                 speed.batch / speed.seconds, speed.of_floor(ceiling), speed.idle);
@@ -27,9 +27,8 @@ void print_table(const EngineSpeeds& speeds, double ceiling) {
 }
 
 void print_json(const EngineSpeeds& speeds, double ceiling) {
-  nlohmann::ordered_json found{{"read_bytes_per_second", ceiling},
-                               {"decoding", nlohmann::json::array()},
-                               {"prefill", nlohmann::json::array()}};
+  nlohmann::ordered_json found{
+      {"read_bytes_per_second", ceiling}, {"decoding", nlohmann::json::array()}, {"prefill", nlohmann::json::array()}};
   for (const EngineDecodeSpeed& speed : speeds.decoding) {
     found["decoding"].push_back({{"model", speed.model},
                                  {"batch", speed.batch},
@@ -53,6 +52,7 @@ int main(int argc, char** argv) {
   bool json = false;
   std::string shapes = "bench/shapes";
   std::string only;
+  std::string checkpoint;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--json") == 0) {
       json = true;
@@ -60,14 +60,26 @@ int main(int argc, char** argv) {
       shapes = argv[++i];
     } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
       only = argv[++i];
+    } else if (std::strcmp(argv[i], "--load") == 0 && i + 1 < argc) {
+      checkpoint = argv[++i];
     } else {
-      std::fputs("usage: gpu_engine_bench [--json] [--shapes FOLDER] [--only MODEL]\n", stderr);
+      std::fputs("usage: gpu_engine_bench [--json] [--shapes FOLDER] [--only MODEL | --load CHECKPOINT]\n", stderr);
       return 2;
     }
   }
   if (const auto why = troupe::kernels::cuda::why_no_hopper()) {
     std::fprintf(stderr, "gpu_engine_bench: %s\n", why->c_str());
     return 3;
+  }
+  if (!checkpoint.empty()) {
+    const auto load = measure_load(checkpoint);
+    if (!load) {
+      std::fprintf(stderr, "gpu_engine_bench: %s\n", load.error().message.c_str());
+      return 1;
+    }
+    std::printf("%s: %.2f GB in %.3f s, %.1f GB/s\n", checkpoint.c_str(), load->bytes / 1e9, load->seconds,
+                load->bytes / load->seconds / 1e9);
+    return 0;
   }
   EngineSpeeds speeds;
   const double ceiling = troupe::kernels::cuda::read_ceiling();

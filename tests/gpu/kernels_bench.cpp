@@ -20,13 +20,14 @@ constexpr int matrices_max = 64;
 constexpr int matrices_of_many_rows = 3;
 constexpr int steps_per_graph = 4;
 
+/// A product, and what models do with it: neither of the two is a plain one.
 struct Kind {
   const char* model;
   const char* matrix;
   int outputs;
   int inputs;
   bool gated = false;
-  bool residual = false;  ///< models add the product to residual rows; measured so beside the plain product
+  bool residual = false;
 };
 constexpr Kind kinds[] = {
     {"8B", "qkv", 6144, 4096},
@@ -73,12 +74,8 @@ class ProductBench {
   }
   PlansSpeed measure_all(int rows, int processors) const {
     const WeightTiles& weights = matrices_.front().weights;
-    PlansSpeed speeds{measure(rows), pick(weights, rows, processors), std::nullopt, {}};
-    if (kind_.residual) {
-      speeds.residual_seconds = seconds_of(count_of(rows), [&](cudaStream_t stream, const Matrix& matrix) {
-        multiply_residual(stream, matrix.weights, input_.tiles, rows, residual_);
-      });
-    }
+    const Ending ending = kind_.gated ? Ending::gated : kind_.residual ? Ending::residual : Ending::rows;
+    PlansSpeed speeds{measure(rows), pick(weights, rows, processors, ending), {}};
     for (const ProductPlan& plan : product_plans) {
       if (fits(plan, weights) && plan.rows >= std::min(rows, many_rows_min))
         speeds.plans.push_back({plan, our_seconds_of(rows, plan)});
@@ -95,6 +92,8 @@ class ProductBench {
     return seconds_of(count_of(rows), [&](cudaStream_t stream, const Matrix& matrix) {
       if (kind_.gated)
         multiply_gated(stream, matrix.weights, input_.tiles, rows, gated_.tiles, plan);
+      else if (kind_.residual)
+        multiply_residual(stream, matrix.weights, input_.tiles, rows, residual_, plan);
       else
         multiply(stream, matrix.weights, input_.tiles, rows, output_.data(), plan);
     });

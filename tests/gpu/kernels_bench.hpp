@@ -18,7 +18,7 @@ struct ProductSpeed {
   int inputs = 0;
   int rows = 0;
   double seconds = 0;
-  std::optional<double> cublas_seconds;  ///< of the product alone, where ours goes on to silu(gate) * up
+  std::optional<double> cublas_seconds;  ///< of the product alone, where ours goes on to what models do with it
 
   double weight_bytes() const { return 2.0 * outputs * inputs; }
   double operations() const { return 2.0 * outputs * inputs * rows; }
@@ -41,7 +41,6 @@ struct PlanSpeed {
 struct PlansSpeed {
   ProductSpeed picked;
   ProductPlan pick;
-  std::optional<double> residual_seconds;  ///< of the picked one, added to residual rows, where models do that
   std::vector<PlanSpeed> plans;
 };
 

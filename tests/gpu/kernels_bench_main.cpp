@@ -134,12 +134,11 @@ void print_cublas(const ProductSpeed& speed) {
 
 /// A line for each shape and number of rows: by each plan, and a star at the picked one.
 void print_plans(const std::vector<PlansSpeed>& speeds) {
-  std::printf("%-15s %5s %8s %8s %9s %8s  by plan, us\n", "product", "rows", "us", "cuBLAS", "of cuBLAS", "residual");
+  std::printf("%-15s %5s %8s %8s %9s  by plan, us\n", "product", "rows", "us", "cuBLAS", "of cuBLAS");
   for (const PlansSpeed& speed : speeds) {
     const ProductSpeed& picked = speed.picked;
-    std::printf("%-5s %-9s %5d %8.2f %8.2f %9.2f %8.2f ", picked.model.c_str(), picked.matrix.c_str(), picked.rows,
-                picked.seconds * 1e6, picked.cublas_seconds.value_or(0) * 1e6, picked.of_cublas().value_or(0),
-                speed.residual_seconds.value_or(0) * 1e6);
+    std::printf("%-5s %-9s %5d %8.2f %8.2f %9.2f ", picked.model.c_str(), picked.matrix.c_str(), picked.rows,
+                picked.seconds * 1e6, picked.cublas_seconds.value_or(0) * 1e6, picked.of_cublas().value_or(0));
     for (const PlanSpeed& by : speed.plans) {
       std::printf(" %s%dx%d%s %.2f", by.plan == speed.pick ? "*" : "", by.plan.outputs, by.plan.rows, by.plan.split ? "s" : "",
                   by.seconds * 1e6);

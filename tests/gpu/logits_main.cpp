@@ -1,5 +1,5 @@
-// gpu_logits: what a checkpoint answers on the GPU, for tests/gpu/check_against_transformers.py. Reads prompts of token ids, and
-// writes for each the logits of its last positions and its greedy continuation.
+// gpu_logits: what a checkpoint answers on the GPU, for tests/gpu/check_against_transformers.py. Reads prompts of token ids,
+// and writes for each the logits of its last positions and its greedy continuation.
 #include <cstdio>
 #include <fstream>
 #include <memory>

@@ -60,7 +60,8 @@ void PassBatch::set(const std::vector<PassPart>& parts) {
 
 void PassBatch::run(cudaStream_t stream) const {
   const std::vector<LayerWeights>& layers = model_.layers();
-  check_cuda(embed(stream, {model_.embedding().weights, tokens_.data(), rows_, residual(layers.front().attention_norm.data())}));
+  check_cuda(
+      embed(stream, {model_.embedding().weights, tokens_.data(), rows_, residual(layers.front().attention_norm.data())}));
   for (int i = 0; i < step_.shape.layers; ++i) {
     const auto index = static_cast<std::size_t>(i);
     const LayerWeights& layer = layers[index];

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using kernels::bf16;
-using testing::far_device;
 using testing::PlainDevice;
 using tests::expect_refused;
 using tests::packed_bits;
@@ -144,16 +142,6 @@ TEST(Weights, HoldEveryElementOfTheBundledModels) {
     EXPECT_EQ(weights->bytes(), weights_bytes(config));
     expect_equal_to_file(*weights, config, portfolio / name);
   }
-}
-
-TEST(Weights, ReachADeviceThatOnlyItsStreamCanWrite) {
-  PlainDevice device(std::numeric_limits<std::size_t>::max(), far_device);
-  const auto config = bundled_config("heavy");
-  const auto weights = Weights::load(portfolio / "heavy", config, device);
-  ASSERT_TRUE(weights) << weights.error().message;
-  EXPECT_GE(device.stream().bytes_copied(), 2 * static_cast<std::size_t>(count_parameters(config).total));
-  EXPECT_LE(device.stream().bytes_copied(), weights->bytes());
-  expect_equal_to_file(*weights, config, portfolio / "heavy");
 }
 
 TEST(Weights, StayWhereTheyAreWhenMoved) {

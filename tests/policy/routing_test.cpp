@@ -79,6 +79,18 @@ TEST(Routing, AnswersATightBudgetGreedilyAndALongContextWithHeavy) {
   EXPECT_EQ(wide->why, "rule \"long\": the context has 1281 tokens (at least 1281); heavy");
 }
 
+TEST(Routing, DoesNotAskMiniWhereTheSearchIsNotTrusted) {
+  RouteFacts asked = facts();
+  asked.grounded = true;
+  asked.retrieval_confidence = 0.59;
+  const auto decision = route(default_policy(), asked);
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::heavy, 0.8}}));
+  EXPECT_EQ(decision->why, "rule \"doubtful\": the search's confidence is 0.59 (below 0.6); heavy");
+  asked.retrieval_confidence = 0.6;
+  EXPECT_EQ(rule_for(asked), "standard");
+}
+
 TEST(Routing, GivesAQuestionToTheTierThatTheClientAsksForAndNoOther) {
   RouteFacts asked = facts();
   asked.requested = Tier::medium;
@@ -122,7 +134,8 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
                .latency_budget_ms_max = 1000,
                .prompt_tokens_min = 10,
                .prompt_tokens_max = 20,
-               .grounded = true};
+               .grounded = true,
+               .retrieval_confidence_below = 0.5};
   RoutingPolicy policy = default_policy();
   policy.rules.insert(policy.rules.begin(), rule);
   ASSERT_TRUE(validate(policy));
@@ -132,11 +145,13 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
   fitting.latency_budget_ms = 1000;
   fitting.prompt_tokens = 20;
   fitting.grounded = true;
+  fitting.retrieval_confidence = 0.432;
   const auto decision = route(policy, fitting);
   ASSERT_TRUE(decision);
   EXPECT_EQ(decision->rule, "picky");
-  for (const char* input : {"the client asks for heavy", "assurance is standard", "priority is batch", "1000 ms",
-                            "20 tokens (at least 10 and at most 20)", "passages come with it"}) {
+  for (const char* input :
+       {"the client asks for heavy", "assurance is standard", "priority is batch", "1000 ms",
+        "20 tokens (at least 10 and at most 20)", "passages come with it", "the search's confidence is 0.43 (below 0.5)"}) {
     EXPECT_NE(decision->why.find(input), std::string::npos) << decision->why;
   }
   const std::vector<std::function<void(RouteFacts&)>> misfits = {
@@ -149,6 +164,8 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
       [](RouteFacts& f) { f.prompt_tokens = 9; },
       [](RouteFacts& f) { f.prompt_tokens = 21; },
       [](RouteFacts& f) { f.grounded = false; },
+      [](RouteFacts& f) { f.retrieval_confidence = 0.5; },
+      [](RouteFacts& f) { f.retrieval_confidence.reset(); },
   };
   for (std::size_t i = 0; i < misfits.size(); ++i) {
     RouteFacts changed = fitting;
@@ -163,9 +180,9 @@ TEST(Routing, RefusesAPolicyAndNamesTheRule) {
   expect_invalid([](auto& p) { p.rules[1].name.clear(); }, {"rule 2", "0 bytes"});
   expect_invalid([](auto& p) { p.rules[1].name.assign(65, 'n'); }, {"rule 2", "65 bytes"});
   expect_invalid([](auto& p) { p.rules[3].name = "long"; }, {"\"long\"", "rule 2 and 4"});
-  expect_invalid([](auto& p) { p.rules.pop_back(); }, {"\"draft\"", "last"});
-  expect_invalid([](auto& p) { p.rules[3].escalate = {Tier::heavy, Tier::medium}; }, {"\"standard\"", "heavy to medium"});
-  expect_invalid([](auto& p) { p.rules[3].escalate = {Tier::mini}; }, {"\"standard\"", "mini to mini"});
+  expect_invalid([](auto& p) { p.rules.pop_back(); }, {"\"doubtful\"", "last"});
+  expect_invalid([](auto& p) { p.rules[4].escalate = {Tier::heavy, Tier::medium}; }, {"\"standard\"", "heavy to medium"});
+  expect_invalid([](auto& p) { p.rules[4].escalate = {Tier::mini}; }, {"\"standard\"", "mini to mini"});
   expect_invalid([](auto& p) { p.rules[0].confidence_min[1] = 1.01; }, {"\"tight\"", "medium", "1.01"});
   expect_invalid([](auto& p) { p.rules[0].confidence_min[0] = std::numeric_limits<double>::quiet_NaN(); },
                  {"\"tight\"", "mini"});
@@ -177,11 +194,13 @@ TEST(Routing, RefusesAPolicyAndNamesTheRule) {
   expect_invalid([](auto& p) { p.prompt_tokens[2] = 0; }, {"prompt_tokens of heavy", "0"}, out_of_range);
   expect_invalid([](auto& p) { p.recent_tokens = -1; }, {"recent_tokens", "-1"}, out_of_range);
   expect_invalid([](auto& p) { p.passages_max = 65; }, {"passages_max", "65", "64"}, out_of_range);
+  expect_invalid([](auto& p) { p.prompt_passages[1] = -1; }, {"prompt_passages of medium", "-1"}, out_of_range);
   expect_invalid([](auto& p) { p.when_all_failed.assign(4097, 'x'); }, {"when_all_failed", "4097"}, out_of_range);
 }
 
 TEST(Routing, RefusesARuleThatCanNeverMatch) {
-  expect_invalid([](auto& p) { std::swap(p.rules[2], p.rules[3]); }, {"\"draft\"", "never match", "\"standard\""});
+  expect_invalid([](auto& p) { std::swap(p.rules[2], p.rules[4]); }, {"\"doubtful\"", "never match", "\"standard\""});
+  expect_invalid([](auto& p) { p.rules[3].when.retrieval_confidence_below = 0; }, {"\"doubtful\"", "never match", "above 0"});
   expect_invalid([](auto& p) { p.rules[1].when = {}; }, {"\"draft\"", "never match", "\"long\""});
   expect_invalid([](auto& p) { std::swap(p.rules[0], p.rules[2]); }, {"\"tight\"", "never match", "\"draft\""});
   expect_invalid([](auto& p) { p.rules[0].when.latency_budget_ms_max = 0; },
@@ -199,6 +218,7 @@ TEST(Routing, MatchesEveryQuestionAndOnlyTheFirstRuleThatFits) {
     asked.latency_budget_ms = random.between(0, 600);
     asked.prompt_tokens = static_cast<std::int32_t>(random.between(0, 3000));
     asked.grounded = random.chance(0.5F);
+    if (asked.grounded) asked.retrieval_confidence = static_cast<double>(random.uniform());
     const auto decision = route(policy, asked);
     ASSERT_TRUE(decision);
     ASSERT_EQ(*route(policy, asked), *decision);
@@ -228,6 +248,20 @@ TEST(Escalation, FollowsOnlyOnAnAnswerThatIsNotSure) {
   const auto last = after_attempt(decision, planned(decision, 2), 0.01, "end_token");
   EXPECT_EQ(last.verdict, Verdict::commit);
   EXPECT_FALSE(last.confident) << "there is nobody above heavy to ask, so it is marked";
+}
+
+TEST(Escalation, FollowsOnAFailedCheckHoweverSureTheAnswerIs) {
+  const auto decision = *route(default_policy(), facts());
+  const auto failed = after_attempt(decision, planned(decision, 0), 0.99, "end_token", "the answer of mini cites [7]");
+  EXPECT_EQ(failed, (Decision{Verdict::escalate, false, Tier::medium,
+                              "the answer of mini cites [7] (confidence 0.99 of mini); medium follows"}));
+  const auto last = after_attempt(decision, planned(decision, 2), 0.99, "end_token", "the answer of heavy cites [7]");
+  EXPECT_EQ(last.verdict, Verdict::commit);
+  EXPECT_FALSE(last.confident);
+  const auto draft = *route(default_policy(), facts(Assurance::draft));
+  const auto shown = after_attempt(draft, planned(draft, 0), 0.99, "end_token", "the answer of heavy cites [7]");
+  EXPECT_EQ(shown.verdict, Verdict::commit);
+  EXPECT_FALSE(shown.confident) << "it has been streamed, and is marked afterwards";
 }
 
 TEST(Escalation, TakesACutAnswerAndAConfidenceThatIsNoNumberForUnsure) {

@@ -40,10 +40,13 @@ AttemptResult two_emissions() {
 }
 
 TurnOutcome answered_by(std::int32_t attempt) {
-  return {.committed = true, .answer = "Donor files", .citations = {}, .attempt = attempt, .code = {}, .message = {}};
+  return {
+      .committed = true, .answer = "Donor files", .citations = {}, .attempt = attempt, .doubt = {}, .code = {}, .message = {}};
 }
 
-TurnOutcome failed() { return {.answer = {}, .citations = {}, .code = "deadline_exceeded", .message = "too late"}; }
+TurnOutcome failed() {
+  return {.answer = {}, .citations = {}, .doubt = {}, .code = "deadline_exceeded", .message = "too late"};
+}
 
 std::vector<std::uint64_t> numbers_of(const std::vector<TurnEvent>& events) {
   std::vector<std::uint64_t> numbers;

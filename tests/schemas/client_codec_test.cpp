@@ -69,12 +69,14 @@ policy::Turn full_turn() {
                                      .citations = {{"s#2", "S §2"}},
                                      .attempt = 1,
                                      .confidence = 0.75,
-                                     .confident = true,
+                                     .confident = false,
+                                     .doubt = "it cites [7]",
                                      .code = {},
                                      .message = {}};
   turn.ended_ms = 1700000001000;
   turn.kind = "handbook";
   turn.search = "how long";
+  turn.retrieval_confidence = 0.25;
   return turn;
 }
 
@@ -87,6 +89,7 @@ void expect_equal(const policy::Turn& a, const policy::Turn& b) {
   EXPECT_EQ(a.ended_ms, b.ended_ms);
   EXPECT_EQ(a.kind, b.kind);
   EXPECT_EQ(a.search, b.search);
+  EXPECT_EQ(a.retrieval_confidence, b.retrieval_confidence);
 }
 
 TEST(ClientCodec, AnAskComesBackAsItWas) {

@@ -160,7 +160,7 @@ class Draw {
     plan.corpus_version = text();
     return plan;
   }
-  policy::TurnOutcome outcome() { return {coin(), text(), passages(), int32(), number(), coin(), text(), text()}; }
+  policy::TurnOutcome outcome() { return {coin(), text(), passages(), int32(), number(), coin(), text(), text(), text()}; }
   policy::Turn turn() {
     policy::Turn turn;
     turn.id = {conversation(), uint32() | 1};

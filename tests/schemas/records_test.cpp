@@ -124,6 +124,8 @@ TEST(Records, ComeBackAsTheyWere) {
   ended.outcome.confident = true;
   ended.ended_ms = 8;
   ended.kind = "chat";
+  ended.retrieval_confidence = 0.5;
+  ended.outcome.doubt = "unsure";
   EXPECT_EQ(decode_ended(encode(ended, epoch)).value(), ended);
 
   auto summary = summary_of(2, "They asked.");
@@ -359,6 +361,7 @@ TEST(Records, ComeBackWhateverTheyHold) {
     EXPECT_EQ(decoded.ask.question, turn.ask.question);
     EXPECT_EQ(decoded.attempts.size(), turn.attempts.size());
     EXPECT_EQ(decoded.search, turn.search);
+    EXPECT_EQ(decoded.retrieval_confidence, turn.retrieval_confidence);
     EXPECT_EQ(encode_accepted(decode_accepted(encode_accepted(turn, epoch)).value(), epoch), encode_accepted(turn, epoch));
     const auto plan = tests::random_plan(random, 5);
     expect_same(decode_plan(encode(plan, epoch)).value(), plan);

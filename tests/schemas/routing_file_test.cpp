@@ -45,6 +45,7 @@ TEST(RoutingFile, ReadsEveryConditionAndAction) {
   const auto parsed = parse_routing(R"(
 tiers = ["mini", "heavy"]
 prompt_tokens.heavy = 100000
+prompt_passages.mini = 3
 [[rule]]
 name = "all"
 start = "mini"
@@ -59,6 +60,7 @@ latency_budget_ms_max = 86400000000
 prompt_tokens_min = 1
 prompt_tokens_max = 2
 grounded = false
+retrieval_confidence_below = 0.6
 [[rule]]
 name = "otherwise"
 start = "mini"
@@ -66,6 +68,7 @@ start = "mini"
                                     "p.toml");
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->prompt_tokens, (policy::PerTier<std::int32_t>{1280, 1536, 100000}));
+  EXPECT_EQ(parsed->prompt_passages, (policy::PerTier<std::int32_t>{3, 5, 6}));
   const policy::RouteRule& rule = parsed->rules.at(0);
   EXPECT_EQ(rule.when, (policy::RouteConditions{.requested = {Tier::mini, Tier::heavy},
                                                 .assurance = {policy::Assurance::high},
@@ -73,7 +76,8 @@ start = "mini"
                                                 .latency_budget_ms_max = 86400000000,
                                                 .prompt_tokens_min = 1,
                                                 .prompt_tokens_max = 2,
-                                                .grounded = false}));
+                                                .grounded = false,
+                                                .retrieval_confidence_below = 0.6}));
   EXPECT_EQ(rule.escalate, std::vector{Tier::heavy});
   EXPECT_EQ(rule.confidence_min, (policy::PerTier<double>{1, 0, 0.5}));
   EXPECT_EQ(rule.sample, policy::SampleAs::greedy);

@@ -64,15 +64,17 @@ std::vector<policy::Message> messages_for(const schemas::EnginePrepare& request)
 
 std::int32_t token_of(std::uint64_t hash) { return first_text_token + static_cast<std::int32_t>(hash % text_tokens); }
 
-/// What a token of an answer to a prompt of this purpose says. Answers cite at times, rightly or not; a classification names a
-/// kind with its first token.
+/// What a token of an answer to a prompt of this purpose says. Answers cite at times, rightly or not, and mostly in the words
+/// of the corpus, so that some citations hold and some do not; a classification names a kind with its first token.
 std::string text_of(schemas::Purpose purpose, std::int32_t index, std::int32_t id) {
   if (purpose == schemas::Purpose::classify) {
     constexpr std::array<std::string_view, 8> kinds = {"lookup",    "compare",   "multi_step",   "chat",
                                                        "summarize", "follow_up", "out_of_scope", "?"};
     return index == 0 ? std::string(kinds[static_cast<std::size_t>(id) % kinds.size()]) : std::string();
   }
-  std::string text = "t" + std::to_string(id) + " ";
+  constexpr std::array<std::string_view, 4> words = {"ask", "say", "pets", "t"};
+  const std::string_view word = words[static_cast<std::size_t>(id) % words.size()];
+  std::string text = std::string(word) + (word == "t" ? std::to_string(id) : "") + " ";
   if (purpose == schemas::Purpose::answer && id % 8 == 3) text += id % 64 == 3 ? "[9] " : "[1] ";
   return text;
 }

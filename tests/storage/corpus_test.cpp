@@ -32,13 +32,14 @@ TEST(Corpus, IsNamedByAllOfItsSections) {
   EXPECT_EQ(corpus.version.size(), 16U);
   EXPECT_EQ(corpus.version.find_first_not_of("0123456789abcdef"), std::string::npos);
   EXPECT_EQ(corpus_of(sections(3)).version, corpus.version);
-  for (int change = 0; change < 5; ++change) {
+  for (int change = 0; change < 6; ++change) {
     auto other = sections(3);
     if (change == 0) other[1].key += "x";
     if (change == 1) other[1].name += "x";
     if (change == 2) other[1].text += "x";
     if (change == 3) std::swap(other[0], other[1]);
     if (change == 4) other.pop_back();
+    if (change == 5) other[1].heading = "x";
     EXPECT_NE(corpus_of(other).version, corpus.version) << change;
   }
   auto moved = sections(1);
@@ -123,13 +124,34 @@ TEST(Corpus, DoesNotLoadWithAnythingChanged) {
   }
 }
 
+TEST(Corpus, OfTheFormatThatHadNoHeadingsIsStillRead) {
+  const Corpus corpus = corpus_of(sections(3));
+  MemoryStore store;
+  for (auto batch : put_corpus(corpus)) {
+    for (Put& put : batch.puts) {
+      put.value->front() = 1;
+      if (put.key != "current") put.value->resize(put.value->size() - 4);  // the length of the heading
+    }
+    write(store, {batch});
+  }
+  EXPECT_EQ(**load_corpus(store), corpus) << "and has the version that it had";
+}
+
+TEST(Corpus, KeepsHeadings) {
+  MemoryStore store;
+  auto made = sections(3);
+  made[1].heading = "Audit logs";
+  write(store, put_corpus(corpus_of(made)));
+  EXPECT_EQ((*load_corpus(store))->sections, made);
+}
+
 TEST(Corpus, OfAnotherFormatIsRefused) {
   MemoryStore store;
-  write(store, {{{{Column::corpus, "current", std::string("\x02rest")}}, std::nullopt}});
+  write(store, {{{{Column::corpus, "current", std::string("\x03rest")}}, std::nullopt}});
   const auto loaded = load_corpus(store);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, ErrorCode::corrupt);
-  EXPECT_NE(loaded.error().message.find("format 2, expected 1"), std::string::npos) << loaded.error().message;
+  EXPECT_NE(loaded.error().message.find("format 3, expected 2"), std::string::npos) << loaded.error().message;
 }
 
 }  // namespace

@@ -31,6 +31,19 @@ TEST(DataFolder, BelongsToWhoClaimsItFirst) {
   EXPECT_EQ(claim(store, ours, "one", random).value().incarnation, 2U);
 }
 
+TEST(DataFolder, CanBeChangedWithoutItsNodeOnceItHasOne) {
+  MemoryStore store;
+  const auto none = check_claimed(store);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::not_found);
+  ASSERT_TRUE(claim(store, ours, "one", random));
+  EXPECT_TRUE(check_claimed(store));
+  put(store, "format", "9");
+  const auto other = check_claimed(store);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::unsupported);
+}
+
 TEST(DataFolder, KeepsWhetherItsNodeIsDrained) {
   MemoryStore store;
   EXPECT_FALSE(claim(store, ours, "one", random)->drained);

@@ -37,9 +37,10 @@ TEST(Markdown, HasASectionForEachNumberedHeading) {
   const std::string text =
       "# Records Policy (2024-02-15)\n\n*In force*\n\n## 1 Purpose\n\n### §1.1 Scope\n\nThese rules hold.\nAlways.\n\n"
       "## 2 Rules\n\n### §2.1 Logs\n  Mark logs.  \n\n#5 is no text\n### No number\nMore.\n### §2.2 Empty\n";
-  EXPECT_EQ(parsed(text, "records"), (Sections{{"records#1.1", "Records Policy (2024-02-15) §1.1", "These rules hold. Always."},
-                                               {"records#2.1", "Records Policy (2024-02-15) §2.1", "Mark logs. More."},
-                                               {"records#2.2", "Records Policy (2024-02-15) §2.2", ""}}));
+  EXPECT_EQ(parsed(text, "records"),
+            (Sections{{"records#1.1", "Records Policy (2024-02-15) §1.1", "These rules hold. Always.", "Scope"},
+                      {"records#2.1", "Records Policy (2024-02-15) §2.1", "Mark logs. More.", "Logs"},
+                      {"records#2.2", "Records Policy (2024-02-15) §2.2", "", "Empty"}}));
 }
 
 TEST(Markdown, HasASectionForEachOtherHeadingThatHasText) {
@@ -56,11 +57,11 @@ TEST(Markdown, HasASectionForEachOtherHeadingThatHasText) {
 TEST(Markdown, WithoutATitleIsNamedAfterItsFile) {
   EXPECT_EQ(parsed("Just text.\n\nMore.", "note"), (Sections{{"note#note", "note", "Just text. More."}}));
   EXPECT_EQ(parsed("text\n# C#\nx", "§"), (Sections{{"§#§", "§", "text"}, {"§#c", "§: C#", "x"}}));
-  EXPECT_EQ(parsed("\n### §1 One\nx", "note"), (Sections{{"note#1", "note §1", "x"}}));
+  EXPECT_EQ(parsed("\n### §1 One\nx", "note"), (Sections{{"note#1", "note §1", "x", "One"}}));
 }
 
 TEST(Markdown, MayEndItsLinesAnyWay) {
-  const Sections expected{{"doc#1.1", "T §1.1", "a b"}};
+  const Sections expected{{"doc#1.1", "T §1.1", "a b", "x"}};
   for (const char* end : {"\n", "\r\n", "\r"}) {
     std::string text = "\xEF\xBB\xBF# T";
     for (const char* line : {"### §1.1 x", "a", "", "b"}) text += std::string(end) + line;

@@ -39,7 +39,8 @@ EngineLayout draw_gpu_engine(Random& random) {
   layout.on_gpu = true;
   layout.options.batch.tokens_max = one_of(random, {between(random, 1, 8), between(random, 9, 64), between(random, 65, 1024)});
   layout.options.batch.chunk_tokens_max = one_of(random, {between(random, 1, 8), 15, 16, 17, between(random, 9, 200), 1024});
-  layout.options.batch.sequences_max = one_of(random, {1, between(random, 2, 8), between(random, 9, 64), between(random, 65, 256)});
+  layout.options.batch.sequences_max =
+      one_of(random, {1, between(random, 2, 8), between(random, 9, 64), between(random, 65, 256)});
   layout.options.passes = one_of(random, {1, 2, 2});
   return layout;
 }

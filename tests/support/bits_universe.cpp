@@ -6,8 +6,8 @@
 
 #include "base/check.hpp"
 #include "base/random.hpp"
-#include "tests/support/block_transfer.hpp"
 #include "kernels/open_device.hpp"
+#include "tests/support/block_transfer.hpp"
 #include "tests/support/broken_kernels.hpp"
 
 namespace troupe::tests::bits {

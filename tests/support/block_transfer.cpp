@@ -11,9 +11,7 @@ PinnedPrefix::~PinnedPrefix() {
   cache_.unpin(held);
 }
 
-std::span<const std::byte> PinnedPrefix::payload(std::size_t block) const {
-  return cache_.readable(blocks_[block].index);
-}
+std::span<const std::byte> PinnedPrefix::payload(std::size_t block) const { return cache_.readable(blocks_[block].index); }
 
 Transferred transfer(const PinnedPrefix& source, engine::KvCache& target, bool damaged) {
   std::vector<engine::BlockId> chain;

@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "base/check.hpp"
 #include "kernels/device.hpp"
+#include "kernels/weight_writer.hpp"
 
 namespace troupe::testing {
 
@@ -56,6 +58,11 @@ class PlainDevice final : public kernels::Device {
   kernels::DeviceKind kind() const override { return stream_.kind(); }
   std::string description() const override { return "plain host memory"; }
   PlainStream& stream() override { return stream_; }
+  /// Of a CPU; nobody keeps weights on a device that is far.
+  Result<std::unique_ptr<kernels::WeightWriter>> weight_writer() override {
+    TROUPE_CHECK(kind() == kernels::DeviceKind::cpu, "weights are kept where something computes");
+    return kernels::host_weight_writer();
+  }
   std::size_t bytes_used() const { return bytes_used_; }
   /// How often memory was asked for with success.
   int allocations() const { return allocations_; }

@@ -132,6 +132,7 @@ inline policy::TurnOutcome random_outcome(Random& random) {
   outcome.confident = random.chance(0.5F);
   outcome.code = random_text(random);
   outcome.message = random_text(random);
+  outcome.doubt = random_text(random);
   return outcome;
 }
 
@@ -143,6 +144,7 @@ inline policy::Turn random_accepted(Random& random, policy::TurnId id) {
   turn.accepted_ms = static_cast<std::int64_t>(random_word(random));
   turn.kind = random_text(random);
   turn.search = random_text(random);
+  if (random.chance(0.5F)) turn.retrieval_confidence = static_cast<double>(random.uniform());
   return turn;
 }
 

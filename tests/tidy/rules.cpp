@@ -29,6 +29,7 @@ const std::vector<Door> doors = {
     {"openssl/", {"model/digest.cpp"}},
     {"xxh", {"engine/block_exchange.cpp"}},
     {"rocksdb/", {"storage/rocks_block_disk.cpp", "storage/rocks_store.cpp"}},
+    {"gumbo", {"storage/html.cpp"}},
     {"ucp/", {"cluster/ucx_fabric"}},
     {"ucs/", {"cluster/ucx_fabric"}},
     {"nccl.h", {"cluster/nccl_fabric", "bench/nccl_plain.cpp"}},

@@ -1,0 +1,161 @@
+// troupe corpus search: what a search of a corpus finds, and how far it is to be trusted; for one question or for many.
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/answer_view.hpp"
+#include "cli/corpus.hpp"
+#include "model/file.hpp"
+#include "model/json.hpp"
+#include "policy/retrieval.hpp"
+#include "storage/retrieval.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr std::size_t input_bytes_max = std::size_t{64} << 20;
+constexpr std::size_t questions_max = 100'000;
+constexpr std::size_t sections_max = 64;
+
+struct SearchOptions {
+  CorpusChoice corpus;
+  std::string question;
+  std::string input;
+  std::size_t limit = 8;
+  bool json = false;
+};
+
+struct Question {
+  std::string text;
+  std::optional<std::vector<std::string>> sections;  ///< that an answer needs, if the input says it
+};
+
+Result<std::vector<Question>> read_questions(const std::string& name) {
+  TROUPE_TRY(const std::string text, model::read_file(name == "-" ? "/dev/stdin" : name, input_bytes_max));
+  std::vector<Question> questions;
+  std::size_t number = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string where = name + ":" + std::to_string(number);
+    if (questions.size() == questions_max) {
+      return Error{ErrorCode::too_large, where + ": more than " + std::to_string(questions_max) + " questions"};
+    }
+    TROUPE_TRY(const nlohmann::json json, model::parse_json(line, where, input_bytes_max));
+    TROUPE_TRY(const auto object, model::JsonObject::of(json, where));
+    TROUPE_TRY(const std::string_view question, object.string("question", input_bytes_max));
+    Question& read = questions.emplace_back(Question{std::string(question), std::nullopt});
+    if (!object.has("sections")) continue;
+    TROUPE_TRY(const nlohmann::json* sections, object.array("sections", sections_max));
+    read.sections.emplace();
+    for (const auto& section : *sections) {
+      if (!section.is_string()) {
+        return Error{ErrorCode::invalid_argument, where + ": \"sections\" has something that is no string, expected keys"};
+      }
+      read.sections->push_back(section.get<std::string>());
+    }
+  }
+  return questions;
+}
+
+Json json_of(const policy::RetrievalEvidence& evidence) {
+  return {{"covered", evidence.covered}, {"best_covers", evidence.best_covers},
+          {"unknown", evidence.unknown}, {"pairs", evidence.pairs},
+          {"lead", evidence.lead},       {"bridge", evidence.bridge}};
+}
+
+Json json_of(const Question& question, const storage::Retrieved& found, const storage::Corpus& corpus) {
+  Json object{{"question", question.text},
+              {"confidence", policy::retrieval_confidence(found.evidence)},
+              {"evidence", json_of(found.evidence)}};
+  object["passages"] = Json::array();
+  for (const storage::FoundSection& each : found.sections) {
+    const storage::Section& section = corpus.sections[each.section];
+    Json passage{{"section", section.key}, {"name", section.name}, {"text", section.text}};
+    if (each.via) passage["via"] = corpus.sections[*each.via].key;
+    object["passages"].push_back(std::move(passage));
+  }
+  return object;
+}
+
+void print(const storage::Retrieved& found, const storage::Corpus& corpus) {
+  if (found.sections.empty()) std::cout << "nothing found\n";
+  for (const storage::FoundSection& each : found.sections) {
+    const storage::Section& section = corpus.sections[each.section];
+    std::cout << section.name << (section.heading.empty() ? "" : " " + section.heading);
+    if (each.via) std::cout << ", from " << corpus.sections[*each.via].name;
+    std::cout << "\n  " << section.text << '\n';
+  }
+  std::printf("all that an answer needs is there with probability %.2f\n", policy::retrieval_confidence(found.evidence));
+}
+
+Result<int> search(const SearchOptions& options) {
+  TROUPE_TRY(const storage::Corpus corpus, options.corpus.load());
+  std::vector<Question> questions{{options.question, std::nullopt}};
+  if (!options.input.empty()) {
+    TROUPE_TRY(questions, read_questions(options.input));
+  }
+  const storage::Retrieval retrieval(corpus.sections);
+  std::size_t judged = 0;
+  std::size_t complete = 0;
+  for (const Question& question : questions) {
+    const auto found = retrieval.search(question.text, options.limit);
+    Json object = json_of(question, found, corpus);
+    if (question.sections) {
+      const bool all = std::all_of(question.sections->begin(), question.sections->end(), [&](const std::string& key) {
+        return std::any_of(found.sections.begin(), found.sections.end(),
+                           [&](const storage::FoundSection& each) { return corpus.sections[each.section].key == key; });
+      });
+      object["needed"] = *question.sections;
+      object["complete"] = all;
+      ++judged;
+      complete += all ? 1 : 0;
+    }
+    if (options.json) {
+      std::cout << dumped(object) << '\n';
+    } else if (options.input.empty()) {
+      print(found, corpus);
+    }
+  }
+  if (!options.json && !options.input.empty()) {
+    std::cout << questions.size() << " questions";
+    if (judged > 0) {
+      std::printf("; of %zu, all needed sections are among the first %zu for %zu (%.1f %%)", judged, options.limit, complete,
+                  100.0 * static_cast<double>(complete) / static_cast<double>(judged));
+    }
+    std::cout << '\n';
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_corpus_search(CLI::App& corpus, Action& action) {
+  auto options = std::make_shared<SearchOptions>();
+  CLI::App& command = *corpus.add_subcommand("search", "Show what a search finds");
+  command.footer(
+      "Examples:\n"
+      "  troupe corpus search \"How long are payroll records kept?\" --documents portfolio/handbook\n"
+      "  troupe corpus search --documents portfolio/handbook --input portfolio/handbook/questions.jsonl\n"
+      "The input has one JSON object a line: \"question\", and if it is known \"sections\", the keys of those that an answer "
+      "needs;\n"
+      "then it is counted how often all of these are found.");
+  auto* question = command.add_option("question", options->question, "What is searched for");
+  auto* input = command.add_option("--input", options->input, "A file of questions (JSON lines; \"-\": standard input)");
+  question->excludes(input);
+  command.add_option("--limit", options->limit, "Sections at most")->check(CLI::Range(1, 64))->capture_default_str();
+  options->corpus.add_to(command);
+  command.add_flag("--json", options->json, "One JSON object for each question")->group("Output");
+  command.callback([options, question, input, &action] {
+    if (question->count() + input->count() == 0) throw CLI::RequiredError("a question, or --input");
+    action = [options] { return search(*options); };
+  });
+}
+
+}  // namespace troupe::cli
