@@ -22,10 +22,8 @@ struct ResidualBuffers {
 /// In the order in which a layer writes them, but for the first, which the layer before has written.
 struct LayerBuffers {
   ResidualBuffers attention_input;
-  float* qkv;  ///< [row_capacity, (heads + 2 kv_heads) head_dim]
-  /// [spans, heads, head_dim]: weighted values, by sequence, KV head, span and query head; of two blocks that have a KV head,
-  /// in the first span's place what the first block has folded.
-  float* spans;
+  float* qkv;         ///< [row_capacity, (heads + 2 kv_heads) head_dim]
+  float* spans;       ///< [spans, heads, head_dim]: weighted values, by sequence, KV head, span and query head
   float2* span_sums;  ///< [spans, heads]: largest score and sum of weights
   RowTiles attended;  ///< heads * head_dim wide
   ResidualBuffers feed_forward_input;

@@ -9,6 +9,10 @@ namespace troupe::kernels::cuda {
 
 namespace {
 
+/// Up to how many rows what a product is added to is asked for meanwhile: of more, it would take too many registers for too
+/// long.
+constexpr int residual_ahead_rows_max = 16;
+
 /// Multiplies, attends, and publishes what comes out.
 template <int N, int HeadDim>
 struct Computer {
@@ -16,15 +20,12 @@ struct Computer {
   const Ring<N>& ring;
   StepShared<N>& shared;
   int stage = 0;
-  int scales_wanted = 0;
-  int scales_heard = 0;
-  int cleared_layer = -1;  ///< in which this block clears buffers, or has last
-  int clears_heard = 0;
-  bool clears_due = false;
+  std::int32_t scales_wanted = 0;  ///< how often the rows' scales have to have been said
+  std::int32_t clears_begun = 0;   ///< layers in which this block clears buffers, so far
+  int present_layer = 0;
   std::uint32_t exchanges = 0;  ///< so far
-  Run first_run = {};
-  Run last_run = {};
-  PartOf first_part = {};
+  SpanPlace first_place = {};   ///< of this block's
+  PartOf first_part = {};       ///< in its sequence's KV head; the last one's likewise
   PartOf last_part = {};
 
   __device__ const DecodeStep& step() const { return arguments.step; }
@@ -32,20 +33,13 @@ struct Computer {
   /// The stages' barriers say when what is to be read has been written.
   __device__ void begin(int layer, int operation, const Deal& /*deal*/) {
     if (operation == op_attention) return;
-    hear_scales();
     if (wants_scales(operation)) ++scales_wanted;
     // Nothing is published before what a layer before had this block clear is cleared.
-    if (clears_due && layer > cleared_layer) {
-      shared.cleared.wait(clears_heard++ & 1);
-      clears_due = false;
+    if (layer > present_layer) {
+      present_layer = layer;
+      await_count(&shared.cleared, clears_begun);
     }
-    if (operation == op_qkv && layer < step().shape.layers) {
-      cleared_layer = layer;
-      clears_due = true;
-    }
-  }
-  __device__ void hear_scales() {
-    if (scales_heard < scales_wanted) shared.scales_said.wait(scales_heard++ & 1);
+    if (operation == op_qkv && layer < step().shape.layers) ++clears_begun;
   }
 
   __device__ __forceinline__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
@@ -53,11 +47,14 @@ struct Computer {
     ResidualAhead<N> residual;
     float sums[N / 2];
     multiply_stages<N>(ring, stage, (end - first) / Ring<N>::panels, sums, [&] {
-      if (!wants_scales(operation) && (matrix.chunks == 1 || ends_slice(chunk))) ask_residual(residual, layer, operation, tile);
+      if constexpr (N <= residual_ahead_rows_max) {
+        if (!wants_scales(operation) && (matrix.chunks == 1 || ends_slice(chunk)))
+          ask_residual(residual, layer, operation, tile);
+      }
     });
-    const bool ends = matrix.chunks == 1 || exchange(chunk, sums);
-    if (wants_scales(operation)) hear_scales();
-    if (ends) finish(layer, operation, matrix, tile, sums, residual);
+    if (matrix.chunks > 1 && !exchange(chunk, sums)) return;
+    if (wants_scales(operation)) await_count(&shared.scales_said, scales_wanted);
+    finish(layer, operation, matrix, tile, sums, residual);
   }
   /// The weights of the norm that the next operation's input has.
   __device__ const float* norm_after(int layer, int operation) const {
@@ -89,7 +86,7 @@ struct Computer {
     } else if (operation == op_gate_up) {
       publish_gated<N>(sums, buffers.gated, first_output / 2, step().rows, shared.row_scales);
     } else {
-      if constexpr (N > mma_rows_max) ask_residual(residual, layer, operation, tile);
+      if constexpr (N > residual_ahead_rows_max) ask_residual(residual, layer, operation, tile);
       publish_residual<N>(sums, residual,
                           operation == op_output ? buffers.feed_forward_input : arguments.buffers.of(layer + 1).attention_input,
                           step().rows);
@@ -98,38 +95,32 @@ struct Computer {
 
   __device__ void attention(int layer, const Items& items) {
     const int kv_heads = step().shape.kv_heads;
-    const BatchShared& batch = shared.batch;
-    if (layer == 0) learn_runs(items);
+    if (layer == 0) first_place = shared.batch.place(items.first, kv_heads);
     const LayerBuffers& buffers = arguments.buffers.of(layer);
     const HeadNorms norms{step().layers[layer].query_norm, step().layers[layer].key_norm};
-    RunAttender<N, HeadDim> attender{step(), buffers, norms, layer, ring, shared.attention, stage};
-    attender.ask_queries(last_run);
-    for (Run run = last_run;;) {
-      const bool is_first = BatchShared::is_first(items, run);
-      const Run next = is_first ? run : batch.run_before(items, run, kv_heads);
-      attender.attend(run, part_of_run(run), is_first ? nullptr : &next);
-      if (is_first) break;
-      run = next;
+    SpanPlace place = first_place;
+    bool has_queries = false;  // of this sequence's KV head
+    for (int item = items.first; item < items.end; ++item) {
+      if (item > items.first) place = shared.batch.next(place, kv_heads);
+      SpanAttender<N, HeadDim>{step(), buffers, norms, layer, ring, shared.attention, stage, place}.attend(item, !has_queries);
+      has_queries = place.span + 1 < place.spans;
+      // What other blocks have spans of waits until this block has done all of its own.
+      if (!has_queries && place.spans > 1 && item - items.first >= place.span) fold(buffers, place, {0, 1});
     }
-    // What many blocks have spans of waits until this block has done all of its own.
-    if (last_part.parts > 2) fold_spans<HeadDim>(step().shape, buffers, last_run, last_part);
-    if (first_run.begin != last_run.begin && first_part.parts > 2)
-      fold_spans<HeadDim>(step().shape, buffers, first_run, first_part);
+    if (layer == 0) {  // the same in every layer
+      first_part = part(first_place);
+      last_part = part(place);
+    }
+    const bool one_run = first_place.row == place.row && first_place.kv_head == place.kv_head;
+    if (first_place.span > 0) fold(buffers, first_place, first_part);
+    if (has_queries && !(one_run && first_place.span > 0)) fold(buffers, place, last_part);
   }
-  /// Only its first and its last run does a block share with others; they are the same in every layer.
-  __device__ void learn_runs(const Items& items) {
-    const int kv_heads = step().shape.kv_heads;
-    const auto part = [&](const Run& run) {
-      return part_of(shared.batch, step().rows, kv_heads, run, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
-    };
-    last_run = shared.batch.last_run(items, kv_heads);
-    last_part = part(last_run);
-    first_run = shared.batch.run_of(items, items.first, kv_heads);
-    first_part = part(first_run);
+  __device__ PartOf part(const SpanPlace& place) const {
+    return part_of(shared.batch, step().rows, step().shape.kv_heads, place, static_cast<int>(blockIdx.x),
+                   static_cast<int>(gridDim.x));
   }
-  __device__ PartOf part_of_run(const Run& run) const {
-    if (run.begin == last_run.begin) return last_part;
-    return run.begin == first_run.begin ? first_part : PartOf{0, 1};
+  __device__ void fold(const LayerBuffers& buffers, const SpanPlace& place, const PartOf& part) const {
+    fold_spans<HeadDim>(step().shape, buffers, place, shared.batch.spans_before[place.row], part);
   }
 };
 
@@ -147,8 +138,8 @@ __global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_const
   if (threadIdx.x == 0) {
     ring.init();
     shared.batch.known.init(1);
-    shared.scales_said.init(1);
-    shared.cleared.init(1);
+    shared.scales_said = 0;
+    shared.cleared = 0;
     for (auto& exchange : shared.exchanges) exchange.init();
     fence_barrier_init();
   }

@@ -18,7 +18,7 @@ struct WeightStreamer {
   const Stages& ring;
   StepShared<N>& shared;
   int stage = 0;
-  Run last_run = {};  ///< of this block
+  SpanPlace first_place = {};  ///< of this block's
 
   __device__ void wait_for_batch() { shared.batch.known.wait(0); }
   __device__ void begin(int /*layer*/, int /*operation*/, const Deal& /*deal*/) {}
@@ -37,21 +37,20 @@ struct WeightStreamer {
   }
   __device__ void attention(int layer, const Items& items) {
     const int kv_heads = step.shape.kv_heads;
-    if (layer == 0) last_run = shared.batch.last_run(items, kv_heads);
-    for (Run run = last_run;; run = shared.batch.run_before(items, run, kv_heads)) {
-      for (int span = run.first_span; span < run.end_span; ++span) attention_span(layer, run, span);
-      if (BatchShared::is_first(items, run)) break;
-    }
+    if (layer == 0) first_place = shared.batch.place(items.first, kv_heads);
+    SpanPlace place = first_place;
+    for (int item = items.first; item < items.end; ++item, place = shared.batch.next(place, kv_heads))
+      stream_span(layer, place);
   }
-  __device__ void attention_span(int layer, const Run& run, int span) {
+  __device__ void stream_span(int layer, const SpanPlace& place) {
     constexpr int positions = Stages::template positions<HeadDim>;
     constexpr int stage_blocks = positions / kv_block_positions;
     constexpr std::uint32_t block_bytes = kv_block_positions * HeadDim * 2;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     // A lane a block: the copies of a stage are asked for at once.
-    const int blocks = divided_up(run.positions(span), kv_block_positions);
-    const int number = span * (attention_tile_span / kv_block_positions) + lane;
-    const std::int32_t own = lane < blocks ? __ldcg(step.blocks + run.row * step.blocks_stride + number) : 0;
+    const int blocks = divided_up(place.positions, kv_block_positions);
+    const int number = place.first_position / kv_block_positions + lane;
+    const std::int32_t own = lane < blocks ? __ldcg(step.blocks + place.row * step.blocks_stride + number) : 0;
     for (int values = 0; values < 2; ++values) {
       for (int first = 0; first < attention_tile_span / kv_block_positions; first += stage_blocks, ++stage) {
         const int here = min(stage_blocks, max(blocks - first, 0));
@@ -62,7 +61,7 @@ struct WeightStreamer {
         }
         __syncwarp();
         if (lane >= first && lane < first + here) {
-          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, run.kv_head),
+          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, place.kv_head),
                          block_bytes, ring.full(stage));
         }
       }
@@ -73,6 +72,7 @@ struct WeightStreamer {
 /// The warps of rows and the one of scales begin an operation together, so that each knows of whatever any of them has seen.
 __device__ __forceinline__ void begin_together() {
   constexpr int barrier = 8;
+  __syncwarp();
   asm volatile("bar.sync %0, %1;" ::"n"(barrier), "n"((row_warps + 1) * 32) : "memory");
 }
 
@@ -103,8 +103,7 @@ struct RowStreamer {
       if (seen) {
         copy(stage + i, source);
       } else {
-        // What comes after the first stage is there with it, but for `down`, whose inputs come tile by tile.
-        take(stage + i, source, i < row_warps || operation == op_down);
+        take(stage + i, source);
       }
     }
     stage += stages;
@@ -118,37 +117,40 @@ struct RowStreamer {
     full.arrive_expecting(bytes);
     copy_bulk(ring.rows(at), source, bytes, full);
   }
-  /// The rows that are sequences, 16 bytes at a time. What may take a while is looked at before all is asked for: many looks
-  /// would be in the way of the weights.
-  __device__ void take(int at, const bf16* source, bool looks_first) const {
+  /// The rows that are sequences, 16 bytes at a time.
+  __device__ void take(int at, const bf16* source) const {
     constexpr int panel_pieces = N * panel_inputs * 2 / 16;
     constexpr int row_pieces = panel_inputs * 2 / 16;
-    constexpr int lane_pieces = Stages::panels * panel_pieces / 32;
+    constexpr int ahead = N == 8 ? 4 : 8;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int pieces = arguments.step.rows * row_pieces;  // of a panel
-    const auto is_there = [&](int i) { return 32 * i + lane < Stages::panels * pieces; };
-    const auto place = [&](int i) {
-      const int index = 32 * i + lane;
-      return index < pieces ? index : index - pieces + panel_pieces;
-    };
-    const auto source_of = [&](int i) { return reinterpret_cast<const uint4*>(source) + place(i); };
-    constexpr uint4 missing{unwritten, unwritten, unwritten, unwritten};
-    uint4 piece[lane_pieces];
-#pragma unroll
-    for (int i = 0; i < lane_pieces; ++i) piece[i] = is_there(i) ? missing : uint4{};
-    if (looks_first) {
-      uint4 first[1] = {piece[0]};
-      await_published(first, source_of);
-      __syncwarp();
-      piece[0] = first[0];
-    }
-    await_published(piece, source_of);
-    __syncwarp();
-    ring.await_claim(at);
+    const auto* const from = reinterpret_cast<const uint4*>(source);
     auto* const to = reinterpret_cast<uint4*>(ring.rows(at));
+    for (int first = 0; first < Stages::panels * pieces; first += 32 * ahead) {
+      const auto place = [&](int i) {
+        const int index = first + 32 * i + lane;
+        return index < pieces ? index : index - pieces + panel_pieces;
+      };
+      const auto source_of = [&](int i) { return from + place(i); };
+      const auto is_there = [&](int i) { return first + 32 * i + lane < Stages::panels * pieces; };
+      // While nothing is written, one look at a time: many would be in the way of the weights.
+      uint4 piece[ahead] = {};
+      uint4 looked_at[1] = {};
+      if (is_there(0)) looked_at[0] = load_published(source_of(0));
+      await_published(looked_at, source_of);
+      __syncwarp();
+      piece[0] = looked_at[0];
 #pragma unroll
-    for (int i = 0; i < lane_pieces; ++i) {
-      if (is_there(i)) to[place(i)] = piece[i];
+      for (int i = 1; i < ahead; ++i) {
+        if (is_there(i)) piece[i] = load_published(source_of(i));
+      }
+      await_published(piece, source_of);
+      __syncwarp();
+      if (first == 0) ring.await_claim(at);
+#pragma unroll
+      for (int i = 0; i < ahead; ++i) {
+        if (is_there(i)) to[place(i)] = piece[i];
+      }
     }
     fence_proxy_async();  // the tensor cores read it
     __syncwarp();
@@ -209,6 +211,8 @@ template <int N>
 struct ScaleSayer {
   const StepArguments& arguments;
   StepShared<N>& shared;
+  std::int32_t scales_said = 0;
+  std::int32_t cleared = 0;
 
   __device__ void wait_for_batch() const { shared.batch.known.wait(0); }
   __device__ void begin(int layer, int operation, const Deal& deal) {
@@ -219,7 +223,7 @@ struct ScaleSayer {
     say_scales((operation == op_qkv ? buffers.attention_input : buffers.feed_forward_input).squares);
     if (operation == op_qkv && layer < arguments.step.shape.layers) clear(layer, deal);
   }
-  __device__ void say_scales(const float* squares) const {
+  __device__ void say_scales(const float* squares) {
     const DecodeStep& step = arguments.step;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int slices = divided_up(step.shape.hidden, 16);
@@ -236,9 +240,10 @@ struct ScaleSayer {
       if (lane % 4 == 0) shared.row_scales[row] = scale;
     }
     __syncwarp();
-    if (lane == 0) shared.scales_said.arrive();
+    ++scales_said;
+    if (lane == 0) store_release(&shared.scales_said, scales_said);
   }
-  __device__ void clear(int layer, const Deal& deal) const {
+  __device__ void clear(int layer, const Deal& deal) {
     const DecodeStep& step = arguments.step;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     wait_for_batch();
@@ -249,7 +254,8 @@ struct ScaleSayer {
     }
     __threadfence();
     __syncwarp();
-    if (lane == 0) shared.cleared.arrive();
+    ++cleared;
+    if (lane == 0) store_release(&shared.cleared, cleared);
   }
   __device__ void product(int /*layer*/, int /*operation*/, const Matrix& /*matrix*/, int /*tile*/, int /*chunk*/) {}
   __device__ void attention(int /*layer*/, const Items& /*items*/) {}

@@ -119,8 +119,8 @@ struct StepShared {
   Exchange<N> exchanges[2];  ///< in turn: one block may be ahead of the other by a task
   BatchShared batch;
   float row_scales[N];
-  Barrier scales_said;
-  Barrier cleared;
+  std::int32_t scales_said;  ///< so far: rows' scales of products that want them
+  std::int32_t cleared;      ///< so far: layers in which this block has cleared its part
   typename Ring<N>::Barriers barriers;
 };
 

@@ -46,7 +46,8 @@ class Barrier {
   std::uint64_t state_;
 };
 
-// A number in shared memory that one thread of the block writes, and others look at.
+// A count in shared memory that one thread of the block raises, and others look at: unlike a barrier's parity it does not
+// matter to them how far it has got since.
 
 __device__ __forceinline__ void store_release(std::int32_t* target, std::int32_t value) {
   asm volatile("st.release.cta.shared::cta.s32 [%0], %1;" ::"r"(shared_address(target)), "r"(value) : "memory");
@@ -55,6 +56,10 @@ __device__ __forceinline__ std::int32_t load_acquire_shared(const std::int32_t* 
   std::int32_t value;
   asm volatile("ld.acquire.cta.shared::cta.s32 %0, [%1];" : "=r"(value) : "r"(shared_address(source)) : "memory");
   return value;
+}
+/// Returns once the count has reached a value.
+__device__ __forceinline__ void await_count(const std::int32_t* count, std::int32_t value) {
+  while (load_acquire_shared(count) < value) __nanosleep(20);
 }
 
 /// Makes initialised barriers visible to the copy engine.

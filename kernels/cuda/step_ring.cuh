@@ -58,7 +58,7 @@ struct Ring {
   /// Waits until a stage has been claimed. For those who bring some of the stages only: they may be rings ahead of the
   /// computing warps, or behind, and a barrier tells just two fillings apart.
   __device__ Barrier& await_claim(int stage) const {
-    while (load_acquire_shared(&barriers.claimed) <= stage) __nanosleep(20);
+    await_count(&barriers.claimed, stage + 1);
     return full(stage);
   }
   /// By each warp that has read a stage.
