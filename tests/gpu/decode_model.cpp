@@ -162,6 +162,19 @@ void DecodeBatch::set(const std::vector<std::int32_t>& tokens, const std::vector
   spans_before_.write(spans_before);
 }
 
+void DecodeBatch::set(const std::vector<int>& sequences, const std::vector<std::int32_t>& tokens,
+                      const std::vector<std::int32_t>& positions) {
+  std::vector<std::int32_t> blocks;
+  for (const int sequence : sequences) {
+    const auto first = placed_blocks_.begin() + static_cast<std::ptrdiff_t>(sequence) * blocks_each_;
+    blocks.insert(blocks.end(), first, first + blocks_each_);
+  }
+  blocks_.write(blocks);
+  step_.rows = static_cast<std::int32_t>(sequences.size());
+  step_.row_capacity = capacity_of(step_.rows);
+  set(tokens, positions);
+}
+
 std::vector<float> DecodeBatch::logits(int row) const {
   return logits_.read(product_of(row, vocabulary_), static_cast<std::size_t>(vocabulary_));
 }
