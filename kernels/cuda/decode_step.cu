@@ -34,7 +34,7 @@ struct Computer {
   __device__ void begin(int layer, int operation, const Deal& /*deal*/) {
     if (operation == op_attention) return;
     if (wants_scales(operation)) ++scales_wanted;
-    // Nothing is published before what a layer before had this block clear is cleared.
+    // No product is published before what a layer before had this block clear is cleared.
     if (layer > present_layer) {
       present_layer = layer;
       await_count(&shared.cleared, clears_begun);
