@@ -4,11 +4,13 @@
 // times a layer. Here one block lives on each processor for the whole step and walks a fixed list of tasks (tiles of weights,
 // spans of attention). A warp of it streams what the tasks read (weights, keys and values) through a ring in shared memory and
 // runs ahead of the computation by all that the ring holds, across operations and layers; only the activations wait for the
-// operation before. Operations are separated by counters in memory. (The idea of one kernel for a whole forward pass: Spector
-// et al., "Look Ma, No Bubbles!", 2025; here with the orders of sums that prefill has.)
+// operation before, each word of them for itself (published.cuh). (The idea of one kernel for a whole forward pass: Spector et
+// al., "Look Ma, No Bubbles!", 2025; here with the orders of sums that prefill has.)
 //
 // The numeric class is cuda-sm90-v1 (docs/numerics.md).
 #pragma once
+
+#include <cstddef>
 
 #include "kernels/cuda/kv_tiles.hpp"
 #include "kernels/cuda/tiles.hpp"
@@ -32,7 +34,7 @@ struct DecodeLayer {
 
 struct DecodeShape {
   std::int32_t layers = 0;
-  std::int32_t hidden = 0;
+  std::int32_t hidden = 0;        ///< a multiple of 16
   std::int32_t intermediate = 0;  ///< a multiple of 32
   std::int32_t heads = 0;
   std::int32_t kv_heads = 0;
@@ -60,26 +62,14 @@ struct DecodeStep {
   std::int32_t blocks_stride = 0;
   const std::int32_t* spans_before = nullptr;  ///< [rows + 1]: spans of the sequences before one
 
-  std::int32_t row_capacity = 0;     ///< 8, 16, 32 or 64, at least rows
-  float* x = nullptr;                ///< [row_capacity, hidden]
-  RowTiles normed;                   ///< hidden wide: x times the next norm's weights, not yet divided by its length
-  float* squares = nullptr;          ///< [slices of 16 of hidden, row_capacity]: their sums of squares
-  float* qkv = nullptr;              ///< [row_capacity, (heads + 2 kv_heads) head_dim]
-  RowTiles attended;                 ///< heads * head_dim wide
-  RowTiles gated;                    ///< intermediate wide
-  float* logits = nullptr;           ///< [row_capacity, vocabulary]
-  float* spans = nullptr;            ///< decode_workspace(...).spans floats
-  float2* span_sums = nullptr;       ///< decode_workspace(...).span_sums pairs
-  std::int32_t* counters = nullptr;  ///< decode_workspace(...).counters, zero before the first step
+  std::int32_t row_capacity = 0;   ///< 8, 16, 32 or 64, at least rows
+  float* logits = nullptr;         ///< [row_capacity, vocabulary]
+  std::byte* workspace = nullptr;  ///< decode_workspace_bytes(...), aligned to 128, whatever it holds
+  std::int32_t span_capacity = 0;  ///< the most spans that all rows together can have
 };
 
-struct DecodeWorkspace {
-  std::size_t spans = 0;
-  std::size_t span_sums = 0;
-  std::size_t counters = 0;
-};
-/// `spans`: the most that all rows together can have.
-DecodeWorkspace decode_workspace(const DecodeShape& shape, int row_capacity, int spans);
+/// What a step needs beside its arguments. Steps one after the other may share it; more rows or spans take more.
+std::size_t decode_workspace_bytes(const DecodeShape& shape, int row_capacity, int span_capacity);
 
 /// `cudaErrorInvalidValue` if the shape or the number of rows is none that this is for.
 cudaError_t decode_step(cudaStream_t stream, const DecodeStep& step);

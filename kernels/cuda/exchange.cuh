@@ -23,6 +23,11 @@ struct Exchange {
   }
 };
 
+/// Whether a warp ends its outputs of a tile in chunks, in the block that has `chunk`.
+__device__ __forceinline__ bool ends_slice(int chunk) {
+  return static_cast<int>(threadIdx.x) % warpgroup / 32 / ended_slices == chunk;
+}
+
 /// Each warp has a chunk's sums of 16 outputs. A warp whose outputs the other block ends gives its sums away, and returns
 /// false; the others get the other chunk's sums and add both, the first chunk's first. `count` says how many exchanges of the
 /// block were before.
@@ -31,8 +36,7 @@ __device__ __forceinline__ bool exchange_chunks(Exchange<N>& through, std::uint3
   const int warp = static_cast<int>(threadIdx.x) % warpgroup / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int slice = warp % ended_slices;
-  const int ends = warp / ended_slices;  // the chunk whose block ends this one
-  if (ends != chunk) {
+  if (!ends_slice(chunk)) {
 #pragma unroll
     for (int i = 0; i < N / 8; ++i) {
       store_async(&through.sums[slice][i][lane], through.complete[slice], cluster_rank() ^ 1U,

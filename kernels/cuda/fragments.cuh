@@ -93,21 +93,29 @@ __device__ __forceinline__ void add_residual(const float (&sums)[N / 2], const R
 }
 
 /// 1 / sqrt(mean square + epsilon) of a row, by four lanes: one adds the slices 0, 4, 8, ..., the next one 1, 5, 9, ...; then
-/// (0 + 1) + (2 + 3). `squares` is the row's first slice.
-__device__ __forceinline__ float norm_scale(const float* squares, std::size_t stride, int slices, int hidden, float epsilon) {
-  constexpr int ahead = 16;
+/// (0 + 1) + (2 + 3). load(squares, first) loads the squares of slices first, first + 4, ..., zeros beyond the last.
+inline constexpr int slices_at_once = 16;
+template <class Load>
+__device__ __forceinline__ float norm_scale(const Load& load, int slices, int hidden, float epsilon) {
   float sum = 0;
-  for (int slice = static_cast<int>(threadIdx.x) % 4; slice < slices; slice += 4 * ahead) {
-    float square[ahead];
+  for (int slice = static_cast<int>(threadIdx.x) % 4; slice < slices; slice += 4 * slices_at_once) {
+    float square[slices_at_once];
+    load(square, slice);
 #pragma unroll
-    for (int i = 0; i < ahead; ++i)
-      square[i] = slice + 4 * i < slices ? __ldcg(squares + static_cast<std::size_t>(slice + 4 * i) * stride) : 0.0f;
-#pragma unroll
-    for (int i = 0; i < ahead; ++i) sum += square[i];
+    for (int i = 0; i < slices_at_once; ++i) sum += square[i];
   }
   sum += __shfl_xor_sync(0xFFFFFFFF, sum, 1);
   sum += __shfl_xor_sync(0xFFFFFFFF, sum, 2);
   return rsqrtf(sum / static_cast<float>(hidden) + epsilon);
+}
+/// `squares` is the row's first slice.
+__device__ __forceinline__ float norm_scale(const float* squares, std::size_t stride, int slices, int hidden, float epsilon) {
+  const auto load = [&](float(&square)[slices_at_once], int first) {
+#pragma unroll
+    for (int i = 0; i < slices_at_once; ++i)
+      square[i] = first + 4 * i < slices ? __ldcg(squares + static_cast<std::size_t>(first + 4 * i) * stride) : 0.0f;
+  };
+  return norm_scale(load, slices, hidden, epsilon);
 }
 
 }  // namespace troupe::kernels::cuda

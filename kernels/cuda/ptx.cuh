@@ -27,6 +27,15 @@ class Barrier {
   __device__ __forceinline__ void arrive_after_copies() {
     asm volatile("cp.async.mbarrier.arrive.shared::cta.b64 [%0];" ::"r"(address()) : "memory");
   }
+  /// Whether the phase of this parity has ended.
+  __device__ __forceinline__ bool has_ended(std::uint32_t parity) {
+    std::uint32_t ended;
+    asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+                 : "=r"(ended)
+                 : "r"(address()), "r"(parity)
+                 : "memory");
+    return ended != 0;
+  }
   /// Returns once the phase of this parity has ended.
   __device__ __forceinline__ void wait(std::uint32_t parity) {
     asm volatile(
@@ -41,6 +50,22 @@ class Barrier {
   __device__ __forceinline__ std::uint32_t address() const { return shared_address(this); }
   std::uint64_t state_;
 };
+
+// A count in shared memory that one thread of the block raises, and others look at: unlike a barrier's parity it does not
+// matter to them how far it has got since.
+
+__device__ __forceinline__ void store_release(std::int32_t* target, std::int32_t value) {
+  asm volatile("st.release.cta.shared::cta.s32 [%0], %1;" ::"r"(shared_address(target)), "r"(value) : "memory");
+}
+__device__ __forceinline__ std::int32_t load_acquire_shared(const std::int32_t* source) {
+  std::int32_t value;
+  asm volatile("ld.acquire.cta.shared::cta.s32 %0, [%1];" : "=r"(value) : "r"(shared_address(source)) : "memory");
+  return value;
+}
+/// Returns once the count has reached a value.
+__device__ __forceinline__ void await_count(const std::int32_t* count, std::int32_t value) {
+  while (load_acquire_shared(count) < value) __nanosleep(20);
+}
 
 /// Makes initialised barriers visible to the copy engine.
 __device__ __forceinline__ void fence_barrier_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
@@ -91,6 +116,12 @@ __device__ __forceinline__ void store_transposed(void* target, std::uint32_t fir
                : "memory");
 }
 
+/// Loads what nobody writes while the kernel runs, here and not where the compiler sees its first use.
+__device__ __forceinline__ float load_at_once(const float* source) {
+  float value;
+  asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(value) : "l"(source));
+  return value;
+}
 /// Copies 16 bytes from global to shared memory, both 16-byte aligned; they are there once wait_for_copies says so to the
 /// thread that copied.
 __device__ __forceinline__ void copy_async(void* target, const void* source) {
@@ -120,8 +151,8 @@ __device__ __forceinline__ std::int32_t load_acquire(const std::int32_t* counter
   asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
   return now;
 }
-/// A counter that does not get where it should within so many looks (seconds) is a bug; it ends the program instead of hanging
-/// it.
+/// What others should have written and is not there after so many looks (seconds) is a bug; it ends the program instead of
+/// hanging it.
 inline constexpr int looks_max = 1 << 23;
 __device__ __forceinline__ void trap() { asm volatile("trap;"); }
 /// Returns once the counter has reached a value.

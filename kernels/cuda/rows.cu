@@ -33,9 +33,14 @@ __global__ void __launch_bounds__(threads) rotate_append_rows(const RotateAppend
   const int position = p.positions[row];
   const float* const cosine = p.cosine + static_cast<std::size_t>(position) * (HeadDim / 2);
   const float* const sine = p.sine + static_cast<std::size_t>(position) * (HeadDim / 2);
+  float value[each];
   float out[each];
+#pragma unroll
+  for (int i = 0; i < each; ++i) value[i] = __ldcg(source + lane + 32 * i);
+  HeadRotation<HeadDim> rotation;
+  rotation.load(head < p.heads ? p.query_norm : p.key_norm, cosine, sine);
   if (head < p.heads) {
-    rotate_head<HeadDim>(source, p.query_norm, p.epsilon, cosine, sine, out);
+    rotate_head<HeadDim>(value, rotation, p.epsilon, out);
     bf16* const target = p.queries + (static_cast<std::size_t>(row) * static_cast<std::size_t>(p.heads) + head) * HeadDim;
 #pragma unroll
     for (int i = 0; i < each; ++i) target[lane + 32 * i] = __float2bfloat16_rn(out[i]);
@@ -43,10 +48,10 @@ __global__ void __launch_bounds__(threads) rotate_append_rows(const RotateAppend
   }
   const int values = head < p.heads + p.kv.kv_heads ? 0 : 1;
   if (values == 0) {
-    rotate_head<HeadDim>(source, p.key_norm, p.epsilon, cosine, sine, out);
+    rotate_head<HeadDim>(value, rotation, p.epsilon, out);
   } else {
 #pragma unroll
-    for (int i = 0; i < each; ++i) out[i] = __ldcg(source + lane + 32 * i);
+    for (int i = 0; i < each; ++i) out[i] = value[i];
   }
   const std::int32_t block = p.blocks[p.sequences[row] * p.blocks_stride + position / kv_block_positions];
   bf16* const target = p.kv.head(block, p.layer, values, head - p.heads - values * p.kv.kv_heads);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/matmul.hpp"
+#include "kernels/cuda/ptx.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -27,30 +28,49 @@ __device__ __forceinline__ void embed_row(const WeightTiles& embedding, std::int
   }
 }
 
-/// Normalises (if there are weights) and rotates a head, a warp together: lane l has dimensions l, l + 32, ... .
+/// What a head is rotated by, and normalised by if there are weights: a lane's part of it. Loaded in one go, and at once: who
+/// waits for the head's elements has this by then.
 template <int HeadDim>
-__device__ __forceinline__ void rotate_head(const float* source, const float* weights, float epsilon, const float* cosine,
-                                            const float* sine, float (&out)[HeadDim / 32]) {
+struct HeadRotation {
+  static constexpr int each = HeadDim / 32;
+  bool normalises = false;
+  float weight[each] = {};
+  float cosine[each / 2] = {};
+  float sine[each / 2] = {};
+
+  /// `weights` may be null.
+  __device__ __forceinline__ void load(const float* weights, const float* cosines, const float* sines) {
+    normalises = weights != nullptr;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int i = 0; i < each; ++i) weight[i] = normalises ? load_at_once(weights + lane + 32 * i) : 0.0f;
+#pragma unroll
+    for (int i = 0; i < each / 2; ++i) {
+      cosine[i] = load_at_once(cosines + lane + 32 * i);
+      sine[i] = load_at_once(sines + lane + 32 * i);
+    }
+  }
+};
+
+/// Normalises and rotates a head, a warp together: lane l has dimensions l, l + 32, ... .
+template <int HeadDim>
+__device__ __forceinline__ void rotate_head(float (&value)[HeadDim / 32], const HeadRotation<HeadDim>& rotation, float epsilon,
+                                            float (&out)[HeadDim / 32]) {
   constexpr int each = HeadDim / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  float value[each];
   float square = 0;
 #pragma unroll
-  for (int i = 0; i < each; ++i) {
-    value[i] = __ldcg(source + lane + 32 * i);
-    square = fmaf(value[i], value[i], square);
-  }
-  if (weights != nullptr) {
+  for (int i = 0; i < each; ++i) square = fmaf(value[i], value[i], square);
+  if (rotation.normalises) {
 #pragma unroll
     for (int other = 16; other > 0; other /= 2) square += __shfl_xor_sync(0xFFFFFFFF, square, other);
     const float scale = rsqrtf(square / HeadDim + epsilon);
 #pragma unroll
-    for (int i = 0; i < each; ++i) value[i] = value[i] * scale * weights[lane + 32 * i];
+    for (int i = 0; i < each; ++i) value[i] = value[i] * scale * rotation.weight[i];
   }
 #pragma unroll
   for (int i = 0; i < each / 2; ++i) {
-    const float c = cosine[lane + 32 * i];
-    const float s = sine[lane + 32 * i];
+    const float c = rotation.cosine[i];
+    const float s = rotation.sine[i];
     out[i] = fmaf(value[i], c, -(value[i + each / 2] * s));
     out[i + each / 2] = fmaf(value[i + each / 2], c, value[i] * s);
   }

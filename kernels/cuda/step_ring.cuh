@@ -1,5 +1,6 @@
 // The ring of stages through which everything that a step reads comes into shared memory: 16 KiB of weights, keys or values,
-// and beside weights the rows of activations that they are multiplied by. Two warps fill a stage, the warpgroup empties it.
+// and beside weights the rows of activations that they are multiplied by. One warp claims the stages in their order and fills
+// them with weights, others bring the rows, the warpgroup empties them.
 #pragma once
 
 #include "kernels/cuda/attention_span.cuh"
@@ -18,7 +19,7 @@ struct Ring {
   static constexpr int stage_bytes = weight_bytes + row_bytes;
   static constexpr int kv_bytes = 16 * 1024;
   static_assert(stage_bytes >= kv_bytes);
-  static constexpr int stages = (N == 64 ? 184 : 196) * 1024 / stage_bytes;  // what the rest of shared memory leaves
+  static constexpr int stages = (N == 64 ? 184 : N == 32 ? 196 : 203) * 1024 / stage_bytes;  // what the rest leaves
   static constexpr int shared_bytes = stages * stage_bytes + 1024;
   /// Of one KV head, in a stage.
   template <int HeadDim>
@@ -29,25 +30,35 @@ struct Ring {
   struct Barriers {
     Barrier full[stages];
     Barrier empty[stages];
+    std::int32_t claimed;  ///< stages so far
   };
 
   std::byte* memory;
   Barriers& barriers;
 
-  __device__ void init() {
+  __device__ void init() const {
     for (int stage = 0; stage < stages; ++stage) {
       barriers.full[stage].init(2);
       barriers.empty[stage].init(warpgroup / 32);
     }
+    barriers.claimed = 0;
     fence_barrier_init();
   }
   __device__ std::byte* weights(int stage) const { return memory + stage % stages * stage_bytes; }
   __device__ std::byte* rows(int stage) const { return weights(stage) + weight_bytes; }
   __device__ Barrier& full(int stage) const { return barriers.full[stage % stages]; }
   __device__ std::uint32_t parity(int stage) const { return static_cast<std::uint32_t>(stage / stages) & 1; }
-  /// Waits until a stage may be filled again, and gives the barrier that counts what comes.
+  /// Waits until a stage may be filled again, tells others, and gives the barrier that counts what comes. By one thread, of
+  /// each stage in its turn.
   __device__ Barrier& claim(int stage) const {
     if (stage >= stages) barriers.empty[stage % stages].wait(parity(stage - stages));
+    store_release(&barriers.claimed, stage + 1);
+    return full(stage);
+  }
+  /// Waits until a stage has been claimed. For those who bring some of the stages only: they may be rings ahead of the
+  /// computing warps, or behind, and a barrier tells just two fillings apart.
+  __device__ Barrier& await_claim(int stage) const {
+    await_count(&barriers.claimed, stage + 1);
     return full(stage);
   }
   /// By each warp that has read a stage.

@@ -193,8 +193,6 @@ class Transformer::Launcher {
   KvTiles kv() const { return {reinterpret_cast<Bf16*>(batch_.pool), shape_.layers, shape_.kv_heads, shape_.head_dim}; }
 
   void decode() {
-    const DecodeRows& rows =
-        *std::ranges::find_if(memory_.decode, [&](const DecodeRows& some) { return some.capacity >= rows_; });
     DecodeStep step;
     step.shape = decode_shape(shape_);
     step.layers = memory_.decode_layers;
@@ -210,17 +208,11 @@ class Transformer::Launcher {
     step.blocks = pass_.blocks.as<std::int32_t>();
     step.blocks_stride = blocks_stride_;
     step.spans_before = device<std::int32_t>(layout_.spans_before);
-    step.row_capacity = rows.capacity;
-    step.x = memory_.x;
-    step.normed = rows.normed;
-    step.squares = rows.squares;
-    step.qkv = memory_.qkv;
-    step.attended = rows.attended;
-    step.gated = rows.gated;
+    step.row_capacity =
+        *std::ranges::find_if(TransformerMemory::decode_capacities, [&](std::int32_t capacity) { return capacity >= rows_; });
     step.logits = memory_.logits;
-    step.spans = memory_.spans;
-    step.span_sums = memory_.span_sums;
-    step.counters = memory_.counters;
+    step.workspace = memory_.decode_workspace;
+    step.span_capacity = memory_.spans_max;
     check_launch(decode_step(stream_, step));
   }
 

@@ -9,7 +9,7 @@ namespace troupe::kernels::cuda {
 namespace {
 
 constexpr int span_positions = 128;
-constexpr int decode_spans_max = 8192;  // a million positions; batches of more are passes of many rows
+constexpr int decode_spans_max = 4096;  // half a million positions; batches of more are passes of many rows
 
 /// Of what blocks of decode_attention leave to each other; with less they share less evenly.
 constexpr int single_rows_bytes = 64 << 20;
@@ -125,19 +125,9 @@ TransformerMemory::TransformerMemory(const TransformerShape& shape, const Transf
     moe = moe_buffers(moe_shape(shape), rows, memory.next());
     memory.skip(moe.bytes);
   } else {
-    for (int i = 0; i < 4; ++i) {
-      decode[i].capacity = decode_capacities[i];
-      memory.slice(decode[i].normed, decode_capacities[i], shape.hidden);
-      memory.slice(decode[i].attended, decode_capacities[i], query_width);
-      memory.slice(decode[i].gated, decode_capacities[i], shape.intermediate);
-      memory.slice(decode[i].squares, area(slices, decode_capacities[i]));
-    }
     spans_max = std::min(decode_rows_max * divided_up(limits.context_max, span_positions), decode_spans_max);
-    const DecodeWorkspace workspace = decode_workspace(decode_shape(shape), decode_rows_max, spans_max);
     memory.slice(decode_layers, static_cast<std::size_t>(shape.layers));
-    memory.slice(spans, workspace.spans);
-    memory.slice(span_sums, workspace.span_sums);
-    memory.slice(counters, workspace.counters);
+    memory.slice(decode_workspace, decode_workspace_bytes(decode_shape(shape), decode_rows_max, spans_max));
   }
   memory.slice(logits, area(std::max(limits.logit_rows_max, decode_rows_max), shape.vocabulary));
   bytes = memory.used();

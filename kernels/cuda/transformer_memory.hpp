@@ -14,16 +14,6 @@
 
 namespace troupe::kernels::cuda {
 
-/// A decode_step's activations for up to so many rows. Memory of its own for each capacity: what lies beyond a tile's inputs is
-/// zero, and would not stay so if the same bytes were tiles of another capacity.
-struct DecodeRows {
-  std::int32_t capacity = 0;
-  RowTiles normed;
-  RowTiles attended;
-  RowTiles gated;
-  float* squares = nullptr;
-};
-
 /// Activations: of one pass at a time, since the stream runs one after the other.
 struct TransformerMemory {
   TransformerMemory(const TransformerShape& shape, const TransformerLimits& limits, std::byte* base);
@@ -46,12 +36,9 @@ struct TransformerMemory {
   float* router = nullptr;  ///< [rows, experts]
   MoeBuffers moe;
   // Of decode_step.
-  DecodeRows decode[4];
-  DecodeLayer* decode_layers = nullptr;  ///< [layers]
-  float* spans = nullptr;
-  float2* span_sums = nullptr;
-  std::int32_t* counters = nullptr;
-  std::int32_t spans_max = 0;  ///< that a decode_step has room for
+  DecodeLayer* decode_layers = nullptr;   ///< [layers]
+  std::byte* decode_workspace = nullptr;  ///< of steps of every capacity
+  std::int32_t spans_max = 0;             ///< that a decode_step has room for
   // Of what is chosen.
   float* logits = nullptr;  ///< [logit rows, vocabulary]
 

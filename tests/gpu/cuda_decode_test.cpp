@@ -1,5 +1,6 @@
 // Steps of decoding on a GPU: right, and with the same bits whatever else is in the batch and wherever a sequence's keys and
 // values lie. KV blocks are full of NaN before the first step, so whatever counts that should not shows.
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -9,8 +10,9 @@
 namespace troupe::kernels::cuda {
 namespace {
 
-/// Of a step's logits, as a share of their length: what the tensor cores multiply has the eight bits of bf16.
-constexpr double tolerance = 4e-2;
+/// Of a step's logits, as a share of their length: what the tensor cores multiply has the eight bits of bf16. Errors of layers
+/// add up like a random walk.
+double tolerance(int layers) { return 4e-2 * std::sqrt(layers / 2.0); }
 /// By how much the other sequences of a batch are shorter than the one that is looked at.
 constexpr int lags[] = {0, 1, 15, 16, 100, 127, 128, 129, 255, 256, 300, 3};
 
@@ -96,7 +98,7 @@ TEST_P(CudaDecode, AgreesWithAModelInDouble) {
     const auto wanted = reference.next(token_of(GetParam().shape, 0, step));
     RelativeError error;
     for (std::size_t i = 0; i < wanted.size(); ++i) error.add(wanted[i], alone()[static_cast<std::size_t>(step)][i]);
-    ASSERT_LT(error.value(), tolerance) << "at position " << step;
+    ASSERT_LT(error.value(), tolerance(GetParam().shape.layers)) << "at position " << step;
   }
 }
 
@@ -129,9 +131,13 @@ TEST_P(CudaDecode, DoesNotReadTheUnusedPartsOfKvBlocks) {
 
 INSTANTIATE_TEST_SUITE_P(Models, CudaDecode,
                          testing::Values(ModelCase{"Heads64", {2, 256, 512, 8, 2, 64, 512}, false, 40},
+                                         // Panels of padding are there at once, before attention of more stages than the ring
+                                         // has is over: rows came into stages that were still to be read.
                                          ModelCase{"OneKvHead", {2, 192, 512, 3, 1, 64, 512}, false, 300},
                                          ModelCase{"OddWidths", {2, 320, 160, 6, 2, 64, 200}, true, 140},
-                                         ModelCase{"Heads128", {2, 512, 1024, 16, 2, 128, 512}, true, 290}),
+                                         ModelCase{"Heads128", {2, 512, 1024, 16, 2, 128, 512}, true, 290},
+                                         // Buffers serve several layers in turn.
+                                         ModelCase{"ManyLayers", {11, 256, 512, 8, 2, 64, 512}, false, 135}),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

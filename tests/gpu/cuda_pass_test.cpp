@@ -192,6 +192,9 @@ const ModelCase models[] = {
     {"Heads64Alone", {2, 256, 384, 4, 4, 64, 300}, true, 290},
     {"Heads128Alone", {2, 256, 384, 2, 2, 128, 300}, false, 520},
     {"Heads128InThrees", {2, 384, 512, 6, 2, 128, 512}, false, 260},
+    // Of which decoding uses buffers in turn, and of the second one with all blocks.
+    {"ManyLayers", {11, 256, 512, 8, 2, 64, 512}, false, 150},
+    {"WideAndDeep", {7, 2048, 4096, 16, 4, 128, 512}, true, 150},
 };
 std::string name_of(const testing::TestParamInfo<ModelCase>& info) { return info.param.name; }
 

@@ -132,19 +132,12 @@ DecodeBatch::DecodeBatch(const DecodeModel& model, int rows, int positions)
       positions_(static_cast<std::size_t>(rows)),
       blocks_(product_of(rows, blocks_each_)),
       spans_before_(static_cast<std::size_t>(rows) + 1),
-      x_(product_of(capacity_of(rows), step_.shape.hidden)),
-      normed_(capacity_of(rows), step_.shape.hidden),
-      squares_(product_of(capacity_of(rows), divided_up(step_.shape.hidden, 16))),
-      qkv_(product_of(capacity_of(rows), qkv_width(step_.shape))),
-      attended_(capacity_of(rows), step_.shape.heads * step_.shape.head_dim),
-      gated_(capacity_of(rows), step_.shape.intermediate),
       logits_(product_of(capacity_of(rows), vocabulary_)) {
-  const int spans = rows * divided_up(positions, positions_per_span);
-  const DecodeWorkspace workspace = decode_workspace(step_.shape, capacity_of(rows), spans);
-  spans_ = DeviceArray<float>(workspace.spans);
-  span_sums_ = DeviceArray<float2>(workspace.span_sums);
-  counters_ = DeviceArray<std::int32_t>(workspace.counters);
+  step_.span_capacity = rows * divided_up(positions, positions_per_span);
+  workspace_ = DeviceArray<std::byte>(decode_workspace_bytes(step_.shape, capacity_of(rows), step_.span_capacity));
   kv_.fill_bytes(0xFF);
+  // A step makes no assumption of what its workspace holds: here words that look unwritten, there ones that look written.
+  workspace_.fill_bytes(rows % 2 == 0 ? 0xFF : 0);
   std::vector<std::int32_t> blocks;
   for (int i = 0; i < rows * blocks_each_; ++i) blocks.push_back(i);
   place_blocks(blocks);
@@ -157,16 +150,8 @@ DecodeBatch::DecodeBatch(const DecodeModel& model, int rows, int positions)
   step_.blocks = blocks_.data();
   step_.blocks_stride = blocks_each_;
   step_.spans_before = spans_before_.data();
-  step_.x = x_.data();
-  step_.normed = normed_.tiles;
-  step_.squares = squares_.data();
-  step_.qkv = qkv_.data();
-  step_.attended = attended_.tiles;
-  step_.gated = gated_.tiles;
   step_.logits = logits_.data();
-  step_.spans = spans_.data();
-  step_.span_sums = span_sums_.data();
-  step_.counters = counters_.data();
+  step_.workspace = workspace_.data();
 }
 
 void DecodeBatch::set(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& positions) {
@@ -175,6 +160,19 @@ void DecodeBatch::set(const std::vector<std::int32_t>& tokens, const std::vector
   tokens_.write(tokens);
   positions_.write(positions);
   spans_before_.write(spans_before);
+}
+
+void DecodeBatch::set(const std::vector<int>& sequences, const std::vector<std::int32_t>& tokens,
+                      const std::vector<std::int32_t>& positions) {
+  std::vector<std::int32_t> blocks;
+  for (const int sequence : sequences) {
+    const auto first = placed_blocks_.begin() + static_cast<std::ptrdiff_t>(sequence) * blocks_each_;
+    blocks.insert(blocks.end(), first, first + blocks_each_);
+  }
+  blocks_.write(blocks);
+  step_.rows = static_cast<std::int32_t>(sequences.size());
+  step_.row_capacity = capacity_of(step_.rows);
+  set(tokens, positions);
 }
 
 std::vector<float> DecodeBatch::logits(int row) const {

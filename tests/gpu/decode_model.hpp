@@ -59,32 +59,33 @@ class DecodeBatch {
   int blocks_each() const { return blocks_each_; }
   DeviceArray<bf16>& kv() { return kv_; }
   /// Which of the pool's blocks are whose: [rows, blocks_each], each of rows * blocks_each once.
-  void place_blocks(const std::vector<std::int32_t>& blocks) { blocks_.write(blocks); }
+  void place_blocks(const std::vector<std::int32_t>& blocks) {
+    placed_blocks_ = blocks;
+    blocks_.write(blocks);
+  }
   /// The sequences' next tokens, and where they stand.
   void set(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& positions);
+  /// The same of some of the sequences, in this order: those whose blocks are place_blocks' rows `sequences`.
+  void set(const std::vector<int>& sequences, const std::vector<std::int32_t>& tokens,
+           const std::vector<std::int32_t>& positions);
   void run(cudaStream_t stream) const { check_cuda(decode_step(stream, step_)); }
   std::vector<float> logits(int row) const;
+  /// Of all rows, one after another.
+  std::vector<float> logits() const { return logits_.read(0, static_cast<std::size_t>(step_.rows * vocabulary_)); }
 
  private:
   int rows_;
   int vocabulary_;
   int blocks_each_;
+  std::vector<std::int32_t> placed_blocks_;
   DecodeStep step_;
   DeviceArray<bf16> kv_;
   DeviceArray<std::int32_t> tokens_;
   DeviceArray<std::int32_t> positions_;
   DeviceArray<std::int32_t> blocks_;
   DeviceArray<std::int32_t> spans_before_;
-  DeviceArray<float> x_;
-  Rows normed_;
-  DeviceArray<float> squares_;
-  DeviceArray<float> qkv_;
-  Rows attended_;
-  Rows gated_;
   DeviceArray<float> logits_;
-  DeviceArray<float> spans_;
-  DeviceArray<float2> span_sums_;
-  DeviceArray<std::int32_t> counters_;
+  DeviceArray<std::byte> workspace_;
 };
 
 }  // namespace troupe::kernels::cuda

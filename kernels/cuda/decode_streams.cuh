@@ -1,0 +1,264 @@
+// The warps that bring a step's tasks what they read: one streams weights, keys and values, which nobody waits for; some bring
+// the rows of activations as soon as they are written; one says what their lengths divide products by.
+#pragma once
+
+#include "kernels/cuda/decode_tasks.cuh"
+
+namespace troupe::kernels::cuda {
+
+inline constexpr int row_warps = 6;
+/// The threads of a block: a warpgroup that computes, then the warp of weights, that of scales, and those of rows.
+inline constexpr int step_threads = warpgroup + (2 + row_warps) * 32;
+
+/// Nothing of what this streams but the last position of a sequence is written by the step.
+template <int N, int HeadDim>
+struct WeightStreamer {
+  using Stages = Ring<N>;
+  const DecodeStep& step;
+  const Stages& ring;
+  StepShared<N>& shared;
+  int stage = 0;
+  SpanPlace first_place = {};  ///< of this block's
+
+  __device__ void wait_for_batch() { shared.batch.known.wait(0); }
+  __device__ void begin(int /*layer*/, int /*operation*/, const Deal& /*deal*/) {}
+  __device__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
+    const auto [first, end] = matrix.panels(chunk);
+    const bf16* const weights = weights_of(step, layer, operation) + static_cast<std::size_t>(tile) *
+                                                                         static_cast<std::size_t>(matrix.weight.panels()) *
+                                                                         tile_elements;
+    for (int panel = first; panel < end; panel += Stages::panels, ++stage) {
+      if (threadIdx.x % 32 != 0) continue;
+      constexpr std::uint32_t bytes = Stages::weight_bytes;
+      Barrier& full = ring.claim(stage);
+      full.arrive_expecting(bytes);
+      copy_bulk_once(ring.weights(stage), weights + static_cast<std::size_t>(panel) * tile_elements, bytes, full);
+    }
+  }
+  __device__ void attention(int layer, const Items& items) {
+    const int kv_heads = step.shape.kv_heads;
+    if (layer == 0) first_place = shared.batch.place(items.first, kv_heads);
+    SpanPlace place = first_place;
+    for (int item = items.first; item < items.end; ++item, place = shared.batch.next(place, kv_heads))
+      stream_span(layer, place);
+  }
+  __device__ void stream_span(int layer, const SpanPlace& place) {
+    constexpr int positions = Stages::template positions<HeadDim>;
+    constexpr int stage_blocks = positions / kv_block_positions;
+    constexpr std::uint32_t block_bytes = kv_block_positions * HeadDim * 2;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    // A lane a block: the copies of a stage are asked for at once.
+    const int blocks = divided_up(place.positions, kv_block_positions);
+    const int number = place.first_position / kv_block_positions + lane;
+    const std::int32_t own = lane < blocks ? __ldcg(step.blocks + place.row * step.blocks_stride + number) : 0;
+    for (int values = 0; values < 2; ++values) {
+      for (int first = 0; first < attention_tile_span / kv_block_positions; first += stage_blocks, ++stage) {
+        const int here = min(stage_blocks, max(blocks - first, 0));
+        if (lane == 0) {
+          Barrier& full = ring.claim(stage);
+          full.arrive();  // for the rows that a product would have
+          full.arrive_expecting(static_cast<std::uint32_t>(here) * block_bytes);
+        }
+        __syncwarp();
+        if (lane >= first && lane < first + here) {
+          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, place.kv_head),
+                         block_bytes, ring.full(stage));
+        }
+      }
+    }
+  }
+};
+
+/// The warps of rows and the one of scales begin an operation together, so that each knows of whatever any of them has seen.
+__device__ __forceinline__ void begin_together() {
+  constexpr int barrier = 8;
+  __syncwarp();
+  asm volatile("bar.sync %0, %1;" ::"n"(barrier), "n"((row_warps + 1) * 32) : "memory");
+}
+
+/// Streams activations: the warps take a product's stages in turn. The first product of an operation looks at every word until
+/// it is written; the next ones copy what the same warp has seen.
+template <int N, int HeadDim>
+struct RowStreamer {
+  using Stages = Ring<N>;
+  const StepArguments& arguments;
+  const Stages& ring;
+  StepShared<N>& shared;
+  int warp;  ///< of the row_warps
+  int stage = 0;
+  bool seen = false;  ///< this operation's rows
+
+  __device__ void wait_for_batch() { shared.batch.known.wait(0); }
+  __device__ void begin(int /*layer*/, int operation, const Deal& /*deal*/) {
+    if (operation == op_attention) return;
+    begin_together();
+    seen = false;
+  }
+  __device__ void product(int layer, int operation, const Matrix& matrix, int /*tile*/, int chunk) {
+    const auto [first, end] = matrix.panels(chunk);
+    const bf16* const rows = input_of(arguments.buffers.of(layer), operation).data;
+    const int stages = (end - first) / Stages::panels;
+    for (int i = warp; i < stages; i += row_warps) {
+      const bf16* const source = rows + static_cast<std::size_t>(first + i * Stages::panels) * N * panel_inputs;
+      if (seen) {
+        copy(stage + i, source);
+      } else {
+        take(stage + i, source);
+      }
+    }
+    stage += stages;
+    if (!seen) fence_proxy_async_all();  // what the warp has seen, the copy engine shall see
+    seen = true;
+  }
+  __device__ void copy(int at, const bf16* source) const {
+    if (threadIdx.x % 32 != 0) return;
+    constexpr std::uint32_t bytes = Stages::row_bytes;
+    Barrier& full = ring.await_claim(at);
+    full.arrive_expecting(bytes);
+    copy_bulk(ring.rows(at), source, bytes, full);
+  }
+  /// The rows that are sequences, 16 bytes at a time.
+  __device__ void take(int at, const bf16* source) const {
+    constexpr int panel_pieces = N * panel_inputs * 2 / 16;
+    constexpr int row_pieces = panel_inputs * 2 / 16;
+    constexpr int ahead = N == 8 ? 4 : 8;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int pieces = arguments.step.rows * row_pieces;  // of a panel
+    const auto* const from = reinterpret_cast<const uint4*>(source);
+    auto* const to = reinterpret_cast<uint4*>(ring.rows(at));
+    for (int first = 0; first < Stages::panels * pieces; first += 32 * ahead) {
+      const auto place = [&](int i) {
+        const int index = first + 32 * i + lane;
+        return index < pieces ? index : index - pieces + panel_pieces;
+      };
+      const auto source_of = [&](int i) { return from + place(i); };
+      const auto is_there = [&](int i) { return first + 32 * i + lane < Stages::panels * pieces; };
+      // While nothing is written, one look at a time: many would be in the way of the weights.
+      uint4 piece[ahead] = {};
+      uint4 looked_at[1] = {};
+      if (is_there(0)) looked_at[0] = load_published(source_of(0));
+      await_published(looked_at, source_of);
+      __syncwarp();
+      piece[0] = looked_at[0];
+#pragma unroll
+      for (int i = 1; i < ahead; ++i) {
+        if (is_there(i)) piece[i] = load_published(source_of(i));
+      }
+      await_published(piece, source_of);
+      __syncwarp();
+      if (first == 0) ring.await_claim(at);
+#pragma unroll
+      for (int i = 0; i < ahead; ++i) {
+        if (is_there(i)) to[place(i)] = piece[i];
+      }
+    }
+    fence_proxy_async();  // the tensor cores read it
+    __syncwarp();
+    if (lane == 0) ring.full(at).arrive();
+  }
+  __device__ void attention(int /*layer*/, const Items& items) {
+    stage += (items.end - items.first) * Stages::template stages_of_span<HeadDim>;
+  }
+};
+
+/// Clears a part of what a layer's blocks write for each other: every so many pieces of 16 bytes.
+struct Share {
+  int first;
+  int step;
+
+  __device__ void clear(const RowTiles& tiles, int rows) const {
+    const int pieces = rows * (tiles.inputs / 8);
+    for (int i = first; i < pieces; i += step)
+      *reinterpret_cast<uint4*>(tiles.data + tiles.offset(i % rows, i / rows * 8)) = cleared();
+  }
+  /// What is beyond the inputs becomes zero, and stays so.
+  __device__ void clear_padding(const RowTiles& tiles, int rows) const {
+    const int pieces = tiles.panels() * panel_inputs / 8 - tiles.inputs / 8;
+    for (int i = first; i < rows * pieces; i += step)
+      *reinterpret_cast<uint4*>(tiles.data + tiles.offset(i % rows, tiles.inputs + i / rows * 8)) = uint4{};
+  }
+  template <class Element>
+  __device__ void clear(Element* elements, std::size_t count) const {
+    const std::size_t pieces = (count * sizeof(Element) + 15) / 16;
+    for (auto i = static_cast<std::size_t>(first); i < pieces; i += static_cast<std::size_t>(step))
+      reinterpret_cast<uint4*>(elements)[i] = cleared();
+  }
+  __device__ void clear(const ResidualBuffers& buffers, int rows) const {
+    clear(buffers.x, product_of(rows, buffers.normed.inputs));
+    clear(buffers.normed, rows);
+    clear(buffers.squares, product_of(divided_up(buffers.normed.inputs, 16), buffers.normed.capacity));
+  }
+  /// Of a step's rows, which have so many spans together; with or without the input, which the layer before writes.
+  __device__ void clear(const DecodeShape& shape, const LayerBuffers& buffers, int rows, int spans, bool input) const {
+    if (input) clear(buffers.attention_input, rows);
+    clear(buffers.qkv, product_of(rows, (shape.heads + 2 * shape.kv_heads) * shape.head_dim));
+    clear(buffers.spans, product_of(spans, shape.heads * shape.head_dim));
+    clear(buffers.span_sums, product_of(spans, shape.heads));
+    clear(buffers.attended, rows);
+    clear(buffers.feed_forward_input, rows);
+    clear(buffers.gated, rows);
+  }
+
+ private:
+  static __device__ std::size_t product_of(int left, int right) {
+    return static_cast<std::size_t>(left) * static_cast<std::size_t>(right);
+  }
+  static __device__ uint4 cleared() { return make_uint4(unwritten, unwritten, unwritten, unwritten); }
+};
+
+/// Says the rows' scales, and clears the buffers that are next to be written to.
+template <int N>
+struct ScaleSayer {
+  const StepArguments& arguments;
+  StepShared<N>& shared;
+  std::int32_t scales_said = 0;
+  std::int32_t cleared = 0;
+
+  __device__ void wait_for_batch() const { shared.batch.known.wait(0); }
+  __device__ void begin(int layer, int operation, const Deal& deal) {
+    if (operation == op_attention) return;
+    begin_together();
+    if (!wants_scales(operation)) return;
+    const LayerBuffers& buffers = arguments.buffers.of(layer);
+    say_scales((operation == op_qkv ? buffers.attention_input : buffers.feed_forward_input).squares);
+    if (operation == op_qkv && layer < arguments.step.shape.layers) clear(layer, deal);
+  }
+  __device__ void say_scales(const float* squares) {
+    const DecodeStep& step = arguments.step;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int slices = divided_up(step.shape.hidden, 16);
+    for (int first = 0; first < step.rows; first += 8) {
+      const int row = first + lane / 4;
+      const auto load = [&](float(&square)[slices_at_once], int slice) {
+        const auto source = [&](int i) { return squares + static_cast<std::size_t>(slice + 4 * i) * N + row; };
+#pragma unroll
+        for (int i = 0; i < slices_at_once; ++i)
+          square[i] = row < step.rows && slice + 4 * i < slices ? load_published(source(i)) : 0.0f;
+        await_published(square, source);
+      };
+      const float scale = norm_scale(load, slices, step.shape.hidden, step.shape.epsilon);
+      if (lane % 4 == 0) shared.row_scales[row] = scale;
+    }
+    __syncwarp();
+    ++scales_said;
+    if (lane == 0) store_release(&shared.scales_said, scales_said);
+  }
+  __device__ void clear(int layer, const Deal& deal) {
+    const DecodeStep& step = arguments.step;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    wait_for_batch();
+    for (int task = deal.first; task < deal.end; task += deal.step) {
+      const Share share{task * 32 + lane, deal.end * 32};
+      share.clear(step.shape, arguments.buffers.of(layer + generations - 1), step.rows, shared.batch.spans_before[step.rows],
+                  true);
+    }
+    __threadfence();
+    __syncwarp();
+    ++cleared;
+    if (lane == 0) store_release(&shared.cleared, cleared);
+  }
+  __device__ void product(int /*layer*/, int /*operation*/, const Matrix& /*matrix*/, int /*tile*/, int /*chunk*/) {}
+  __device__ void attention(int /*layer*/, const Items& /*items*/) {}
+};
+
+}  // namespace troupe::kernels::cuda
