@@ -14,11 +14,11 @@ namespace troupe::kernels::cuda {
 /// Rows that products are added to. Beside the sums they leave what the next norm needs: the rows times its weights, and the
 /// sums of the squares of 16 outputs each (of outputs n and n + 8, then over the eight pairs in a tree).
 struct ResidualRows {
-  float* x = nullptr;              ///< [rows, hidden]
+  float* x = nullptr;              ///< [rows, hidden], 16-byte aligned
   const float* weights = nullptr;  ///< of the next norm, [hidden]
   RowTiles normed;                 ///< x times the weights, not yet divided by the row's length
   float* squares = nullptr;        ///< [hidden / 16, normed.capacity]
-  std::int32_t hidden = 0;         ///< a multiple of 8
+  std::int32_t hidden = 0;         ///< the weight's outputs, a multiple of 8
 };
 
 struct Product {

@@ -65,7 +65,7 @@ constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTil
   // themselves (tile_end.cuh); pairs of tiles have others who bring and write (carried_end.cuh).
   const bool carried = plan.outputs == 2 * tile_outputs && (ending == Ending::residual || !plan.split);
   const std::int64_t cycles_ended = ending == Ending::rows       ? 11
-                                    : carried                    ? (plan.rows == 256 ? 18 : 13)
+                                    : carried                    ? (plan.rows == 256 ? 19 : 13)
                                     : ending == Ending::residual ? 48
                                                                  : 25;
   const std::int64_t end = std::int64_t{plan.outputs} * plan.rows * cycles_ended / 100 + (plan.split ? exchange : 0);
