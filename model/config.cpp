@@ -128,7 +128,9 @@ Result<void> read_attention(const JsonObject& root, const Known& known, ModelCon
 
 Result<void> read_moe(const JsonObject& root, ModelConfig& config) {
   MoeConfig moe;
-  TROUPE_TRY(moe.experts, count(root, "num_experts", experts_max));
+  // transformers 5 writes the second name.
+  const bool renamed = !root.has("num_experts") && root.has("num_local_experts");
+  TROUPE_TRY(moe.experts, count(root, renamed ? "num_local_experts" : "num_experts", experts_max));
   TROUPE_TRY(moe.experts_per_token, count(root, "num_experts_per_tok", moe.experts));
   TROUPE_TRY(moe.intermediate, width(root, "moe_intermediate_size", 8 * width_max));
   TROUPE_TRY(moe.normalize_weights, root.boolean_or("norm_topk_prob", false));

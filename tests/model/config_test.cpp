@@ -133,6 +133,13 @@ TEST(Config, ReadsRopeScalingInBothSpellings) {
   EXPECT_FALSE(accepted(with(bundled("mini"), "rope_scaling", {{"type", "default"}})).rope_scaling);
 }
 
+TEST(Config, ReadsTheNumberOfExpertsInBothSpellings) {
+  const Json renamed = with(without(bundled("heavy"), "num_experts"), "num_local_experts", 8);
+  EXPECT_EQ(accepted(renamed).moe->experts, 8);
+  expect_refused(without(bundled("heavy"), "num_experts"), ErrorCode::not_found, "num_experts");
+  expect_refused(with(renamed, "num_local_experts", 0), ErrorCode::out_of_range, "num_local_experts");
+}
+
 TEST(Config, RefusesRopeThatIsNotImplemented) {
   const Json mini = bundled("mini");
   expect_refused(with(mini, "rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}), ErrorCode::unsupported, "\"yarn\"");
