@@ -108,7 +108,17 @@ class ConversationState {
   // conversation_turns.cpp: what is done for a turn, and how it ends.
   void advance(LiveTurn& turn);
   void generate(LiveTurn& turn);
-  void decide(LiveTurn& turn, policy::AttemptResult result);
+  /// Plans another attempt, by `next`, in the place of the last, which has a result.
+  void supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why);
+  /// The same for an attempt of a remote model that will not end and cannot be repeated; `shown`: what is durable of it.
+  void supersede_lost(LiveTurn& turn, std::vector<policy::Emission> shown, const std::string& why);
+  void lose(LiveTurn& turn);
+  /// Makes pieces of a remote model durable, and then shows them.
+  void keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces);
+  /// Ends the turn with the best passage instead of an answer that nobody is sure of.
+  void quote(LiveTurn& turn);
+  /// `trouble`: why the attempt failed, as far as its engine said.
+  void decide(LiveTurn& turn, policy::AttemptResult result, const std::string& trouble);
   void commit_outcome(LiveTurn& turn, policy::TurnOutcome outcome);
   void fail(LiveTurn& turn, const Error& error);
   void end(LiveTurn& turn);

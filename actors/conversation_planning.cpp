@@ -13,6 +13,8 @@ namespace {
 constexpr Duration service_timeout = std::chrono::seconds(5);
 constexpr Duration summary_timeout = std::chrono::seconds(60);
 constexpr std::int32_t classify_tokens_max = 16;
+/// Escalations are two; more come only of nodes that are lost again and again while they speak to a remote model.
+constexpr std::size_t attempts_max = 16;
 constexpr std::int32_t rewrite_tokens_max = 96;
 }  // namespace
 
@@ -96,22 +98,24 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
 
 void ConversationState::classify(LiveTurn& turn) {
   const policy::Grounding grounding = turn.turn.ask.grounding;
-  if (!services_.retriever || grounding == policy::Grounding::never) {
+  const bool searchable = services_.retriever && grounding != policy::Grounding::never;
+  if (!searchable && !context_->routing->asks_for_kind()) {
     turn.stage = Stage::route;
     return advance(turn);
   }
   policy::ContextParts parts;
   parts.question = turn.turn.ask.question;
-  call_model(turn, schemas::Purpose::classify, std::move(parts), [this, grounding](LiveTurn& live, const std::string& reply) {
-    const policy::Kind kind = policy::kind_of(reply);
-    live.turn.kind = policy::to_string(kind);
-    live.grounded = grounding == policy::Grounding::always || policy::is_grounded(kind);
-    live.stage = !live.grounded                                        ? Stage::route
-                 : kind == policy::Kind::follow_up && !recent_.empty() ? Stage::rewrite
-                                                                       : Stage::search;
-    live.turn.search = live.grounded ? live.turn.ask.question : std::string();
-    advance(live);
-  });
+  call_model(turn, schemas::Purpose::classify, std::move(parts),
+             [this, grounding, searchable](LiveTurn& live, const std::string& reply) {
+               const policy::Kind kind = policy::kind_of(reply);
+               live.turn.kind = policy::to_string(kind);
+               live.grounded = searchable && (grounding == policy::Grounding::always || policy::is_grounded(kind));
+               live.stage = !live.grounded                                        ? Stage::route
+                            : kind == policy::Kind::follow_up && !recent_.empty() ? Stage::rewrite
+                                                                                  : Stage::search;
+               live.turn.search = live.grounded ? live.turn.ask.question : std::string();
+               advance(live);
+             });
 }
 
 void ConversationState::rewrite(LiveTurn& turn) {
@@ -136,6 +140,8 @@ void ConversationState::search(LiveTurn& turn) {
             if (live == nullptr) return;
             live->passages = result.passages;
             live->corpus_version = result.corpus_version;
+            live->retrieval_confidence = result.confidence;
+            if (live->unsure) return quote(*live);
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);
           },
@@ -162,9 +168,14 @@ void ConversationState::route(LiveTurn& turn) {
   facts.priority = ask.priority;
   facts.latency_budget_ms = ask.latency_budget_ms;
   facts.grounded = turn.grounded;
+  if (!turn.turn.kind.empty()) facts.kind = policy::kind_named(turn.turn.kind);
+  facts.tenant = ask.tenant;
+  facts.retrieval_confidence = turn.retrieval_confidence;
+  facts.tokens_max = ask.tokens_max;
   facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(summary_.text);
   for (const Recent& recent : recent_) facts.prompt_tokens += recent.tokens;
   for (const FoundPassage& found : turn.passages) facts.prompt_tokens += estimate_tokens(found.text);
+  turn.context_tokens = facts.prompt_tokens;
   const std::uint64_t step = begin_step(turn);
   self_->request(services_.router, service_timeout, RouteQuery{facts})
       .then(
@@ -220,6 +231,11 @@ void ConversationState::prepare(LiveTurn& turn) {
 void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   turn.waits_for.clear();
   policy::AttemptPlan plan;
+  if (turn.turn.attempts.size() >= attempts_max) {
+    turn.doom = Error{ErrorCode::unavailable,
+                      std::to_string(attempts_max) + " attempts came to nothing, the last because " + turn.next_why};
+    return advance(turn);
+  }
   plan.attempt = static_cast<std::int32_t>(turn.turn.attempts.size());
   plan.event_number = policy::next_attempt_number(turn.turn);
   plan.tier = *turn.next_tier;
@@ -235,11 +251,14 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
     return advance(turn);
   }
   plan.prompt = std::move(prepared.prompt);
-  if (!turn.route.greedy) plan.sampling = turn.turn.ask.sampling;
+  plan.messages = std::move(prepared.messages);
+  plan.price = context_->routing->price[policy::place_of(plan.tier)];
+  if (!turn.route.greedy) plan.sampling = turn.route.sampling.value_or(turn.turn.ask.sampling);
   plan.seed = *turn.turn.ask.seed;
   for (auto rung = turn.route.ladder.begin(); rung != turn.route.ladder.end(); ++rung) {
     if (rung->tier != plan.tier) continue;
     plan.confidence_min = rung->confidence_min;
+    plan.second_opinion = rung->second_opinion;
     plan.escalation.assign(std::next(rung), turn.route.ladder.end());
   }
   plan.held_back = turn.route.held_back;
@@ -249,6 +268,10 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.first_turn = first < recent_.size() ? recent_[first].number : 0;
   for (const std::uint32_t place : prepared.passages) plan.passages.push_back(turn.passages.at(place).passage);
   plan.corpus_version = turn.corpus_version;
+  // The inputs of the route are those of the turn's first attempt, also after a restart.
+  const policy::AttemptPlan* const first_plan = turn.turn.attempts.empty() ? nullptr : &turn.turn.attempts.front().plan;
+  plan.context_tokens = first_plan != nullptr ? first_plan->context_tokens : turn.context_tokens;
+  plan.retrieval_confidence = first_plan != nullptr ? first_plan->retrieval_confidence : turn.retrieval_confidence;
 
   storage::WriteBatch batch;
   batch.fence = storage::fence_of(id_, epoch_);

@@ -10,6 +10,36 @@
 
 namespace troupe::actors {
 
+namespace {
+
+/// The route that an attempt was made under, from its rung on.
+policy::RouteDecision route_of(const policy::AttemptPlan& plan) {
+  policy::RouteDecision route;
+  route.rule = plan.rule;
+  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
+  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
+  route.held_back = plan.held_back;
+  route.greedy = plan.sampling == policy::Sampling{};
+  route.sampling = plan.sampling;
+  return route;
+}
+
+/// Whether the last attempt's answer says the same as that of the attempt before.
+bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answer) {
+  if (turn.attempts.size() < 2) return false;
+  const auto& before = turn.attempts[turn.attempts.size() - 2].result;
+  std::string text;
+  for (const policy::Emission& emission : before->emissions) text += emission.text;
+  return policy::same_answer(text, answer);
+}
+
+policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
+  const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
+  return {number, policy::TokensEvent{plan.attempt, emission.first_index, std::move(emission.ids), std::move(emission.text)}};
+}
+
+}  // namespace
+
 std::uint64_t ConversationState::begin_step(LiveTurn& turn) {
   turn.busy = true;
   return ++turn.step;
@@ -44,7 +74,12 @@ void ConversationState::advance(LiveTurn& turn) {
   const bool writing = turn.stage == Stage::plan;
   if (turn.doom && !writing) return fail(turn, *turn.doom);
   if (&turn != live_.front().get()) return;
-  if (turn.stage == Stage::queued) turn.stage = turn.turn.attempts.empty() ? Stage::summarize : Stage::generate;
+  if (turn.stage == Stage::queued) {
+    turn.stage = turn.turn.attempts.empty() ? Stage::summarize : Stage::generate;
+    if (turn.stage == Stage::generate && turn.turn.attempts.back().plan.model.remote()) {
+      return supersede_lost(turn, std::exchange(turn.pieces, {}), "its home was lost while the remote model answered");
+    }
+  }
   if (turn.call) return turn.call->drive();
   if (turn.busy) return;
   switch (turn.stage) {
@@ -68,17 +103,74 @@ void ConversationState::generate(LiveTurn& turn) {
     job.key = {turn.turn.id, schemas::Purpose::answer, plan.attempt};
     job.epoch = epoch_;
     job.model = plan.model;
-    job.request = {plan.prompt, plan.sampling, plan.seed, plan.tokens_max, turn.turn.ask.priority};
+    job.request = {plan.prompt, plan.sampling, plan.seed, plan.tokens_max, turn.turn.ask.priority, plan.messages};
     job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
     turn.generation = std::make_unique<Generation>(context_, engine_link(self_), std::move(job), last_place_);
     if (std::exchange(runs_already_, 0) == turn.turn.id.number && last_place_) turn.generation->runs_at(*last_place_);
   }
   turn.generation->drive();
+  if (turn.generation->lost()) lose(turn);
 }
 
-void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
+void ConversationState::lose(LiveTurn& turn) {
+  const std::string why = turn.generation->lost()->message;
+  auto shown = turn.generation->emissions();
+  turn.generation.reset();
+  supersede_lost(turn, std::move(shown), why);
+}
+
+void ConversationState::supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why) {
+  // After a restart nothing is known here but the plans, and the passages have to be found again.
+  const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
+  turn.turn.attempts.back().result->superseded_why = why;
+  turn.unwritten.clear();
+  turn.route = std::move(route);
+  turn.next_tier = next;
+  turn.next_why = why;
+  turn.stage = turn.passages.empty() && !plan.passages.empty() ? Stage::search : Stage::prepare;
+  advance(turn);
+}
+
+void ConversationState::supersede_lost(LiveTurn& turn, std::vector<policy::Emission> shown, const std::string& why) {
+  policy::Attempt& attempt = turn.turn.attempts.back();
+  attempt.result.emplace();
+  attempt.result->emissions = std::move(shown);
+  attempt.result->finish_reason = "lost";
+  supersede(turn, route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
+}
+
+void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces) {
+  std::move(pieces.begin(), pieces.end(), std::back_inserter(turn.unwritten));
+  if (turn.writing_pieces || turn.unwritten.empty()) return;
+  turn.writing_pieces = true;
+  const std::int32_t attempt = turn.turn.attempts.back().plan.attempt;
+  auto written = std::make_shared<std::vector<policy::Emission>>(std::exchange(turn.unwritten, {}));
+  storage::WriteBatch batch;
+  batch.fence = storage::fence_of(id_, epoch_);
+  batch.puts.push_back(storage::put_pieces(turn.turn.id, attempt, *written, epoch_));
+  ++writes_;
+  context_->journal->commit(std::move(batch),
+                            resume(self_, std::function<void(Result<void>)>(
+                                              [this, number = turn.turn.id.number, attempt, written](const Result<void>& done) {
+                                                --writes_;
+                                                if (!done) return give_up(done.error());
+                                                send_when_written();
+                                                LiveTurn* live = find_live(number);
+                                                if (live == nullptr || moving_) return;
+                                                live->writing_pieces = false;
+                                                const policy::AttemptPlan& plan = live->turn.attempts.back().plan;
+                                                if (plan.attempt != attempt) return;
+                                                for (policy::Emission& piece : *written)
+                                                  live->log.append(event_of(plan, std::move(piece)));
+                                                deliver(live->log);
+                                                keep_pieces(*live, {});
+                                              })));
+}
+
+void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result, const std::string& trouble) {
   last_place_ = turn.generation->place();
   turn.generation.reset();
+  turn.unwritten.clear();  // what follows makes all of it durable
   policy::Attempt& attempt = turn.turn.attempts.back();
   const policy::AttemptPlan& plan = attempt.plan;
   std::string answer;
@@ -86,28 +178,21 @@ void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
   answer = policy::trimmed(answer);
   const policy::Citations citations = policy::check_citations(answer, plan.passages);
 
-  policy::RouteDecision route;
-  route.rule = plan.rule;
-  route.ladder.push_back({plan.tier, plan.confidence_min});
-  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
-  route.held_back = plan.held_back;
+  result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
+  const policy::RouteDecision route = route_of(plan);
   // An answer that cites what it was not given is not to be trusted, whatever its probability.
   const bool sound = citations.out_of_range.empty();
-  policy::Decision decision = policy::after_attempt(route, plan, sound ? result.confidence : 0.0, result.finish_reason);
+  const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
+  policy::Decision decision = policy::after_attempt(route, plan, sound ? confidence : 0.0, result.finish_reason,
+                                                    sound && agrees_with_the_one_before(turn.turn, answer));
   if (!sound) {
     decision.confident = false;
     decision.why = "it cites a passage that it was not given; " + decision.why;
   }
+  if (!trouble.empty()) decision.why = trouble + "; " + decision.why;
   if (decision.verdict == policy::Decision::Verdict::escalate) {
-    result.superseded_why = decision.why;
     attempt.result = std::move(result);
-    // After a restart nothing is known here but the plans, and the passages have to be found again.
-    turn.route = route;
-    turn.route.greedy = plan.sampling == policy::Sampling{};
-    turn.next_tier = decision.next;
-    turn.next_why = decision.why;
-    turn.stage = turn.passages.empty() && !plan.passages.empty() ? Stage::search : Stage::prepare;
-    return advance(turn);
+    return supersede(turn, route, *decision.next, decision.why);
   }
   attempt.result = std::move(result);
   if (decision.verdict == policy::Decision::Verdict::fail) {
@@ -118,8 +203,27 @@ void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
   outcome.answer = answer;
   outcome.citations = citations.cited;
   outcome.attempt = plan.attempt;
-  outcome.confidence = attempt.result->confidence;
+  outcome.confidence = confidence;
   outcome.confident = decision.confident;
+  if (decision.confident || !plan.held_back || plan.passages.empty() || context_->routing->when_unsure.empty()) {
+    return commit_outcome(turn, std::move(outcome));
+  }
+  turn.unsure = std::move(outcome);
+  if (!turn.passages.empty()) return quote(turn);
+  turn.stage = Stage::search;  // after a restart
+  advance(turn);
+}
+
+void ConversationState::quote(LiveTurn& turn) {
+  policy::TurnOutcome outcome = *std::exchange(turn.unsure, std::nullopt);
+  const policy::Passage& best = turn.turn.attempts.back().plan.passages.front();
+  const auto found =
+      std::find_if(turn.passages.begin(), turn.passages.end(), [&](const FoundPassage& each) { return each.passage == best; });
+  const auto text = found == turn.passages.end() ? std::nullopt : policy::quote_of(*context_->routing, found->text);
+  if (text) {
+    outcome.answer = *text;
+    outcome.citations = policy::check_citations(*text, turn.turn.attempts.back().plan.passages).cited;
+  }
   commit_outcome(turn, std::move(outcome));
 }
 

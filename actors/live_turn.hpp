@@ -43,13 +43,20 @@ struct LiveTurn {
   bool grounded = false;
   std::vector<FoundPassage> passages;
   std::string corpus_version;
+  std::int32_t context_tokens = 0;  ///< estimated when it was routed
+  std::optional<double> retrieval_confidence;
   policy::RouteDecision route;
   std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned
   std::string next_why;
   std::string waits_for;                   ///< what could not be had when it was tried last, for the error if it never can
   std::shared_ptr<ModelCall> call;         ///< while it is classified or rewritten
   std::unique_ptr<Generation> generation;  ///< while an attempt runs
-  std::optional<Error> doom;               ///< why it is to end as failed, as soon as it can
+  /// Of a remote model's attempt that is shown as it comes: what is not durable yet, and so is not shown.
+  std::vector<policy::Emission> unwritten;
+  bool writing_pieces = false;
+  std::vector<policy::Emission> pieces;       ///< what was durable of the running attempt when the conversation began again
+  std::optional<policy::TurnOutcome> unsure;  ///< the outcome, while the passage to quote instead is looked for
+  std::optional<Error> doom;                  ///< why it is to end as failed, as soon as it can
 
   using Waiting = std::vector<caf::typed_response_promise<schemas::HomeAccepted>>;
   std::optional<Waiting> accepting;  ///< those who asked, while it is not durable yet

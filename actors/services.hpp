@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct FoundPassage {
 struct SearchResult {
   std::vector<FoundPassage> passages;  ///< the best first
   std::string corpus_version;
+  std::optional<double> confidence;  ///< that the answer is in them; none: not known
 };
 
 /// The next summary of a conversation: what the one before says, and the exchanges to fold into it.
