@@ -237,6 +237,7 @@ caf::result<schemas::HomeHistoryPage> ConversationState::on_history(const schema
         for (policy::Turn& turn : page.turns) {
           for (policy::Attempt& attempt : turn.attempts) {
             attempt.plan.prompt.clear();
+            attempt.plan.messages.clear();
             if (attempt.result) attempt.result->emissions.clear();
           }
         }

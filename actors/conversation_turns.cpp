@@ -24,12 +24,14 @@ policy::RouteDecision route_of(const policy::AttemptPlan& plan) {
   return route;
 }
 
-/// Whether the last attempt's answer says the same as that of the attempt before.
+/// Whether the last attempt's answer says the same as that of the tier before.
 bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answer) {
-  if (turn.attempts.size() < 2) return false;
-  const auto& before = turn.attempts[turn.attempts.size() - 2].result;
+  const policy::Tier own = turn.attempts.back().plan.tier;
+  const auto before = std::find_if(turn.attempts.rbegin(), turn.attempts.rend(),
+                                   [own](const policy::Attempt& each) { return each.plan.tier != own; });
+  if (before == turn.attempts.rend() || !before->result) return false;
   std::string text;
-  for (const policy::Emission& emission : before->emissions) text += emission.text;
+  for (const policy::Emission& emission : before->result->emissions) text += emission.text;
   return policy::same_answer(text, answer);
 }
 
@@ -159,10 +161,11 @@ void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission
                                                 if (live == nullptr || moving_) return;
                                                 live->writing_pieces = false;
                                                 const policy::AttemptPlan& plan = live->turn.attempts.back().plan;
-                                                if (plan.attempt != attempt) return;
-                                                for (policy::Emission& piece : *written)
-                                                  live->log.append(event_of(plan, std::move(piece)));
-                                                deliver(live->log);
+                                                if (plan.attempt == attempt) {
+                                                  for (policy::Emission& piece : *written)
+                                                    live->log.append(event_of(plan, std::move(piece)));
+                                                  deliver(live->log);
+                                                }
                                                 keep_pieces(*live, {});
                                               })));
 }
@@ -221,6 +224,8 @@ void ConversationState::quote(LiveTurn& turn) {
       std::find_if(turn.passages.begin(), turn.passages.end(), [&](const FoundPassage& each) { return each.passage == best; });
   const auto text = found == turn.passages.end() ? std::nullopt : policy::quote_of(*context_->routing, found->text);
   if (text) {
+    // What the model said is not the answer, and nobody sees it.
+    turn.turn.attempts.back().result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
     outcome.answer = *text;
     outcome.citations = policy::check_citations(*text, turn.turn.attempts.back().plan.passages).cited;
   }
@@ -229,10 +234,11 @@ void ConversationState::quote(LiveTurn& turn) {
 
 void ConversationState::fail(LiveTurn& turn, const Error& error) {
   turn.call.reset();
-  if (turn.generation) {
+  turn.unwritten.clear();
+  if (turn.generation || !turn.pieces.empty()) {
     // What was shown of an attempt that is cut short stays what was shown.
     policy::AttemptResult result;
-    result.emissions = turn.generation->emissions();
+    result.emissions = turn.generation ? turn.generation->emissions() : std::exchange(turn.pieces, {});
     result.finish_reason = to_string(error.code);
     turn.turn.attempts.back().result = std::move(result);
     turn.generation.reset();

@@ -1,6 +1,7 @@
 #include "remote/remote_replica.hpp"
 
 #include <algorithm>
+#include <future>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -120,7 +121,13 @@ RemoteReplica::RemoteReplica(policy::Endpoint endpoint, std::shared_ptr<Http> ht
 }
 
 RemoteReplica::~RemoteReplica() {
-  http_->post([calls = calls_] { calls->close(); });
+  // Those who are told may go as soon as this has returned.
+  std::promise<void> closed;
+  http_->post([&] {
+    calls_->close();
+    closed.set_value();
+  });
+  closed.get_future().wait();
 }
 
 policy::ReplicaView RemoteReplica::view() const { return calls_->view(); }

@@ -16,7 +16,7 @@ class RemoteReplica final : public actors::Replica {
   /// `seed` scatters the times of retries. Nothing is asked of the endpoint before the first sequence.
   RemoteReplica(policy::Endpoint endpoint, std::shared_ptr<Http> http, std::uint32_t index, policy::Tier tier,
                 std::uint64_t seed, Log log);
-  /// Ends what runs; nothing is told of it.
+  /// Ends what runs; nothing is told of it. Not on the Http's thread.
   ~RemoteReplica() override;
 
   policy::ReplicaView view() const override;

@@ -214,12 +214,17 @@ TEST_F(RemoteTiers, QuoteTheBestSourceWhenNobodyIsSure) {
                   corpus)}});
   weak_.then(saying("lookup"));
   weak_.then(saying("Eight years [1]."));
-  const policy::Turn turn = ask(question(Assurance::standard));
+  Heard heard;
+  const policy::Turn turn = ask(question(Assurance::standard), into(heard));
+  EXPECT_TRUE(heard.is_whole());
   ASSERT_TRUE(turn.outcome && turn.outcome->committed);
   EXPECT_FALSE(turn.outcome->confident);
   EXPECT_NE(turn.outcome->answer.find("Not sure. [1] says: Files are kept for seven years."), std::string::npos)
       << turn.outcome->answer;
   EXPECT_EQ(turn.outcome->citations.size(), 1U);
+  for (const policy::TurnEvent& event : heard.events) {
+    EXPECT_FALSE(std::holds_alternative<policy::TokensEvent>(event.what)) << "what the model said is not the answer";
+  }
 }
 
 TEST_F(RemoteTiers, AreRefusedIfTheyCannotBeAsked) {
