@@ -269,7 +269,11 @@ class Checker {
       before.push_back(region);
       names += std::string(meeting++ == 0 ? "" : ", ") + "\"" + other.name + "\"";
     }
-    if (meeting > 0 && covered(own, before).value_or(false)) {
+    if (meeting == 0 || !covered(own, before).value_or(false)) return;
+    if (place + 1 == policy_.rules.size()) {
+      // It is asked for, and stands for what the others may come to leave out.
+      warn("can never match: rules " + names + " before it together take all questions");
+    } else {
       wrong("can never match: rules " + names + " before it together take all that it could; move it up, or remove it");
     }
   }

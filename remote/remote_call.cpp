@@ -102,16 +102,16 @@ void RemoteCall::watch() {
                                    : "did not begin to answer within " + seconds_text(endpoint.first_byte_timeout_ms);
     return fail({{ErrorCode::unavailable, "it " + what}, true, {}});
   }
-  http_.at(std::min(limit, deadline_), [weak = weak_from_this(), watched = std::weak_ptr(try_)] {
+  http_.at(std::min(limit, deadline_), [weak = weak_from_this(), watched = ++watches_] {
     const auto call = weak.lock();
-    const auto same = watched.lock();
-    if (call && same && call->try_ == same) call->watch();
+    if (call && call->try_ && call->watches_ == watched) call->watch();
   });
 }
 
 void RemoteCall::on_head(const HttpHead& head) {
   head_ = head;
   heard_ = http_.now();
+  watch();  // from here on silence is what counts
 }
 
 void RemoteCall::on_bytes(std::string_view bytes) {

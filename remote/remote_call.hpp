@@ -63,6 +63,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
 
   void begin_try();
   void end_try();
+  /// Looks at the clock, and again when the next limit is reached.
   void watch();
   void on_head(const HttpHead& head);
   void on_bytes(std::string_view bytes);
@@ -90,6 +91,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   Http::ExchangeId exchange_ = 0;
   TimePoint try_began_{};
   TimePoint heard_{};
+  std::uint64_t watches_ = 0;  ///< the latest counts, those before it are for limits that no longer hold
   std::optional<HttpHead> head_;
   std::string body_;  ///< of an error, or of an answer that comes at once
   std::size_t bytes_ = 0;

@@ -76,9 +76,20 @@ TEST(RoutingCheck, FindsARuleThatSeveralBeforeItTakeTogether) {
     // Those of drafts that nobody has taken, and all others, are none.
     p.rules.erase(p.rules.begin() + 2, p.rules.begin() + 4);
   };
-  expect_error(one_each, "standard", {"rules \"standard only\", \"high\", \"draft\"", "together"});
+  expect_warning(one_each, "standard", {"rules \"standard only\", \"high\", \"draft\"", "together"});
+  const auto in_vain = found([&](auto& p) {
+    one_each(p);
+    RouteRule rule = p.rules.back();
+    rule.name = "in vain";
+    rule.when.grounded = true;
+    p.rules.insert(p.rules.end() - 1, rule);
+  });
+  ASSERT_EQ(in_vain.size(), 2U) << "the rule, and the last behind it";
+  EXPECT_EQ(in_vain[0].weight, Weight::error);
+  EXPECT_EQ(in_vain[0].rule, "in vain");
+  EXPECT_NE(in_vain[0].message.find("together"), std::string::npos) << in_vain[0].message;
   // By number, in pieces that meet.
-  expect_error(
+  expect_warning(
       [](auto& p) {
         RouteConditions few;
         few.prompt_tokens_max = 99;

@@ -247,6 +247,15 @@ TEST_F(Calls, EndWhenTheAnswerStallsAndAreNotRepeatedOnceSomethingWasShown) {
   EXPECT_EQ(end_->result.prompt_tokens, 33) << "what was read is paid for";
 }
 
+TEST_F(Calls, NoticeAStallSoonerThanAFirstByteMayTake) {
+  ask();
+  http_.advance(seconds(1));
+  http_.last().head(200);
+  http_.last().bytes(piece("Sev"));
+  http_.advance(seconds(31));
+  expect_failed(ErrorCode::unavailable, {"said nothing for 30.00 s"}, 1);
+}
+
 TEST_F(Calls, EndAtTheDeadlineHoweverTheEndpointKeepsTalking) {
   ask(seconds(100));
   http_.last().head(200);
