@@ -1,4 +1,5 @@
 // From a name to a conversation that can act: the lease first, then the records.
+#include <map>
 #include <utility>
 
 #include "actors/conversation_actor.hpp"
@@ -19,7 +20,8 @@ constexpr std::size_t turns_at_once = 64;
 struct ConversationState::Loaded {
   std::optional<schemas::ConversationRecord> record;
   policy::Summary summary;
-  std::vector<policy::Turn> turns;  ///< since the summary
+  std::vector<policy::Turn> turns;                                ///< since the summary
+  std::map<std::uint32_t, std::vector<policy::Emission>> pieces;  ///< by turn, of a remote model's attempt that has not ended
 };
 
 void ConversationState::read_mark() {
@@ -81,6 +83,10 @@ void ConversationState::load() {
       for (std::uint32_t from = loaded.summary.last_turn + 1;;) {
         TROUPE_TRY(auto turns, storage::read_turns(store, id, from, turns_at_once));
         const bool more = turns.size() == turns_at_once;
+        for (const policy::Turn& turn : turns) {
+          if (turn.outcome || turn.attempts.empty() || !turn.attempts.back().plan.model.remote()) continue;
+          TROUPE_TRY(loaded.pieces[turn.id.number], storage::read_pieces(store, turn.id, turn.attempts.back().plan.attempt));
+        }
         if (!turns.empty()) from = turns.back().id.number + 1;
         std::move(turns.begin(), turns.end(), std::back_inserter(loaded.turns));
         if (!more) break;
@@ -97,7 +103,8 @@ void ConversationState::on_loaded(Result<Loaded> loaded) {
   for (policy::Turn& turn : loaded->turns) {
     if (!turn.outcome) {
       auto live = std::make_unique<LiveTurn>(std::move(turn));
-      live->log.append(policy::events_of(live->turn));
+      live->pieces = std::move(loaded->pieces[live->turn.id.number]);
+      live->log.append(policy::events_of(live->turn, live->pieces));
       if (!live->turn.attempts.empty()) {
         live->grounded = live->turn.attempts.back().plan.task == policy::to_string(policy::Task::answer);
       }

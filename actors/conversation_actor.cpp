@@ -237,6 +237,7 @@ caf::result<schemas::HomeHistoryPage> ConversationState::on_history(const schema
         for (policy::Turn& turn : page.turns) {
           for (policy::Attempt& attempt : turn.attempts) {
             attempt.plan.prompt.clear();
+            attempt.plan.messages.clear();
             if (attempt.result) attempt.result->emissions.clear();
           }
         }
@@ -275,6 +276,7 @@ void ConversationState::on_emissions(const schemas::EngineEmissions& emissions) 
   auto next = turn->generation->take(emissions);
   const policy::AttemptPlan& plan = turn->turn.attempts.back().plan;
   if (next.empty() || plan.held_back) return;
+  if (plan.model.remote()) return keep_pieces(*turn, std::move(next));
   for (policy::Emission& emission : next) {
     const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
     turn->log.append(
@@ -289,7 +291,10 @@ void ConversationState::on_finished(const schemas::EngineFinished& finished) {
   if (const auto call = turn->call) return call->take(finished);  // kept by the copy: the reply ends the call
   if (!turn->generation) return;
   auto end = turn->generation->take(finished);
-  if (!end) return;
+  if (!end) {
+    if (turn->generation->lost()) lose(*turn);
+    return;
+  }
   if (finished.error) {
     context_->log(LogLevel::warning, "attempt failed",
                   {{"turn", to_string(turn->turn.id)}, {"node", finished.result.node}, {"why", finished.message}});
@@ -298,7 +303,7 @@ void ConversationState::on_finished(const schemas::EngineFinished& finished) {
     turn->doom = end->error();
     return advance(*turn);
   }
-  on_generated(*turn, **std::move(end));
+  on_generated(*turn, **std::move(end), finished.error ? finished.message : std::string());
 }
 
 void ConversationState::keep_ticking() {

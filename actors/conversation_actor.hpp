@@ -108,9 +108,18 @@ class ConversationState {
   // conversation_turns.cpp: what is done for a turn, and how it ends.
   void advance(LiveTurn& turn);
   void generate(LiveTurn& turn);
-  void on_generated(LiveTurn& turn, policy::AttemptResult result);
-  /// The turn's sources are there, for the check of its citations.
-  void decide(LiveTurn& turn, policy::AttemptResult result);
+  /// `trouble`: why the attempt failed, as far as its engine said.
+  void on_generated(LiveTurn& turn, policy::AttemptResult result, std::string trouble);
+  /// Sees to it that the turn's sources are there, for the check of its citations and for a quote.
+  void read_sources(LiveTurn& turn);
+  void decide(LiveTurn& turn);
+  /// Plans another attempt, by `next`, in the place of the last, which has a result.
+  void supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why);
+  /// The same for an attempt of a remote model that will not end and cannot be repeated; `shown`: what is durable of it.
+  void supersede_lost(LiveTurn& turn, std::vector<policy::Emission> shown, const std::string& why);
+  void lose(LiveTurn& turn);
+  /// Makes pieces of a remote model durable, and then shows them.
+  void keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces);
   void commit_outcome(LiveTurn& turn, policy::TurnOutcome outcome);
   void fail(LiveTurn& turn, const Error& error);
   void end(LiveTurn& turn);

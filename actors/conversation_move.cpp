@@ -31,7 +31,8 @@ caf::result<MovedAway> ConversationState::on_move(const MoveAway& move) {
 void ConversationState::fall_silent() {
   for (const auto& turn : live_) {
     turn->call.reset();
-    if (turn->generation && turn->generation->place()) {
+    // An attempt of a remote model is not taken over: the next home makes another one.
+    if (turn->generation && turn->generation->place() && !turn->generation->remote()) {
       moving_->runs = turn->turn.id.number;
       last_place_ = turn->generation->place();
       turn->generation->let_go();

@@ -12,6 +12,8 @@ namespace troupe::actors {
 namespace {
 constexpr Duration summary_timeout = std::chrono::seconds(60);
 constexpr std::int32_t classify_tokens_max = 16;
+/// Escalations are two; more come only of nodes that are lost again and again while they speak to a remote model.
+constexpr std::size_t attempts_max = 16;
 constexpr std::int32_t rewrite_tokens_max = 96;
 }  // namespace
 
@@ -95,22 +97,24 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
 
 void ConversationState::classify(LiveTurn& turn) {
   const policy::Grounding grounding = turn.turn.ask.grounding;
-  if (!services_.retriever || grounding == policy::Grounding::never) {
+  const bool searchable = services_.retriever && grounding != policy::Grounding::never;
+  if (!searchable && !context_->routing->asks_for_kind()) {
     turn.stage = Stage::route;
     return advance(turn);
   }
   policy::ContextParts parts;
   parts.question = turn.turn.ask.question;
-  call_model(turn, schemas::Purpose::classify, std::move(parts), [this, grounding](LiveTurn& live, const std::string& reply) {
-    const policy::Kind kind = policy::kind_of(reply);
-    live.turn.kind = policy::to_string(kind);
-    live.grounded = grounding == policy::Grounding::always || policy::is_grounded(kind);
-    live.stage = !live.grounded                                        ? Stage::route
-                 : kind == policy::Kind::follow_up && !recent_.empty() ? Stage::rewrite
-                                                                       : Stage::search;
-    live.turn.search = live.grounded ? live.turn.ask.question : std::string();
-    advance(live);
-  });
+  call_model(turn, schemas::Purpose::classify, std::move(parts),
+             [this, grounding, searchable](LiveTurn& live, const std::string& reply) {
+               const policy::Kind kind = policy::kind_of(reply);
+               live.turn.kind = policy::to_string(kind);
+               live.grounded = searchable && (grounding == policy::Grounding::always || policy::is_grounded(kind));
+               live.stage = !live.grounded                                        ? Stage::route
+                            : kind == policy::Kind::follow_up && !recent_.empty() ? Stage::rewrite
+                                                                                  : Stage::search;
+               live.turn.search = live.grounded ? live.turn.ask.question : std::string();
+               advance(live);
+             });
 }
 
 void ConversationState::rewrite(LiveTurn& turn) {
@@ -134,9 +138,12 @@ void ConversationState::search(LiveTurn& turn) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             live->passages = result.passages;
-            live->turn.retrieval_confidence.reset();
-            if (!result.passages.empty()) live->turn.retrieval_confidence = result.confidence;
             live->corpus_version = result.corpus_version;
+            if (live->turn.attempts.empty()) {
+              // It is routed by this. A search after a restart only finds its passages again.
+              live->turn.retrieval_confidence.reset();
+              if (!result.passages.empty()) live->turn.retrieval_confidence = result.confidence;
+            }
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);
           },
@@ -165,13 +172,17 @@ void ConversationState::route(LiveTurn& turn) {
   facts.priority = ask.priority;
   facts.latency_budget_ms = ask.latency_budget_ms;
   facts.grounded = turn.grounded;
+  if (!turn.turn.kind.empty()) facts.kind = policy::kind_named(turn.turn.kind);
+  facts.tenant = ask.tenant;
   facts.retrieval_confidence = turn.turn.retrieval_confidence;
+  facts.tokens_max = ask.tokens_max;
   facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(summary_.text);
   for (const Recent& recent : recent_) facts.prompt_tokens += recent.tokens;
   // As the tier that reads fewest would have them; one that may read more has the room for it.
   const auto& readers = context_->routing->prompt_passages;
   const std::size_t read = std::min<std::size_t>(turn.passages.size(), static_cast<std::size_t>(std::ranges::min(readers)));
   for (std::size_t i = 0; i < read; ++i) facts.prompt_tokens += estimate_tokens(turn.passages[i].text);
+  turn.context_tokens = facts.prompt_tokens;
   const std::uint64_t step = begin_step(turn);
   self_->request(services_.router, service_timeout, RouteQuery{facts})
       .then(
@@ -228,6 +239,11 @@ void ConversationState::prepare(LiveTurn& turn) {
 void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   turn.waits_for.clear();
   policy::AttemptPlan plan;
+  if (turn.turn.attempts.size() >= attempts_max) {
+    turn.doom = Error{ErrorCode::unavailable,
+                      std::to_string(attempts_max) + " attempts came to nothing, the last because " + turn.next_why};
+    return advance(turn);
+  }
   plan.attempt = static_cast<std::int32_t>(turn.turn.attempts.size());
   plan.event_number = policy::next_attempt_number(turn.turn);
   plan.tier = *turn.next_tier;
@@ -243,11 +259,14 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
     return advance(turn);
   }
   plan.prompt = std::move(prepared.prompt);
-  if (!turn.route.greedy) plan.sampling = turn.turn.ask.sampling;
+  plan.messages = std::move(prepared.messages);
+  plan.price = context_->routing->price[policy::place_of(plan.tier)];
+  if (!turn.route.greedy) plan.sampling = turn.route.sampling.value_or(turn.turn.ask.sampling);
   plan.seed = *turn.turn.ask.seed;
   for (auto rung = turn.route.ladder.begin(); rung != turn.route.ladder.end(); ++rung) {
     if (rung->tier != plan.tier) continue;
     plan.confidence_min = rung->confidence_min;
+    plan.second_opinion = rung->second_opinion;
     plan.escalation.assign(std::next(rung), turn.route.ladder.end());
   }
   plan.held_back = turn.route.held_back;
@@ -262,6 +281,8 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
     turn.sources->push_back({found.passage.name, found.text});
   }
   plan.corpus_version = turn.corpus_version;
+  // It was routed before the turn's first attempt, which may be before a restart.
+  plan.context_tokens = turn.turn.attempts.empty() ? turn.context_tokens : turn.turn.attempts.front().plan.context_tokens;
 
   storage::WriteBatch batch;
   batch.fence = storage::fence_of(id_, epoch_);

@@ -2,6 +2,7 @@
 // conversation_planning.cpp. Whatever the world may see of a stage is durable before the next begins; a stage that cannot go on
 // now (a node is away) is tried again at the next tick.
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "actors/conversation_actor.hpp"
@@ -10,6 +11,47 @@
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
+
+namespace {
+
+/// The route that an attempt was made under, from its rung on.
+policy::RouteDecision route_of(const policy::AttemptPlan& plan) {
+  policy::RouteDecision route;
+  route.rule = plan.rule;
+  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
+  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
+  route.held_back = plan.held_back;
+  route.greedy = plan.sampling == policy::Sampling{};
+  route.sampling = plan.sampling;
+  return route;
+}
+
+/// Whether the last attempt's answer says the same as that of the tier before.
+bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answer) {
+  const policy::Tier own = turn.attempts.back().plan.tier;
+  const auto before = std::find_if(turn.attempts.rbegin(), turn.attempts.rend(),
+                                   [own](const policy::Attempt& each) { return each.plan.tier != own; });
+  if (before == turn.attempts.rend() || !before->result) return false;
+  return policy::same_answer(text_of(*before->result), answer);
+}
+
+/// Says what the best source says, in the place of an answer that nobody is sure of, if the policy has words for that.
+void quote_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, policy::Attempt& attempt,
+                   policy::TurnOutcome& outcome) {
+  const auto text = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
+  if (!text) return;
+  // What the model said is not the answer, and nobody sees it.
+  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
+  outcome.answer = *text;
+  outcome.citations = policy::check_citations(*text, attempt.plan.passages).cited;
+}
+
+policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
+  const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
+  return {number, policy::TokensEvent{plan.attempt, emission.first_index, std::move(emission.ids), std::move(emission.text)}};
+}
+
+}  // namespace
 
 std::uint64_t ConversationState::begin_step(LiveTurn& turn) {
   turn.busy = true;
@@ -45,7 +87,12 @@ void ConversationState::advance(LiveTurn& turn) {
   const bool writing = turn.stage == Stage::plan;
   if (turn.doom && !writing) return fail(turn, *turn.doom);
   if (&turn != live_.front().get()) return;
-  if (turn.stage == Stage::queued) turn.stage = turn.turn.attempts.empty() ? Stage::summarize : Stage::generate;
+  if (turn.stage == Stage::queued) {
+    turn.stage = turn.turn.attempts.empty() ? Stage::summarize : Stage::generate;
+    if (turn.stage == Stage::generate && turn.turn.attempts.back().plan.model.remote()) {
+      return supersede_lost(turn, std::exchange(turn.pieces, {}), "its home was lost while the remote model answered");
+    }
+  }
   if (turn.call) return turn.call->drive();
   if (turn.busy) return;
   switch (turn.stage) {
@@ -63,100 +110,156 @@ void ConversationState::advance(LiveTurn& turn) {
 }
 
 void ConversationState::generate(LiveTurn& turn) {
+  if (turn.finished) return read_sources(turn);  // the retriever did not reply
   if (!turn.generation) {
     const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
     Generation::Job job;
     job.key = {turn.turn.id, schemas::Purpose::answer, plan.attempt};
     job.epoch = epoch_;
     job.model = plan.model;
-    job.request = {plan.prompt, plan.sampling, plan.seed, plan.tokens_max, turn.turn.ask.priority};
+    job.request = {plan.prompt, plan.sampling, plan.seed, plan.tokens_max, turn.turn.ask.priority, plan.messages};
     job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
     turn.generation = std::make_unique<Generation>(context_, engine_link(self_), std::move(job), last_place_);
     if (std::exchange(runs_already_, 0) == turn.turn.id.number && last_place_) turn.generation->runs_at(*last_place_);
   }
   turn.generation->drive();
+  if (turn.generation->lost()) lose(turn);
 }
 
-void ConversationState::on_generated(LiveTurn& turn, policy::AttemptResult result) {
+void ConversationState::on_generated(LiveTurn& turn, policy::AttemptResult result, std::string trouble) {
   last_place_ = turn.generation->place();
   turn.generation.reset();
+  turn.unwritten.clear();  // what follows makes all of it durable
+  turn.finished = std::move(result);
+  turn.trouble = std::move(trouble);
+  read_sources(turn);
+}
+
+void ConversationState::read_sources(LiveTurn& turn) {
   const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
-  if (turn.sources && turn.sources->size() == plan.passages.size()) return decide(turn, std::move(result));
+  if (turn.sources && turn.sources->size() == plan.passages.size()) return decide(turn);
   // The attempt was planned before a restart or elsewhere: what its sources say is read again.
-  turn.sources.emplace();
+  std::vector<policy::PassageText> sources;
   SourceQuery query;
   for (const policy::Passage& passage : plan.passages) {
+    sources.push_back({passage.name, ""});
     query.sections.push_back(passage.section);
-    turn.sources->push_back({passage.name, ""});
   }
-  if (query.sections.empty() || !services_.retriever) return decide(turn, std::move(result));
-  turn.finished = std::move(result);
+  if (sources.empty() || !services_.retriever) {
+    turn.sources = std::move(sources);
+    return decide(turn);
+  }
   const std::uint64_t step = begin_step(turn);
   self_->request(services_.retriever, service_timeout, std::move(query))
       .then(
-          [this, number = turn.turn.id.number, step](const SourceTexts& found) {
+          [this, number = turn.turn.id.number, step, sources](const SourceTexts& found) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
-            for (std::size_t i = 0; i < live->sources->size(); ++i) live->sources->at(i).text = found.texts.at(i);
-            decide(*live, *std::exchange(live->finished, {}));
+            live->sources = sources;
+            for (std::size_t i = 0; i < sources.size(); ++i) live->sources->at(i).text = found.texts.at(i);
+            decide(*live);
           },
-          [this, number = turn.turn.id.number, step](caf::error&) {
-            LiveTurn* live = find_step(number, step);
-            if (live == nullptr) return;
-            live->sources.reset();  // tick() generates again, and the same
-            live->finished.reset();
-          });
+          [this, number = turn.turn.id.number, step](caf::error&) { find_step(number, step); });  // tick() asks again
 }
 
-void ConversationState::decide(LiveTurn& turn, policy::AttemptResult result) {
+void ConversationState::lose(LiveTurn& turn) {
+  const std::string why = turn.generation->lost()->message;
+  auto shown = turn.generation->emissions();
+  turn.generation.reset();
+  supersede_lost(turn, std::move(shown), why);
+}
+
+void ConversationState::supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why) {
+  // After a restart nothing is known here but the plans, and the passages have to be found again.
+  const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
+  turn.turn.attempts.back().result->superseded_why = why;
+  turn.unwritten.clear();
+  turn.route = std::move(route);
+  turn.next_tier = next;
+  turn.next_why = why;
+  turn.stage = turn.passages.empty() && !plan.passages.empty() ? Stage::search : Stage::prepare;
+  advance(turn);
+}
+
+void ConversationState::supersede_lost(LiveTurn& turn, std::vector<policy::Emission> shown, const std::string& why) {
+  policy::Attempt& attempt = turn.turn.attempts.back();
+  attempt.result.emplace();
+  attempt.result->emissions = std::move(shown);
+  attempt.result->finish_reason = "lost";
+  supersede(turn, route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
+}
+
+void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces) {
+  std::move(pieces.begin(), pieces.end(), std::back_inserter(turn.unwritten));
+  if (turn.writing_pieces || turn.unwritten.empty()) return;
+  turn.writing_pieces = true;
+  const std::int32_t attempt = turn.turn.attempts.back().plan.attempt;
+  auto written = std::make_shared<std::vector<policy::Emission>>(std::exchange(turn.unwritten, {}));
+  storage::WriteBatch batch;
+  batch.fence = storage::fence_of(id_, epoch_);
+  batch.puts.push_back(storage::put_pieces(turn.turn.id, attempt, *written, epoch_));
+  ++writes_;
+  context_->journal->commit(std::move(batch),
+                            resume(self_, std::function<void(Result<void>)>(
+                                              [this, number = turn.turn.id.number, attempt, written](const Result<void>& done) {
+                                                --writes_;
+                                                if (!done) return give_up(done.error());
+                                                send_when_written();
+                                                LiveTurn* live = find_live(number);
+                                                if (live == nullptr || moving_) return;
+                                                live->writing_pieces = false;
+                                                const policy::AttemptPlan& plan = live->turn.attempts.back().plan;
+                                                if (plan.attempt == attempt) {
+                                                  for (policy::Emission& piece : *written)
+                                                    live->log.append(event_of(plan, std::move(piece)));
+                                                  deliver(live->log);
+                                                }
+                                                keep_pieces(*live, {});
+                                              })));
+}
+
+void ConversationState::decide(LiveTurn& turn) {
   policy::Attempt& attempt = turn.turn.attempts.back();
   const policy::AttemptPlan& plan = attempt.plan;
-  std::string answer;
-  for (const policy::Emission& emission : result.emissions) answer += emission.text;
-  answer = policy::trimmed(answer);
-  const policy::Citations citations = policy::check_citations(answer, plan.passages);
-
-  policy::RouteDecision route;
-  route.rule = plan.rule;
-  route.ladder.push_back({plan.tier, plan.confidence_min});
-  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
-  route.held_back = plan.held_back;
+  attempt.result = std::exchange(turn.finished, std::nullopt);
+  policy::AttemptResult& result = *attempt.result;
+  result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
+  const std::string answer(policy::trimmed(text_of(result)));
   // An answer that its sources do not support is not to be trusted, whatever its probability.
   const auto failed = policy::failed_citation(answer, turn.turn.ask.question + " " + turn.turn.search, *turn.sources);
-  const std::string failed_check = failed ? "the answer of " + std::string(to_string(plan.tier)) + " " + *failed : "";
-  const policy::Decision decision = policy::after_attempt(route, plan, result.confidence, result.finish_reason, failed_check);
-  if (decision.verdict == policy::Decision::Verdict::escalate) {
-    result.superseded_why = decision.why;
-    attempt.result = std::move(result);
-    // After a restart nothing is known here but the plans, and the passages have to be found again.
-    turn.route = route;
-    turn.route.greedy = plan.sampling == policy::Sampling{};
-    turn.next_tier = decision.next;
-    turn.next_why = decision.why;
-    turn.stage = turn.passages.empty() && !plan.passages.empty() ? Stage::search : Stage::prepare;
-    return advance(turn);
-  }
-  attempt.result = std::move(result);
+  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
+
+  const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
+  const policy::RouteDecision route = route_of(plan);
+  policy::Decision decision = policy::after_attempt(route, plan, confidence, result.finish_reason, result.failed_check,
+                                                    agrees_with_the_one_before(turn.turn, answer));
+  if (const std::string trouble = std::exchange(turn.trouble, {}); !trouble.empty())
+    decision.why = trouble + "; " + decision.why;
+  if (decision.verdict == policy::Decision::Verdict::escalate) return supersede(turn, route, *decision.next, decision.why);
   if (decision.verdict == policy::Decision::Verdict::fail) {
     return fail(turn, {ErrorCode::unavailable, decision.why + "; " + context_->routing->when_all_failed});
   }
   policy::TurnOutcome outcome;
   outcome.committed = true;
   outcome.answer = answer;
-  outcome.citations = citations.cited;
+  outcome.citations = policy::check_citations(answer, plan.passages).cited;
   outcome.attempt = plan.attempt;
-  outcome.confidence = attempt.result->confidence;
+  outcome.confidence = confidence;
   outcome.confident = decision.confident;
-  if (!decision.confident) outcome.doubt = decision.why;
+  if (!decision.confident) {
+    outcome.doubt = decision.why;
+    if (plan.held_back) quote_instead(*context_->routing, *turn.sources, attempt, outcome);
+  }
   commit_outcome(turn, std::move(outcome));
 }
 
 void ConversationState::fail(LiveTurn& turn, const Error& error) {
   turn.call.reset();
-  if (turn.generation) {
+  turn.unwritten.clear();
+  if (turn.generation || !turn.pieces.empty()) {
     // What was shown of an attempt that is cut short stays what was shown.
     policy::AttemptResult result;
-    result.emissions = turn.generation->emissions();
+    result.emissions = turn.generation ? turn.generation->emissions() : std::exchange(turn.pieces, {});
     result.finish_reason = to_string(error.code);
     turn.turn.attempts.back().result = std::move(result);
     turn.generation.reset();

@@ -61,6 +61,10 @@ void EngineState::on_generate(const schemas::EngineGenerate& generate) {
 }
 
 void EngineState::begin(const schemas::EngineGenerate& generate) {
+  if (generate.only_known) {
+    return refuse(generate, {ErrorCode::not_found, "node " + context_->self.value +
+                                                       " no longer has the attempt that it began with the remote model"});
+  }
   const policy::ReplicaView view = replica_->view();
   if (generate.model != view.model) {
     return refuse(generate, {ErrorCode::unsupported, "the attempt is for model " + generate.model.fingerprint + " (" +

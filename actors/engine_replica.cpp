@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "actors/prompt_messages.hpp"
 #include "kernels/math.hpp"
 #include "policy/context.hpp"
 
@@ -14,16 +15,6 @@ namespace {
 /// What the template and the numbering put around a part, generously.
 constexpr std::int32_t tokens_around_a_part = 12;
 constexpr Duration refresh_every = std::chrono::milliseconds(50);
-
-std::vector<policy::Message> messages_for(schemas::Purpose purpose, const policy::ContextParts& parts) {
-  switch (purpose) {
-    case schemas::Purpose::answer: return policy::messages_of(parts);
-    case schemas::Purpose::classify: return policy::classify_messages(parts.question);
-    case schemas::Purpose::rewrite: return policy::rewrite_messages(parts.recent, parts.question);
-    case schemas::Purpose::summarize: return policy::summary_messages(parts.summary, parts.recent);
-  }
-  return {};
-}
 
 }  // namespace
 

@@ -44,6 +44,7 @@ void Generation::send(const EngineActor& engine, bool anew) {
   schemas::EngineGenerate generate{
       job_.key, job_.epoch, context_->self, job_.model, next_index_, std::max<std::int64_t>(left, 1), job_.request, {}};
   if (anew) generate.known = emissions_;
+  generate.only_known = remote() && !anew;
   link_.generate(engine, std::move(generate));
   sent_ = context_->clock->now();
 }
@@ -71,7 +72,13 @@ policy::ExpectedReuse Generation::expected_reuse(const std::vector<policy::NodeV
   return reuse;
 }
 
+void Generation::lose(std::string why) {
+  ended_ = true;
+  lost_ = Error{ErrorCode::unavailable, std::move(why)};
+}
+
 bool Generation::should_move(const Cluster& cluster) const {
+  if (remote()) return false;
   const Peer* peer = cluster.find(place_->node);
   if (peer == nullptr || peer->view.state != policy::NodeState::draining) return false;
   const auto better = places(cluster, views_of(cluster));
@@ -82,7 +89,10 @@ void Generation::drive() {
   const TimePoint now = context_->clock->now();
   if (ended_ || now < not_before_) return;
   const auto cluster = context_->cluster.load();
-  if (place_ && !engine_at(*cluster, *place_)) place_.reset();  // its node is gone; there is nobody to release it
+  if (place_ && !engine_at(*cluster, *place_)) {
+    if (remote()) return lose("node " + place_->node.value + " was lost while it spoke to the remote model");
+    place_.reset();  // its node is gone; there is nobody to release it
+  }
   if (place_ && should_move(*cluster)) leave();
   if (!place_) {
     const auto views = views_of(*cluster);
@@ -126,8 +136,14 @@ std::vector<policy::Emission> Generation::take(const schemas::EngineEmissions& e
 std::optional<Generation::End> Generation::take(const schemas::EngineFinished& finished) {
   if (ended_ || finished.key != job_.key) return std::nullopt;
   heard_ = context_->clock->now();
+  if (finished.error && remote() && *finished.error == ErrorCode::not_found) {
+    lose(finished.message);
+    return std::nullopt;
+  }
   if (finished.error) {
-    switch (*finished.error) {
+    // The replica of a remote model that has begun has tried as often as it may.
+    const bool begun = remote() && !finished.result.finish_reason.empty();
+    switch (begun ? ErrorCode::corrupt : *finished.error) {
       case ErrorCode::overloaded:
       case ErrorCode::unavailable:
       case ErrorCode::unsupported:  // the node has come back with another model

@@ -1,5 +1,6 @@
 // One attempt, seen from its home: placed on a replica, kept in touch with, its tokens put in order, moved to another replica
 // of the same class when its node is lost. Tokens may come late, twice or not at all; what comes out is each once, in order.
+// An attempt of a remote model is begun once: it neither moves nor is it repeated, but may be lost.
 #pragma once
 
 #include <cstdint>
@@ -76,16 +77,20 @@ class Generation {
   const std::optional<policy::ReplicaPlace>& place() const { return place_; }
   /// Why the last engine could not go on, if the attempt was to be repeated.
   const std::optional<Error>& trouble() const { return trouble_; }
+  /// Why an attempt of a remote model that has begun will not end. Another attempt may take its place.
+  const std::optional<Error>& lost() const { return lost_; }
+  bool remote() const { return job_.model.remote(); }
 
  private:
-  /// Whether the attempt had better run elsewhere, and can.
   /// What nodes hold of the prompt, as far as this one has heard.
   policy::ExpectedReuse expected_reuse(const std::vector<policy::NodeView>& views) const;
+  /// Whether the attempt had better run elsewhere, and can.
   bool should_move(const Cluster& cluster) const;
   std::vector<policy::ReplicaPlace> places(const Cluster& cluster, const std::vector<policy::NodeView>& views) const;
   /// `anew`: the engine does not have the attempt yet.
   void send(const EngineActor& engine, bool anew = false);
   void leave();
+  void lose(std::string why);
 
   NodeContextPtr context_;
   EngineLink link_;
@@ -94,6 +99,7 @@ class Generation {
   std::optional<policy::ReplicaPlace> before_;  ///< where to go if there is a choice
   std::vector<policy::Emission> emissions_;
   std::optional<Error> trouble_;
+  std::optional<Error> lost_;
   std::int32_t next_index_ = 0;
   TimePoint sent_{};   ///< when the engine was last asked
   TimePoint heard_{};  ///< when it was last heard of

@@ -44,15 +44,21 @@ struct LiveTurn {
   std::vector<FoundPassage> passages;
   /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
   std::optional<std::vector<policy::PassageText>> sources;
-  std::optional<policy::AttemptResult> finished;  ///< of the attempt whose sources are being read
+  std::optional<policy::AttemptResult> finished;  ///< of the last attempt, until it is decided what follows on it
+  std::string trouble;                            ///< why that attempt failed, as far as its engine said
   std::string corpus_version;
+  std::int32_t context_tokens = 0;  ///< estimated when it was routed
   policy::RouteDecision route;
   std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned
   std::string next_why;
   std::string waits_for;                   ///< what could not be had when it was tried last, for the error if it never can
   std::shared_ptr<ModelCall> call;         ///< while it is classified or rewritten
   std::unique_ptr<Generation> generation;  ///< while an attempt runs
-  std::optional<Error> doom;               ///< why it is to end as failed, as soon as it can
+  /// Of a remote model's attempt that is shown as it comes: what is not durable yet, and so is not shown.
+  std::vector<policy::Emission> unwritten;
+  bool writing_pieces = false;
+  std::vector<policy::Emission> pieces;  ///< what was durable of the running attempt when the conversation began again
+  std::optional<Error> doom;             ///< why it is to end as failed, as soon as it can
 
   using Waiting = std::vector<caf::typed_response_promise<schemas::HomeAccepted>>;
   std::optional<Waiting> accepting;  ///< those who asked, while it is not durable yet

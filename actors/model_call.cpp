@@ -10,6 +10,7 @@ ModelCall::ModelCall(NodeContextPtr context, EngineLink link, Job job, Done done
 void ModelCall::drive() {
   if (generation_) {
     generation_->drive();
+    finish_if_lost();
   } else if (!preparing_) {
     prepare();
   }
@@ -45,6 +46,7 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
   job.epoch = job_.epoch;
   job.model = prepared->model;
   job.request.prompt = std::move(prepared->prompt);
+  job.request.messages = std::move(prepared->messages);
   const std::int32_t room = prepared->context_max - static_cast<std::int32_t>(job.request.prompt.size());
   job.request.tokens_max = std::min(job_.tokens_max, room);
   job.request.priority = job_.priority;
@@ -56,6 +58,10 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
 
 std::string ModelCall::waits_for() const {
   return generation_ && generation_->trouble() ? generation_->trouble()->message : waits_for_;
+}
+
+void ModelCall::finish_if_lost() {
+  if (generation_->lost()) finish(Error(*generation_->lost()));
 }
 
 void ModelCall::finish(Result<Reply> reply) {
@@ -70,11 +76,11 @@ void ModelCall::take(const schemas::EngineEmissions& emissions) {
 void ModelCall::take(const schemas::EngineFinished& finished) {
   if (!generation_) return;
   auto end = generation_->take(finished);
-  if (!end) return;
+  if (!end) return finish_if_lost();
   if (!*end) return finish(end->error());
   if ((*end)->finish_reason == "failed") return finish(Error{ErrorCode::corrupt, "the model failed: " + finished.message});
   Reply reply;
-  for (const policy::Emission& emission : (*end)->emissions) reply.text += emission.text;
+  reply.text = text_of(**end);
   reply.model = model_;
   reply.result = **std::move(end);
   finish(std::move(reply));

@@ -43,6 +43,8 @@ class ModelCall {
  private:
   void prepare();
   void finish(Result<Reply> reply);
+  /// Ends the call if its attempt is lost; this may be gone then.
+  void finish_if_lost();
   void on_prepared(Result<schemas::EnginePrepared> prepared);
 
   NodeContextPtr context_;

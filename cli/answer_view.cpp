@@ -38,7 +38,8 @@ Json json_of(const policy::Ask& ask) {
               {"tokens_max", ask.tokens_max},
               {"deadline_ms", ask.deadline_ms},
               {"latency_budget_ms", ask.latency_budget_ms},
-              {"keep_if_unread", ask.keep_if_unread}};
+              {"keep_if_unread", ask.keep_if_unread},
+              {"tenant", ask.tenant}};
   if (ask.tier) object["tier"] = to_string(*ask.tier);
   if (ask.seed) object["seed"] = *ask.seed;
   return object;
@@ -63,10 +64,16 @@ Json json_of(const policy::AttemptPlan& plan) {
               {"summary_version", plan.summary_version},
               {"first_turn", plan.first_turn},
               {"passages", json_of(plan.passages)},
-              {"corpus_version", plan.corpus_version}};
+              {"corpus_version", plan.corpus_version},
+              {"second_opinion", plan.second_opinion},
+              {"context_tokens", plan.context_tokens},
+              {"price", {{"prompt_million", plan.price.prompt_million}, {"answer_million", plan.price.answer_million}}}};
   object["escalation"] = Json::array();
   for (const policy::Rung& rung : plan.escalation)
-    object["escalation"].push_back({{"tier", to_string(rung.tier)}, {"confidence_min", rung.confidence_min}});
+    object["escalation"].push_back(
+        {{"tier", to_string(rung.tier)}, {"confidence_min", rung.confidence_min}, {"second_opinion", rung.second_opinion}});
+  for (const policy::Message& message : plan.messages)
+    object["messages"].push_back({{"role", message.role}, {"content", message.content}});
   if (!plan.prompt.empty()) object["prompt"] = plan.prompt;
   return object;
 }
@@ -82,8 +89,10 @@ Json json_of(const policy::AttemptResult& result) {
               {"generated_tokens", result.generated_tokens},
               {"seconds", result.seconds},
               {"active_parameters", result.active_parameters},
-              {"cost", result.active_parameters * computed}};
+              {"cost", result.active_parameters * computed},
+              {"spent", result.cost}};
   if (!result.superseded_why.empty()) object["superseded"] = result.superseded_why;
+  if (!result.failed_check.empty()) object["failed_check"] = result.failed_check;
   for (const policy::Emission& emission : result.emissions) {
     object["emissions"].push_back({{"first_index", emission.first_index},
                                    {"ids", emission.ids},

@@ -103,6 +103,8 @@ void AskChoice::add_to(CLI::App& command) {
   command.add_option("--tier", tier, "Answer with this tier and no other: mini, medium, heavy")
       ->check(name_of(policy::tier_of, "mini, medium, heavy"))
       ->group("Question");
+  command.add_option("--tenant", ask.tenant, "For whom it is asked, where the routing policy tells tenants apart")
+      ->group("Question");
   command
       .add_option("--assurance", assurance,
                   "draft: as the model says it; standard: checked, and asked again of a stronger tier; usual: " +

@@ -25,32 +25,45 @@ struct ExplainOptions {
 void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
   stream << "attempt " << plan.attempt << ": " << to_string(plan.tier) << ", because " << plan.why << '\n'
          << "  rule           " << plan.rule << '\n'
-         << "  model          " << plan.model.fingerprint.substr(0, 16) << ", " << plan.model.numeric_class << '\n'
+         << "  model          " << (plan.model.remote() ? plan.model.fingerprint : plan.model.fingerprint.substr(0, 16)) << ", "
+         << plan.model.numeric_class << '\n'
          << "  sampling       temperature " << plan.sampling.temperature << ", top_k " << plan.sampling.top_k << ", top_p "
          << plan.sampling.top_p << ", seed " << plan.seed << ", at most " << plan.tokens_max << " tokens\n"
          << "  context        " << plan.task << " prompt";
   if (plan.summary_version > 0) stream << ", summary " << plan.summary_version;
   if (plan.first_turn > 0) stream << ", turns from " << plan.first_turn << " on";
+  if (plan.context_tokens > 0) stream << ", routed as " << plan.context_tokens << " tokens";
   stream << '\n';
   stream << "  must reach     confidence " << plan.confidence_min << (plan.held_back ? ", held back until checked" : "")
          << '\n';
   if (!plan.escalation.empty()) {
     stream << "  else           ";
     for (const policy::Rung& rung : plan.escalation)
-      stream << (&rung == plan.escalation.data() ? "" : ", ") << to_string(rung.tier);
+      stream << (&rung == plan.escalation.data() ? "" : ", ") << to_string(rung.tier)
+             << (rung.second_opinion ? " for a second opinion" : "");
     stream << '\n';
   }
   for (std::size_t i = 0; i < plan.passages.size(); ++i)
     stream << (i == 0 ? "  passages       " : "                 ") << '[' << i + 1 << "] " << plan.passages[i].name << '\n';
 }
 
-void print_result(std::ostream& stream, const policy::AttemptResult& result) {
+void print_result(std::ostream& stream, const policy::AttemptResult& result, const policy::AttemptPlan& plan) {
   const int computed = std::max(0, result.prompt_tokens - result.reused_tokens + result.generated_tokens);
   stream << "  ran on         " << result.node << ", ended by " << result.finish_reason << " after " << result.seconds << " s\n"
          << "  tokens         " << result.prompt_tokens << " of the prompt (" << result.reused_tokens << " reused), "
          << result.generated_tokens << " generated\n"
-         << "  cost           " << computed << " tokens computed x " << result.active_parameters << " active parameters\n"
-         << "  confidence     " << result.confidence << '\n';
+         << "  cost           ";
+  if (plan.model.remote()) {
+    stream << result.cost;
+  } else {
+    stream << computed << " tokens computed x " << result.active_parameters << " active parameters";
+    if (plan.price != policy::TokenPrice{}) stream << ", " << result.cost;
+  }
+  if (plan.price != policy::TokenPrice{}) {
+    stream << " (a million tokens for " << plan.price.prompt_million << " read and " << plan.price.answer_million
+           << " written)";
+  }
+  stream << '\n' << "  confidence     " << result.confidence << '\n';
   if (!result.superseded_why.empty()) stream << "  superseded     " << result.superseded_why << '\n';
 }
 
@@ -87,7 +100,7 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
   for (const policy::Attempt& attempt : turn.attempts) {
     print_plan(stream, attempt.plan);
     if (attempt.result) {
-      print_result(stream, *attempt.result);
+      print_result(stream, *attempt.result, attempt.plan);
     } else {
       stream << "  has not ended\n";
     }

@@ -1,4 +1,5 @@
 // troupe node: one process of the cluster.
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "cli/command.hpp"
 #include "cli/data_folder.hpp"
 #include "cli/placement.hpp"
+#include "cli/remote_models.hpp"
 #include "gateway/rpc_server.hpp"
 #include "model/file.hpp"
 #include "schemas/routing_file.hpp"
@@ -39,6 +41,7 @@ struct NodeCommand {
   std::string corpus;
   std::string policy;
   std::string fabric = "all";
+  std::string endpoints;
   std::string placement;
   std::int64_t expert_mebibytes = 1024;
   std::int64_t kv_host_mebibytes = 256;
@@ -63,7 +66,9 @@ Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
     const auto tier = policy::tier_of(name);
     if (!tier) {
       return Error{ErrorCode::invalid_argument,
-                   "--tier is \"" + text + "\", expected mini, medium or heavy, or one of them with a model: heavy=FOLDER"};
+                   "--tier is \"" + text +
+                       "\", expected mini, medium or heavy, or one of them with a model: heavy=FOLDER, "
+                       "heavy=remote:ENDPOINT"};
     }
     bindings.push_back({*tier, equals == std::string::npos ? name : text.substr(equals + 1)});
   }
@@ -134,8 +139,12 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
   for (const auto& replica : replicas) {
     const policy::ReplicaView view = replica->view();
     std::cout << "  " << to_string(view.tier) << std::string(9 - to_string(view.tier).size(), ' ') << view.model_name << ", "
-              << view.context_max << " tokens of context, " << view.blocks_total << " KV blocks, " << view.model.numeric_class
-              << '\n';
+              << view.context_max << " tokens of context, ";
+    if (view.model.remote()) {
+      std::cout << view.model.fingerprint << '\n';
+    } else {
+      std::cout << view.blocks_total << " KV blocks, " << view.model.numeric_class << '\n';
+    }
   }
   for (const std::string& device : devices) std::cout << "  device   " << device << '\n';
   for (const auto& model : placed) {
@@ -149,17 +158,25 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
 Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<TierBinding>& bindings,
                                const std::shared_ptr<actors::NodeExperts>& experts, Devices& devices) {
   Replicas replicas;
+  TROUPE_TRY(auto remote_models, RemoteModels::read(command.endpoints));
+  auto to_load =
+      std::ranges::count_if(bindings, [](const TierBinding& binding) { return !RemoteModels::name_in(binding.model); });
   for (const TierBinding& binding : bindings) {
+    const auto index = static_cast<std::uint32_t>(replicas.size());
+    if (const auto name = RemoteModels::name_in(binding.model)) {
+      TROUPE_TRY(auto remote, remote_models.replica(*name, index, binding.tier, Log::to_stderr(level_of(command.log))));
+      replicas.push_back(std::move(remote));
+      continue;
+    }
     TROUPE_TRY(const auto folder, find_model(binding.model));
     TROUPE_TRY(auto device, command.device.open());
     devices.insert(device->description());
     engine::EngineOptions engine_options = command.engine.options(device->kind());
     // Each takes its part of a GPU's memory, and leaves the rest to those that come after.
-    engine_options.gpu_share = 1.0 / static_cast<double>(bindings.size() - replicas.size());
+    engine_options.gpu_share = 1.0 / static_cast<double>(to_load--);
     TROUPE_TRY(auto replica,
-               actors::ModelReplica::load(folder, std::move(device), engine_options,
-                                          static_cast<std::uint32_t>(replicas.size()), binding.tier, folder.filename().string(),
-                                          show_progress("loading " + folder.string()), experts));
+               actors::ModelReplica::load(folder, std::move(device), engine_options, index, binding.tier,
+                                          folder.filename().string(), show_progress("loading " + folder.string()), experts));
     replicas.push_back(std::move(replica));
   }
   return replicas;
@@ -239,6 +256,8 @@ void add_node(CLI::App& app, Action& action) {
       "  troupe node --tier mini                                the first of several nodes, with one model\n"
       "  troupe node --cluster 127.0.0.1:7501 --listen 127.0.0.1:7401 --join 127.0.0.1:7500 --tier medium --tier heavy\n"
       "  troupe node --corpus docs/ --policy policy.toml        answers from your own Markdown, routed by your own rules\n"
+      "  troupe node --tier mini --tier medium --tier heavy=remote:hosted --endpoints endpoints.toml    heavy is hosted "
+      "elsewhere\n"
       "  troupe node --tier none --placement placement.toml --join 127.0.0.1:7500   holds experts for other nodes' models\n"
       "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or "
       "killed,\n"
@@ -252,14 +271,18 @@ void add_node(CLI::App& app, Action& action) {
   command
       .add_option(
           "--tier", options->tiers,
-          "A tier that this node runs, with its model: mini, medium, heavy, or TIER=FOLDER; may be repeated; \"none\": no "
-          "model")
+          "A tier that this node runs, with its model: mini, medium, heavy, TIER=FOLDER, or TIER=remote:ENDPOINT; may be "
+          "repeated; \"none\": no model")
       ->capture_default_str();
   command.add_option(
       "--corpus", options->corpus,
       "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\"; it is kept in the data folder "
       "(default: what is there; at the first start, the handbook)");
   command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--endpoints", options->endpoints,
+                  "Models that others host, for TIER=remote:NAME, TOML (deploy/endpoints.toml is an example, explained)")
       ->check(CLI::ExistingFile);
   command
       .add_option("--placement", options->placement,

@@ -51,6 +51,9 @@ Result<void> check_texts(const Ask& ask) {
     return outside("the question", bytes(ask.question) + " long",
                    "at most " + std::to_string(Ask::question_bytes_max) + "; shorten it");
   }
+  if (ask.tenant.size() > Ask::tenant_bytes_max) {
+    return outside("the tenant", bytes(ask.tenant) + " long", "at most " + std::to_string(Ask::tenant_bytes_max));
+  }
   return {};
 }
 

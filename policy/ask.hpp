@@ -51,6 +51,7 @@ struct Sampling {
 struct Ask {
   static constexpr std::size_t question_bytes_max = std::size_t{64} << 10;
   static constexpr std::size_t key_bytes_max = 128;
+  static constexpr std::size_t tenant_bytes_max = 64;
   static constexpr std::int32_t tokens_limit = 4096;
   static constexpr std::int64_t deadline_limit_ms = std::int64_t{24} * 3600 * 1000;
 
@@ -66,6 +67,7 @@ struct Ask {
   std::int64_t deadline_ms = 120000;   ///< from acceptance
   std::int64_t latency_budget_ms = 0;  ///< what the client hopes for; 0: no hurry
   bool keep_if_unread = false;         ///< go on when the last reader has left; otherwise that cancels the turn
+  std::string tenant;                  ///< for whom it is routed, as the client says; empty: nobody in particular
 };
 
 /// `invalid_argument` or `out_of_range` names the field, its value and its limits; `unsupported` what this build does not do

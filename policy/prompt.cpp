@@ -1,5 +1,6 @@
 #include "policy/prompt.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace troupe::policy {
@@ -86,6 +87,13 @@ std::string_view to_string(Kind kind) {
 
 std::vector<Message> classify_messages(std::string_view question) {
   return {system(classify_prompt), user(std::string(question))};
+}
+
+std::optional<Kind> kind_named(std::string_view name) {
+  if (name == to_string(Kind::unknown)) return Kind::unknown;
+  const auto found = std::find_if(kinds.begin(), kinds.end(), [&](Kind kind) { return to_string(kind) == name; });
+  if (found == kinds.end()) return std::nullopt;
+  return *found;
 }
 
 Kind kind_of(std::string_view reply) {

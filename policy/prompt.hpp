@@ -53,6 +53,8 @@ std::vector<Message> messages_of(const ContextParts& parts);
 /// What a question is, by a model's judgement.
 enum class Kind : std::uint8_t { lookup, compare, multi_step, chat, summarize, follow_up, out_of_scope, unknown };
 std::string_view to_string(Kind kind);
+/// The kind of exactly this name, `unknown` among them.
+std::optional<Kind> kind_named(std::string_view name);
 /// Asks for the kind of a question; `kind_of` reads the reply, and takes what is no kind for `unknown`.
 std::vector<Message> classify_messages(std::string_view question);
 Kind kind_of(std::string_view reply);

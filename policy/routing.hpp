@@ -33,12 +33,15 @@ struct RouteConditions {
   std::optional<std::int32_t> prompt_tokens_min;      ///< of the whole context, estimated
   std::optional<std::int32_t> prompt_tokens_max;
   std::optional<bool> grounded;  ///< whether passages of the corpus come with the question
+  std::vector<Kind> kind;        ///< what the question was taken for
+  std::vector<std::string> tenant;
   /// The corpus was searched, and what was found is trusted less than this (policy/retrieval.hpp).
   std::optional<double> retrieval_confidence_below;
   friend bool operator==(const RouteConditions&, const RouteConditions&) = default;
 };
 
-enum class SampleAs : std::uint8_t { as_asked, greedy };
+/// `sampled`: as the rule says, whatever the client asked. What is held back is greedy in any case.
+enum class SampleAs : std::uint8_t { as_asked, greedy, sampled };
 std::string_view to_string(SampleAs sample);
 std::optional<SampleAs> sample_as_of(std::string_view name);
 
@@ -49,11 +52,33 @@ struct RouteRule {
   std::vector<Tier> escalate;        ///< ascending, above `start`
   PerTier<double> confidence_min{};  ///< an answer of less is not a confident one; 0: all are
   SampleAs sample = SampleAs::as_asked;
+  Sampling sampling;  ///< if `sampled`
+  std::vector<Tier>
+      second_opinion;  ///< of `escalate`: those whose answer, if it says the same as the unsure one before, stands
+  /// The most that an answer may cost, if it is as long as asked for. A rule whose first attempt alone would cost more does not
+  /// match; a later one that would bring the sum above it is left out.
+  std::optional<double> cost_max;
   friend bool operator==(const RouteRule&, const RouteRule&) = default;
+};
+
+/// How often answers of a raw confidence are right: points of a line from (0, 0) to (1, its last), ascending in both. None: a
+/// model's confidence is taken for what it says.
+struct Calibration {
+  static constexpr std::size_t points_max = 64;
+  struct Point {
+    double raw = 0;
+    double right = 0;
+    friend bool operator==(const Point&, const Point&) = default;
+  };
+  std::vector<Point> points;
+  double of(double raw) const;
+  friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
 struct RoutingPolicy {
   static constexpr std::size_t rules_max = 64;
+  static constexpr std::size_t tenants_max = 63;  ///< that rules name, together
+  static constexpr double price_limit = 1e9;
   static constexpr std::size_t name_bytes_max = 64;
   static constexpr std::int32_t tokens_limit = std::int32_t{1} << 20;
   static constexpr std::int32_t passages_limit = 64;
@@ -67,7 +92,14 @@ struct RoutingPolicy {
   /// five and get lost among more, heavy less than the others (docs/grounding.md).
   PerTier<std::int32_t> prompt_passages = {5, 5, 6};
   std::string when_all_failed = "No model could answer; please ask again later.";  ///< told to whoever asked
+  /// What is said instead of an answer that was held back and is not confident: "{quote}" and "{source}" stand for the
+  /// beginning of the best passage and its citation. Empty, or without passages: the answer as it is, marked.
+  std::string when_unsure;
+  PerTier<TokenPrice> price;
+  PerTier<Calibration> calibration;
   std::vector<RouteRule> rules;
+  /// Whether some rule asks what a question is.
+  bool asks_for_kind() const;
   /// Which does the small work on the way to an answer: classifying, rewriting, summarising.
   Tier smallest() const { return portfolio.front(); }
   friend bool operator==(const RoutingPolicy&, const RoutingPolicy&) = default;
@@ -80,10 +112,7 @@ struct RoutingPolicy {
 /// answer of heavy below 0.8 is marked.
 RoutingPolicy default_policy();
 
-/// `invalid_argument` or `out_of_range` with the rule's name and what to change: a name that is empty, long or used twice; a
-/// ladder that does not ascend or has none of the portfolio's tiers to start; a threshold outside [0, 1]; a rule that can never
-/// match, because its conditions contradict each other or an earlier rule takes all it could; no rule at the end that always
-/// matches; a number outside its limits.
+/// The first error of routing_check.hpp's findings, if there is one.
 Result<void> validate(const RoutingPolicy& policy);
 
 struct RouteFacts {
@@ -93,16 +122,20 @@ struct RouteFacts {
   std::int64_t latency_budget_ms = 0;  ///< 0: no hurry
   std::int32_t prompt_tokens = 0;      ///< estimate of the context, with the passages of the tier that reads fewest
   bool grounded = false;
+  std::optional<Kind> kind = {};                    ///< none: it was not looked at
+  std::string tenant = {};                          ///< empty: nobody in particular
   std::optional<double> retrieval_confidence = {};  ///< none: nothing was searched, or nothing found
+  std::int32_t tokens_max = 0;                      ///< of the answer, as asked
   std::vector<Tier> served = {};                    ///< that some node serves now
 };
 
 struct RouteDecision {
   std::string rule;
-  std::vector<Rung> ladder;  ///< at least one; the first answers, each next one if what is before it is not good enough
-  bool greedy = false;       ///< whatever the client asked
-  bool held_back = false;    ///< an attempt is shown once its checks have passed
-  std::string why;           ///< a sentence with what matched
+  std::vector<Rung> ladder;          ///< at least one; the first answers, each next one if what is before it is not good enough
+  bool greedy = false;               ///< whatever the client asked
+  std::optional<Sampling> sampling;  ///< instead of the client's, if not greedy
+  bool held_back = false;            ///< an attempt is shown once its checks have passed
+  std::string why;                   ///< a sentence with what matched
   Tier start() const { return ladder.front().tier; }
   friend bool operator==(const RouteDecision&, const RouteDecision&) = default;
 };
@@ -123,12 +156,23 @@ struct Decision {
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
-/// What follows on an attempt that ended with `finish_reason` (of engine/request.hpp) and `confidence`, and did not pass the
-/// check that `failed_check` names, if it names one ("source [2] does not support it"). An attempt that failed escalates,
-/// whatever the assurance. One that is held back and is not confident (below the plan's minimum, cut short at its length, or
-/// with a check that it did not pass) escalates too; one that streamed has been seen and stays, marked. Without a later tier on
-/// the ladder the answer is committed as it is, marked, and a failure fails the turn. Cancelled and late attempts always do.
+/// What follows on an attempt that ended with `finish_reason` (of engine/request.hpp) and `confidence`, which is calibrated,
+/// and did not pass the check that `failed_check` names, if it names one ("source [2] does not support it"). An attempt that
+/// failed escalates, whatever the assurance. One that is held back and is not confident (below the plan's minimum, cut short at
+/// its length, or with a check that it did not pass) escalates too; one that streamed has been seen and stays, marked. Without
+/// a later tier on the ladder the answer is committed as it is, marked, and a failure fails the turn. Cancelled and late
+/// attempts always do.
+///
+/// An answer that is only below the minimum stands and is confident if the plan is for a second opinion and it `agrees`: says
+/// the same as the one before.
 Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason,
-                       const std::string& failed_check = {});
+                       const std::string& failed_check = {}, bool agrees = false);
+
+/// Whether two answers say the same: without citations, case, punctuation at the end and the width of spaces.
+bool same_answer(std::string_view one, std::string_view other);
+
+/// `when_unsure` with the first of the plan's passages, whose text is `quoted`; none if the policy says nothing, or there is
+/// nothing to quote.
+std::optional<std::string> quote_of(const RoutingPolicy& policy, std::string_view quoted);
 
 }  // namespace troupe::policy

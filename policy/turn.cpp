@@ -45,6 +45,12 @@ std::uint64_t last_number(const Turn& turn) {
 
 }  // namespace
 
+std::string text_of(const AttemptResult& result) {
+  std::string text;
+  for (const Emission& emission : result.emissions) text += emission.text;
+  return text;
+}
+
 std::uint64_t number_after(const AttemptPlan& plan) {
   // An answer may end in text that no token of its own brought: the replacement for a character that stayed incomplete.
   constexpr std::uint64_t text_without_token = 1;

@@ -14,10 +14,14 @@
 
 #include "policy/ask.hpp"
 #include "policy/portfolio.hpp"
+#include "policy/prompt.hpp"
 
 namespace troupe::policy {
 
 using TokenIds = std::vector<std::int32_t>;
+
+/// Stands for the token of each piece of text that a remote model sends, whose tokens are not known.
+inline constexpr std::int32_t remote_piece = -1;
 
 /// A section of the corpus as the model saw it, numbered from 1 by its place in the plan.
 struct Passage {
@@ -30,6 +34,7 @@ struct Passage {
 struct Rung {
   Tier tier = Tier::mini;
   double confidence_min = 0;
+  bool second_opinion = false;  ///< an answer that says the same as the unsure one before it is confident
   friend bool operator==(const Rung&, const Rung&) = default;
 };
 
@@ -53,6 +58,10 @@ struct AttemptPlan {
   std::uint32_t first_turn = 0;       ///< the oldest turn that is in the prompt verbatim; 0: none
   std::vector<Passage> passages;
   std::string corpus_version;
+  bool second_opinion = false;      ///< as its rung's
+  std::vector<Message> messages;    ///< what a remote model reads; it has no `prompt`
+  std::int32_t context_tokens = 0;  ///< estimate of the whole context by which the question was routed
+  TokenPrice price;                 ///< of the tier's tokens, by the policy
   friend bool operator==(const AttemptPlan&, const AttemptPlan&) = default;
 };
 
@@ -77,8 +86,13 @@ struct AttemptResult {
   std::string node;                     ///< where it ran
   std::uint64_t active_parameters = 0;  ///< of the model, for each token: cost is this times the tokens computed
   std::string superseded_why;           ///< empty if the attempt's answer stood
+  std::string failed_check;             ///< what the answer did not pass, as a sentence; empty if it passed
+  double cost = 0;                      ///< by the plan's price
   friend bool operator==(const AttemptResult&, const AttemptResult&) = default;
 };
+
+/// All that it said.
+std::string text_of(const AttemptResult& result);
 
 struct Attempt {
   AttemptPlan plan;

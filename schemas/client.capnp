@@ -152,6 +152,8 @@ struct Ask {
   # What the client hopes for. 0: no hurry.
   keepIfUnread @13 :Bool;
   # Go on when the last reader has left.
+  tenant @14 :Text;
+  # For whom it is routed; at most 64 bytes. Empty: nobody in particular.
 }
 
 struct Passage {
@@ -264,12 +266,32 @@ struct AttemptPlan {
   corpusVersion @16 :Text;
   escalation @17 :List(Rung);
   # The tiers that may follow, ascending.
+  secondOpinion @18 :Bool;
+  # If it says the same as the unsure answer before it, it is confident.
+  messages @19 :List(Message);
+  # What a remote model reads; empty unless asked for.
+  contextTokens @20 :Int32;
+  # Estimate of the whole context by which the question was routed.
+  price @21 :TokenPrice;
+}
+
+struct Message {
+  role @0 :Text;
+  # "system", "user" or "assistant"
+  content @1 :Text;
+}
+
+struct TokenPrice {
+  # In the currency of whoever wrote the policy, for a million tokens.
+  promptMillion @0 :Float64;
+  answerMillion @1 :Float64;
 }
 
 struct Rung {
   tier @0 :Tier;
   confidenceMin @1 :Float64;
   # Below it the tier's answer is not enough.
+  secondOpinion @2 :Bool;
 }
 
 struct Emission {
@@ -294,6 +316,10 @@ struct AttemptResult {
   # That take part in a token: cost is this times the tokens computed.
   supersededWhy @9 :Text;
   # Empty if the attempt's answer stood.
+  failedCheck @10 :Text;
+  # What the answer did not pass, as a sentence; empty if it passed.
+  cost @11 :Float64;
+  # By the plan's price.
 }
 
 struct Attempt {

@@ -128,6 +128,7 @@ void write(client::Ask::Builder to, const policy::Ask& ask) {
   to.setDeadlineMs(ask.deadline_ms);
   to.setLatencyBudgetMs(ask.latency_budget_ms);
   to.setKeepIfUnread(ask.keep_if_unread);
+  to.setTenant(text(ask.tenant));
 }
 
 Result<policy::Ask> read(client::Ask::Reader from) {
@@ -155,6 +156,7 @@ Result<policy::Ask> read(client::Ask::Reader from) {
   ask.deadline_ms = from.getDeadlineMs();
   ask.latency_budget_ms = from.getLatencyBudgetMs();
   ask.keep_if_unread = from.getKeepIfUnread();
+  ask.tenant = text(from.getTenant());
   return ask;
 }
 

@@ -51,7 +51,20 @@ void write_plan(client::AttemptPlan::Builder to, const policy::AttemptPlan& plan
   for (unsigned i = 0; i < rungs.size(); ++i) {
     rungs[i].setTier(write_enum<client::Tier>(plan.escalation[i].tier));
     rungs[i].setConfidenceMin(plan.escalation[i].confidence_min);
+    rungs[i].setSecondOpinion(plan.escalation[i].second_opinion);
   }
+  to.setSecondOpinion(plan.second_opinion);
+  if (detail == TurnDetail::tokens) {
+    auto messages = to.initMessages(size_of(plan.messages));
+    for (unsigned i = 0; i < messages.size(); ++i) {
+      messages[i].setRole(text(plan.messages[i].role));
+      messages[i].setContent(text(plan.messages[i].content));
+    }
+  }
+  to.setContextTokens(plan.context_tokens);
+  auto price = to.initPrice();
+  price.setPromptMillion(plan.price.prompt_million);
+  price.setAnswerMillion(plan.price.answer_million);
 }
 
 Result<policy::AttemptPlan> read_plan(client::AttemptPlan::Reader from) {
@@ -77,8 +90,15 @@ Result<policy::AttemptPlan> read_plan(client::AttemptPlan::Reader from) {
   if (rungs.size() > ClientLimits::rungs) return parts::too_many("the escalation of a plan", rungs.size(), ClientLimits::rungs);
   for (const auto rung : rungs) {
     TROUPE_TRY(const policy::Tier tier, read_tier(rung.getTier()));
-    plan.escalation.push_back({tier, rung.getConfidenceMin()});
+    plan.escalation.push_back({tier, rung.getConfidenceMin(), rung.getSecondOpinion()});
   }
+  plan.second_opinion = from.getSecondOpinion();
+  const auto messages = from.getMessages();
+  if (messages.size() > ClientLimits::messages)
+    return parts::too_many("the messages of a plan", messages.size(), ClientLimits::messages);
+  for (const auto message : messages) plan.messages.push_back({text(message.getRole()), text(message.getContent())});
+  plan.context_tokens = from.getContextTokens();
+  plan.price = {from.getPrice().getPromptMillion(), from.getPrice().getAnswerMillion()};
   return plan;
 }
 
@@ -113,6 +133,8 @@ void write_result(client::AttemptResult::Builder to, const policy::AttemptResult
   to.setNode(text(result.node));
   to.setActiveParameters(result.active_parameters);
   to.setSupersededWhy(text(result.superseded_why));
+  to.setFailedCheck(text(result.failed_check));
+  to.setCost(result.cost);
 }
 
 Result<policy::AttemptResult> read_result(client::AttemptResult::Reader from) {
@@ -133,6 +155,8 @@ Result<policy::AttemptResult> read_result(client::AttemptResult::Reader from) {
   result.node = text(from.getNode());
   result.active_parameters = from.getActiveParameters();
   result.superseded_why = text(from.getSupersededWhy());
+  result.failed_check = text(from.getFailedCheck());
+  result.cost = from.getCost();
   return result;
 }
 

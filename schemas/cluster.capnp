@@ -479,7 +479,9 @@ struct EnginePrepared {
   # How many of the exchanges sent did not fit, the oldest.
   model @3 :Records.ModelClass;
   contextMax @4 :Int32;
-  # Tokens of prompt and answer together.
+  # Tokens of prompt and answer together; of a remote model, of the answer alone.
+  messages @5 :List(Records.Message);
+  # What a remote model reads, which takes no tokens; at most 8192.
 }
 
 struct AttemptKey {
@@ -498,6 +500,8 @@ struct EngineRequest {
   tokensMax @3 :Int32;
   # Of the answer.
   priority @4 :Records.Priority;
+  messages @5 :List(Records.Message);
+  # For a remote model, instead of the prompt; at most 8192.
 }
 
 struct EngineGenerate {
@@ -515,6 +519,8 @@ struct EngineGenerate {
   request @6 :EngineRequest;
   known @7 :List(Records.Emission);
   # The answer's beginning, where an attempt that ran elsewhere is placed anew; at most 65536.
+  onlyKnown @8 :Bool;
+  # An engine that does not have the attempt must not begin it.
 }
 
 struct EngineRelease {

@@ -218,7 +218,8 @@ struct EnginePrepared {
   std::vector<std::uint32_t> passages;  ///< places of those of the parts' that fit, ascending
   std::uint32_t recent_left_out = 0;    ///< of the parts' recent exchanges, the oldest
   policy::ModelClass model;
-  std::int32_t context_max = 0;
+  std::int32_t context_max = 0;           ///< tokens of prompt and answer; of a remote model, of the answer alone
+  std::vector<policy::Message> messages;  ///< what a remote model reads, which takes no tokens
 };
 struct AttemptKey {
   policy::TurnId turn;
@@ -232,6 +233,7 @@ struct EngineRequest {
   std::uint64_t seed = 0;
   std::int32_t tokens_max = 0;
   policy::Priority priority = policy::Priority::standard;
+  std::vector<policy::Message> messages;  ///< for a remote model, instead of the prompt
   friend bool operator==(const EngineRequest&, const EngineRequest&) = default;
 };
 /// Starts an attempt, or, if the engine has it already, sends again what follows `from_index`. May be repeated.
@@ -245,6 +247,9 @@ struct EngineGenerate {
   std::int64_t time_left_ms = 0;  ///< until the turn's deadline
   EngineRequest request;
   std::vector<policy::Emission> known;  ///< all that the home has, if it places the attempt anew; otherwise none
+  /// An engine that does not have the attempt says `not_found`: one of a remote model is begun once, for another beginning
+  /// would be another answer.
+  bool only_known = false;
 };
 /// Forgets an attempt, ending it if it runs.
 struct EngineRelease {

@@ -74,6 +74,7 @@ void write(const EnginePrepared& prepared, cluster::EnginePrepared::Builder out)
   out.setRecentLeftOut(prepared.recent_left_out);
   write(prepared.model, out.initModel());
   out.setContextMax(prepared.context_max);
+  write_list(prepared.messages, out.initMessages(count_of(prepared.messages)));
 }
 Result<void> read(cluster::EnginePrepared::Reader in, EnginePrepared& prepared) {
   TROUPE_TRY_DO(read_field("prompt", [&] { return read_numbers(in.getPrompt(), ClusterLimits::ids_max, prepared.prompt); }));
@@ -81,7 +82,7 @@ Result<void> read(cluster::EnginePrepared::Reader in, EnginePrepared& prepared) 
   prepared.recent_left_out = in.getRecentLeftOut();
   TROUPE_TRY_DO(read_field("model", [&] { return read(in.getModel(), prepared.model); }));
   prepared.context_max = in.getContextMax();
-  return {};
+  return read_field("messages", [&] { return read_list(in.getMessages(), RecordLimits::messages_max, prepared.messages); });
 }
 
 // Generating.
@@ -104,6 +105,7 @@ void write(const EngineRequest& request, cluster::EngineRequest::Builder out) {
   out.setSeed(request.seed);
   out.setTokensMax(request.tokens_max);
   out.setPriority(to_wire(request.priority));
+  write_list(request.messages, out.initMessages(count_of(request.messages)));
 }
 Result<void> read(cluster::EngineRequest::Reader in, EngineRequest& request) {
   TROUPE_TRY_DO(read_field("prompt", [&] { return read_numbers(in.getPrompt(), ClusterLimits::ids_max, request.prompt); }));
@@ -111,7 +113,7 @@ Result<void> read(cluster::EngineRequest::Reader in, EngineRequest& request) {
   request.seed = in.getSeed();
   request.tokens_max = in.getTokensMax();
   TROUPE_TRY_DO(read_field("priority", [&] { return read(in.getPriority(), request.priority); }));
-  return {};
+  return read_field("messages", [&] { return read_list(in.getMessages(), RecordLimits::messages_max, request.messages); });
 }
 
 void write(const EngineGenerate& generate, cluster::EngineGenerate::Builder out) {
@@ -123,6 +125,7 @@ void write(const EngineGenerate& generate, cluster::EngineGenerate::Builder out)
   out.setTimeLeftMs(generate.time_left_ms);
   write(generate.request, out.initRequest());
   write_list(generate.known, out.initKnown(count_of(generate.known)));
+  out.setOnlyKnown(generate.only_known);
 }
 Result<void> read(cluster::EngineGenerate::Reader in, EngineGenerate& generate) {
   TROUPE_TRY_DO(read_field("key", [&] { return read(in.getKey(), generate.key); }));
@@ -131,6 +134,7 @@ Result<void> read(cluster::EngineGenerate::Reader in, EngineGenerate& generate) 
   TROUPE_TRY_DO(read_field("model", [&] { return read(in.getModel(), generate.model); }));
   generate.from_index = in.getFromIndex();
   generate.time_left_ms = in.getTimeLeftMs();
+  generate.only_known = in.getOnlyKnown();
   TROUPE_TRY_DO(read_field("request", [&] { return read(in.getRequest(), generate.request); }));
   return read_field("known", [&] { return read_list(in.getKnown(), ClusterLimits::emissions_max, generate.known); });
 }

@@ -23,6 +23,7 @@ struct Record {
     turn @8 :Turn;
     turns @9 :List(Turn);
     # Crosses nodes; not kept under a key.
+    pieces @10 :Pieces;
   }
 }
 
@@ -58,9 +59,9 @@ struct Sampling {
 
 struct ModelClass {
   fingerprint @0 :Text;
-  # SHA-256 of the checkpoint, lower-case hexadecimal.
+  # SHA-256 of the checkpoint, lower-case hexadecimal; of a remote model, which it is and where.
   numericClass @1 :Text;
-  # "cpu-f32-v1"
+  # "cpu-f32-v1"; "remote": nothing is known of it.
 }
 
 struct Passage {
@@ -95,6 +96,8 @@ struct Ask {
   latencyBudgetMs @12 :Int64;
   # Milliseconds that the client hopes for; 0 is no hurry.
   keepIfUnread @13 :Bool;
+  tenant @14 :Text;
+  # For whom it is routed; at most 64 bytes, empty is nobody in particular.
 }
 
 struct Accepted {
@@ -118,6 +121,20 @@ struct Rung {
   tier @0 :Tier;
   confidenceMin @1 :Float64;
   # A probability; below it the answer is not enough.
+  secondOpinion @2 :Bool;
+  # An answer that says the same as the unsure one before it is confident.
+}
+
+struct Message {
+  role @0 :Text;
+  # "system", "user" or "assistant"
+  content @1 :Text;
+}
+
+struct TokenPrice {
+  # In the currency of whoever wrote the policy, for a million tokens.
+  promptMillion @0 :Float64;
+  answerMillion @1 :Float64;
 }
 
 struct AttemptPlan {
@@ -148,6 +165,13 @@ struct AttemptPlan {
   corpusVersion @16 :Text;
   escalation @17 :List(Rung);
   # The tiers that may follow, ascending; at most 8.
+  secondOpinion @18 :Bool;
+  # As its rung's.
+  messages @19 :List(Message);
+  # What a remote model reads; at most 8192.
+  contextTokens @20 :Int32;
+  # Estimate of the whole context by which the question was routed.
+  price @21 :TokenPrice;
 }
 
 struct Emission {
@@ -176,6 +200,16 @@ struct AttemptResult {
   # Of the model, for each token.
   supersededWhy @9 :Text;
   # Empty if the attempt's answer stood.
+  failedCheck @10 :Text;
+  # What the answer did not pass, as a sentence; empty if it passed.
+  cost @11 :Float64;
+  # By the plan's price.
+}
+
+struct Pieces {
+  # What a remote model's attempt has sent so far, durable before it is shown. Each stands under the index of its first.
+  emissions @0 :List(Emission);
+  # At most 8192.
 }
 
 struct Outcome {

@@ -93,6 +93,9 @@ std::string encode(const policy::AttemptPlan& plan, std::uint64_t epoch) {
 std::string encode(const policy::AttemptResult& result, std::uint64_t epoch) {
   return sealed(epoch, [&](records::Record::Builder record) { write(result, record.initResult()); });
 }
+std::string encode_pieces(const std::vector<policy::Emission>& pieces, std::uint64_t epoch) {
+  return sealed(epoch, [&](records::Record::Builder record) { write(pieces, record.initPieces()); });
+}
 std::string encode(const EndedTurn& ended, std::uint64_t epoch) {
   return sealed(epoch, [&](records::Record::Builder record) { write(ended, record.initEnded()); });
 }
@@ -125,6 +128,10 @@ Result<policy::AttemptPlan> decode_plan(std::string_view bytes) {
 Result<policy::AttemptResult> decode_result(std::string_view bytes) {
   return opened_as<policy::AttemptResult>(bytes, records::Record::RESULT, "an attempt's result",
                                           [](auto record) { return record.getResult(); });
+}
+Result<std::vector<policy::Emission>> decode_pieces(std::string_view bytes) {
+  return opened_as<std::vector<policy::Emission>>(bytes, records::Record::PIECES, "pieces of an answer",
+                                                  [](auto record) { return record.getPieces(); });
 }
 Result<EndedTurn> decode_ended(std::string_view bytes) {
   return opened_as<EndedTurn>(bytes, records::Record::ENDED, "a turn's end", [](auto record) { return record.getEnded(); });

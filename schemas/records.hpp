@@ -30,6 +30,7 @@ struct RecordLimits {
   static constexpr std::size_t prompt_ids_max = std::size_t{1} << 20;
   static constexpr std::size_t rungs_max = 8;  ///< of a plan's escalation
   static constexpr std::size_t passages_max = 256;
+  static constexpr std::size_t messages_max = 8192;  ///< of a plan for a remote model
   static constexpr std::size_t emissions_max = 8192;
   static constexpr std::size_t emission_ids_max = policy::Ask::tokens_limit;
 };
@@ -61,6 +62,8 @@ std::string encode(const ConversationRecord& conversation, std::uint64_t epoch);
 std::string encode_accepted(const policy::Turn& turn, std::uint64_t epoch);
 std::string encode(const policy::AttemptPlan& plan, std::uint64_t epoch);
 std::string encode(const policy::AttemptResult& result, std::uint64_t epoch);
+/// What a remote model's attempt sent next.
+std::string encode_pieces(const std::vector<policy::Emission>& pieces, std::uint64_t epoch);
 std::string encode(const EndedTurn& ended, std::uint64_t epoch);
 std::string encode(const policy::Summary& summary, std::uint64_t epoch);
 std::string encode(const policy::Turn& turn, std::uint64_t epoch);
@@ -74,6 +77,7 @@ Result<ConversationRecord> decode_conversation(std::string_view bytes);
 Result<policy::Turn> decode_accepted(std::string_view bytes);
 Result<policy::AttemptPlan> decode_plan(std::string_view bytes);
 Result<policy::AttemptResult> decode_result(std::string_view bytes);
+Result<std::vector<policy::Emission>> decode_pieces(std::string_view bytes);
 Result<EndedTurn> decode_ended(std::string_view bytes);
 Result<policy::Summary> decode_summary(std::string_view bytes);
 Result<policy::Turn> decode_turn(std::string_view bytes);

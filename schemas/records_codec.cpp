@@ -148,6 +148,7 @@ void write(const policy::Ask& ask, records::Ask::Builder out) {
   out.setDeadlineMs(ask.deadline_ms);
   out.setLatencyBudgetMs(ask.latency_budget_ms);
   out.setKeepIfUnread(ask.keep_if_unread);
+  out.setTenant(text(ask.tenant));
 }
 Result<void> read(records::Ask::Reader in, policy::Ask& ask) {
   const auto key = in.getIdempotencyKey();
@@ -174,6 +175,9 @@ Result<void> read(records::Ask::Reader in, policy::Ask& ask) {
   ask.deadline_ms = in.getDeadlineMs();
   ask.latency_budget_ms = in.getLatencyBudgetMs();
   ask.keep_if_unread = in.getKeepIfUnread();
+  const auto tenant = in.getTenant();
+  TROUPE_TRY_DO(check_length(tenant.size(), policy::Ask::tenant_bytes_max, "ask.tenant"));
+  ask.tenant = text(tenant);
   return {};
 }
 
@@ -221,10 +225,30 @@ Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
 void write(const policy::Rung& rung, records::Rung::Builder out) {
   out.setTier(to_wire(rung.tier));
   out.setConfidenceMin(rung.confidence_min);
+  out.setSecondOpinion(rung.second_opinion);
 }
 Result<void> read(records::Rung::Reader in, policy::Rung& rung) {
   rung.confidence_min = in.getConfidenceMin();
+  rung.second_opinion = in.getSecondOpinion();
   return choose(in.getTier(), tiers, "plan.escalation.tier", rung.tier);
+}
+
+void write(const policy::Message& message, records::Message::Builder out) {
+  out.setRole(text(message.role));
+  out.setContent(text(message.content));
+}
+Result<void> read(records::Message::Reader in, policy::Message& message) {
+  message = {.role = text(in.getRole()), .content = text(in.getContent())};
+  return {};
+}
+
+void write(const policy::TokenPrice& price, records::TokenPrice::Builder out) {
+  out.setPromptMillion(price.prompt_million);
+  out.setAnswerMillion(price.answer_million);
+}
+Result<void> read(records::TokenPrice::Reader in, policy::TokenPrice& price) {
+  price = {.prompt_million = in.getPromptMillion(), .answer_million = in.getAnswerMillion()};
+  return {};
 }
 
 void write(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out) {
@@ -248,6 +272,11 @@ void write(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out) {
   out.setCorpusVersion(text(plan.corpus_version));
   auto escalation = out.initEscalation(bounded(plan.escalation.size(), Limits::rungs_max));
   for (unsigned i = 0; i < escalation.size(); ++i) write(plan.escalation[i], escalation[i]);
+  out.setSecondOpinion(plan.second_opinion);
+  auto messages = out.initMessages(bounded(plan.messages.size(), Limits::messages_max));
+  for (unsigned i = 0; i < messages.size(); ++i) write(plan.messages[i], messages[i]);
+  out.setContextTokens(plan.context_tokens);
+  write(plan.price, out.initPrice());
 }
 Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
   plan.attempt = in.getAttempt();
@@ -272,7 +301,13 @@ Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
   TROUPE_TRY_DO(check_length(escalation.size(), Limits::rungs_max, "plan.escalation"));
   plan.escalation.resize(escalation.size());
   for (unsigned i = 0; i < escalation.size(); ++i) TROUPE_TRY_DO(read(escalation[i], plan.escalation[i]));
-  return {};
+  plan.second_opinion = in.getSecondOpinion();
+  const auto messages = in.getMessages();
+  TROUPE_TRY_DO(check_length(messages.size(), Limits::messages_max, "plan.messages"));
+  plan.messages.resize(messages.size());
+  for (unsigned i = 0; i < messages.size(); ++i) TROUPE_TRY_DO(read(messages[i], plan.messages[i]));
+  plan.context_tokens = in.getContextTokens();
+  return read(in.getPrice(), plan.price);
 }
 
 void write(const policy::Emission& emission, records::Emission::Builder out) {
@@ -310,6 +345,8 @@ void write(const policy::AttemptResult& result, records::AttemptResult::Builder 
   out.setNode(text(result.node));
   out.setActiveParameters(result.active_parameters);
   out.setSupersededWhy(text(result.superseded_why));
+  out.setFailedCheck(text(result.failed_check));
+  out.setCost(result.cost);
 }
 Result<void> read(records::AttemptResult::Reader in, policy::AttemptResult& result) {
   const auto emissions = in.getEmissions();
@@ -325,6 +362,20 @@ Result<void> read(records::AttemptResult::Reader in, policy::AttemptResult& resu
   result.node = text(in.getNode());
   result.active_parameters = in.getActiveParameters();
   result.superseded_why = text(in.getSupersededWhy());
+  result.failed_check = text(in.getFailedCheck());
+  result.cost = in.getCost();
+  return {};
+}
+
+void write(const std::vector<policy::Emission>& pieces, records::Pieces::Builder out) {
+  auto emissions = out.initEmissions(bounded(pieces.size(), Limits::emissions_max));
+  for (unsigned i = 0; i < emissions.size(); ++i) write(pieces[i], emissions[i]);
+}
+Result<void> read(records::Pieces::Reader in, std::vector<policy::Emission>& pieces) {
+  const auto emissions = in.getEmissions();
+  TROUPE_TRY_DO(check_length(emissions.size(), Limits::emissions_max, "pieces.emissions"));
+  pieces.resize(emissions.size());
+  for (unsigned i = 0; i < emissions.size(); ++i) TROUPE_TRY_DO(read(emissions[i], pieces[i]));
   return {};
 }
 

@@ -19,6 +19,9 @@ inline constexpr std::size_t routing_file_bytes_max = std::size_t{256} << 10;
 /// policy (policy::validate), with the key, what was seen and what is expected.
 Result<policy::RoutingPolicy> parse_routing(std::string_view text, const std::string& file);
 
+/// The same without policy::validate, for whoever looks at all that is wrong with it (policy/routing_check.hpp).
+Result<policy::RoutingPolicy> read_routing(std::string_view text, const std::string& file);
+
 /// TOML that `parse_routing` reads as the same policy.
 std::string to_toml(const policy::RoutingPolicy& policy);
 

@@ -44,11 +44,37 @@ class TomlReader {
   }
   Result<void> read(std::string_view key, double& value) {
     return each(key, "a number from 0 to 1", [&](const toml::node& node) {
-      std::optional<double> number = node.value_exact<double>();
-      if (const auto whole = node.value_exact<std::int64_t>()) number = static_cast<double>(*whole);
+      const auto number = number_of(node);
       if (!number || !(*number >= 0 && *number <= 1)) return false;
       value = *number;
       return true;
+    });
+  }
+  /// A number that is not negative, an amount of something.
+  Result<void> read_amount(std::string_view key, std::optional<double>& value) {
+    return each(key, "a number of 0 or more", [&](const toml::node& node) {
+      const auto number = number_of(node);
+      if (!number || !(*number >= 0 && *number <= std::numeric_limits<float>::max())) return false;
+      value = *number;
+      return true;
+    });
+  }
+  /// A list of pairs of numbers from 0 to 1, [[0.5, 0.75], [1, 1]]; `take(first, second)` is called for each.
+  template <class Take>
+  Result<void> read_pairs(std::string_view key, std::size_t pairs_max, const Take& take) {
+    const std::string expected = "at most " + std::to_string(pairs_max) + " pairs of numbers from 0 to 1";
+    return each(key, expected, [&](const toml::node& node) {
+      const toml::array* list = node.as_array();
+      if (list == nullptr || list->size() > pairs_max) return false;
+      return std::all_of(list->begin(), list->end(), [&](const toml::node& entry) {
+        const toml::array* pair = entry.as_array();
+        if (pair == nullptr || pair->size() != 2) return false;
+        const auto first = number_of(*pair->get(0));
+        const auto second = number_of(*pair->get(1));
+        if (!first || !second || !(*first >= 0 && *first <= 1 && *second >= 0 && *second <= 1)) return false;
+        take(*first, *second);
+        return true;
+      });
     });
   }
   Result<void> read(std::string_view key, std::int64_t& value) { return integer(key, value); }
@@ -124,6 +150,11 @@ class TomlReader {
  private:
   Error wrong(const toml::node& node, const std::string& what) const {
     return {ErrorCode::invalid_argument, file_ + ":" + std::to_string(node.source().begin.line) + ": " + path_ + what};
+  }
+
+  static std::optional<double> number_of(const toml::node& node) {
+    if (const auto whole = node.value_exact<std::int64_t>()) return static_cast<double>(*whole);
+    return node.value_exact<double>();
   }
 
   template <class T>

@@ -151,6 +151,13 @@ Put put_result(policy::TurnId turn, std::int32_t attempt, const policy::AttemptR
           .value = schemas::encode(result, epoch)};
 }
 
+Put put_pieces(policy::TurnId turn, std::int32_t attempt, const std::vector<policy::Emission>& pieces, std::uint64_t epoch) {
+  TROUPE_CHECK(attempt >= 0 && !pieces.empty(), "attempts are numbered from 0, and what is kept of one is something");
+  std::string key = key_of(turn.conversation, Kind::pieces, turn.number, static_cast<std::uint32_t>(attempt));
+  append_big_endian(key, static_cast<std::uint32_t>(pieces.front().first_index));
+  return {.column = column, .key = std::move(key), .value = schemas::encode_pieces(pieces, epoch)};
+}
+
 std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
   TROUPE_CHECK(turn.outcome.has_value(), "a turn that ends has an outcome");
   const schemas::EndedTurn ended{.outcome = *turn.outcome,
@@ -182,6 +189,26 @@ Result<std::optional<policy::Turn>> read_turn(const Store& store, policy::TurnId
   if (!bytes) return std::nullopt;
   TROUPE_TRY(auto assembled, assemble_named(store, turn, *bytes));
   return assembled;
+}
+
+Result<std::vector<policy::Emission>> read_pieces(const Store& store, policy::TurnId turn, std::int32_t attempt) {
+  const std::string prefix = key_of(turn.conversation, Kind::pieces, turn.number, static_cast<std::uint32_t>(attempt));
+  const std::string name = name_of(turn) + ", pieces of attempt " + std::to_string(attempt);
+  TROUPE_TRY(const auto entries, store.scan(column, prefix, end_of_prefix(prefix), schemas::RecordLimits::emissions_max));
+  std::vector<policy::Emission> pieces;
+  std::int32_t next_index = 0;
+  for (const auto& [key, bytes] : entries) {
+    TROUPE_TRY(auto more, decoded(schemas::decode_pieces, bytes, name));
+    for (policy::Emission& piece : more) {
+      if (piece.first_index != next_index) {
+        return misplaced(name + ": found index " + std::to_string(piece.first_index) + " where " + std::to_string(next_index) +
+                         " follows");
+      }
+      next_index += static_cast<std::int32_t>(piece.ids.size());
+      pieces.push_back(std::move(piece));
+    }
+  }
+  return pieces;
 }
 
 Result<std::vector<policy::Turn>> read_turns(const Store& store, policy::ConversationId conversation, std::uint32_t from,

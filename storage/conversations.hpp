@@ -31,6 +31,8 @@ Put put_conversation(const schemas::ConversationRecord& record, std::uint64_t ep
 std::vector<Put> put_accepted(const policy::Turn& turn, std::uint64_t epoch);
 Put put_plan(policy::TurnId turn, const policy::AttemptPlan& plan, std::uint64_t epoch);
 Put put_result(policy::TurnId turn, std::int32_t attempt, const policy::AttemptResult& result, std::uint64_t epoch);
+/// What a remote model's attempt sent next: at least one piece, which follows on those that are there.
+Put put_pieces(policy::TurnId turn, std::int32_t attempt, const std::vector<policy::Emission>& pieces, std::uint64_t epoch);
 /// The turn's outcome (it must have one), with its kind and search; it is no longer open.
 std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch);
 Put put_summary(policy::ConversationId conversation, const policy::Summary& summary, std::uint64_t epoch);
@@ -40,6 +42,8 @@ Put put_summary(policy::ConversationId conversation, const policy::Summary& summ
 Result<std::optional<schemas::ConversationRecord>> read_conversation(const Store& store, policy::ConversationId conversation);
 /// Assembled from its records, with its attempts in order.
 Result<std::optional<policy::Turn>> read_turn(const Store& store, policy::TurnId turn);
+/// What is durable of the pieces that an attempt has sent, in order.
+Result<std::vector<policy::Emission>> read_pieces(const Store& store, policy::TurnId turn, std::int32_t attempt);
 /// Turns from number `from` on, ascending, at most `limit`.
 Result<std::vector<policy::Turn>> read_turns(const Store& store, policy::ConversationId conversation, std::uint32_t from,
                                              std::size_t limit);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.hpp"
 #include "storage/conversation_keys.hpp"
 #include "storage/fence.hpp"
 
@@ -12,45 +13,61 @@ namespace {
 
 constexpr auto column = Column::conversations;
 constexpr std::size_t scan_records = 64;
-const std::string first_place(1, static_cast<char>(Kind::conversation));
-const std::string open_place(1, static_cast<char>(Kind::open_turn));
 constexpr std::size_t number_bytes = sizeof(std::uint32_t);
 
+std::string place_of(Kind kind) { return {static_cast<char>(kind)}; }
 Kind kind_of(std::string_view place) { return static_cast<Kind>(static_cast<std::uint8_t>(place.front())); }
 
-/// Where places of the conversation stand in the store: most under its prefix, the last under that of an index.
+/// A range of places that stand together in the store, under one prefix.
+struct Range {
+  std::string begin;
+  std::string end;
+  std::string prefix;
+  std::size_t left_out = 0;  ///< bytes of a place that its key does not repeat behind the prefix
+  std::string key_of(std::string_view place) const {
+    return left_out > 0 && place == end ? end_of_prefix(prefix) : prefix + std::string(place.substr(left_out));
+  }
+};
+
+/// Where places of the conversation stand in the store: most under its prefix, those of open turns under that of an index.
 class Places {
  public:
-  explicit Places(policy::ConversationId conversation)
-      : own_(prefix_of(conversation)), open_(index_prefix_of(Kind::open_turn, conversation)) {}
+  explicit Places(policy::ConversationId conversation) {
+    const std::string own = prefix_of(conversation);
+    const auto behind = [](Kind kind) { return end_of_prefix(place_of(kind)); };
+    ranges_ = {{place_of(Kind::conversation), place_of(Kind::open_turn), own},
+               {place_of(Kind::open_turn), behind(Kind::open_turn), index_prefix_of(Kind::open_turn, conversation), 1},
+               {place_of(Kind::pieces), behind(Kind::pieces), own}};
+  }
+
+  static bool known(Kind kind) { return (kind >= Kind::conversation && kind <= Kind::open_turn) || kind == Kind::pieces; }
 
   std::string key_of(std::string_view place) const {
-    if (place < open_place) return own_ + std::string(place);
-    return open_ + std::string(place.substr(1));
+    for (const Range& range : ranges_) {
+      if (place < range.end) return range.key_of(place);
+    }
+    TROUPE_CHECK(false, "places are checked before they become keys");
+    return {};
   }
 
   /// Records from `begin` to `end` (empty: to the last), as places, at most `limit`.
   Result<std::vector<KeyValue>> scan(const Store& store, std::string_view begin, std::string_view end,
                                      std::size_t limit) const {
     std::vector<KeyValue> found;
-    if (begin < first_place) begin = first_place;
-    const bool to_open = end.empty() || end > open_place;
-    if (begin < open_place) {
-      const std::string stop = own_ + (to_open ? open_place : std::string(end));
-      TROUPE_TRY(auto own, store.scan(column, own_ + std::string(begin), stop, limit));
-      for (auto& [key, value] : own) found.emplace_back(key.substr(own_.size()), std::move(value));
+    for (const Range& range : ranges_) {
+      const std::string_view from = std::max<std::string_view>(begin, range.begin);
+      const std::string_view to = end.empty() ? range.end : std::min<std::string_view>(end, range.end);
+      if (from >= to || found.size() >= limit) continue;
+      TROUPE_TRY(auto more, store.scan(column, range.key_of(from), range.key_of(to), limit - found.size()));
+      for (auto& [key, value] : more) {
+        found.emplace_back(range.begin.substr(0, range.left_out) + key.substr(range.prefix.size()), std::move(value));
+      }
     }
-    if (!to_open || found.size() >= limit) return found;
-    const std::string from = begin <= open_place ? open_ : key_of(begin);
-    const std::string stop = end.empty() ? end_of_prefix(open_) : key_of(end);
-    TROUPE_TRY(auto open, store.scan(column, from, stop, limit - found.size()));
-    for (auto& [key, value] : open) found.emplace_back(open_place + key.substr(open_.size()), std::move(value));
     return found;
   }
 
  private:
-  std::string own_;
-  std::string open_;
+  std::vector<Range> ranges_;  ///< ascending
 };
 
 std::string mark_key_of(policy::ConversationId conversation) { return index_prefix_of(Kind::copy, conversation); }
@@ -64,7 +81,7 @@ std::string name_of(policy::ConversationId conversation) { return "a copy of con
 Result<void> check_piece(const Piece& piece) {
   const std::string* before = nullptr;
   for (const auto& [place, value] : piece.records) {
-    const bool known = !place.empty() && kind_of(place) >= Kind::conversation && kind_of(place) <= Kind::open_turn;
+    const bool known = !place.empty() && Places::known(kind_of(place));
     const bool whole = known && (kind_of(place) != Kind::open_turn || place.size() == 1 + number_bytes);
     if (!whole)
       return Error{ErrorCode::corrupt, "a record at a place of " + std::to_string(place.size()) + " bytes where none can be"};
@@ -154,7 +171,7 @@ Result<Removal> remove_copy(const Store& store, policy::ConversationId conversat
                             std::size_t records_max) {
   const Places places(conversation);
   Removal removal;
-  TROUPE_TRY(const auto found, places.scan(store, first_place, {}, records_max));
+  TROUPE_TRY(const auto found, places.scan(store, {}, {}, records_max));
   for (const auto& [place, value] : found) {
     removal.batch.puts.push_back({.column = column, .key = places.key_of(place), .value = std::nullopt});
   }

@@ -3,7 +3,7 @@
 // anything of it may be elsewhere, and for as long as nobody knows whether this store or another one is the home's.
 //
 // A record's place is its key without tenant and conversation; the entries of a conversation in the index of open turns have
-// places as well, behind all others. So a copy is a list of places with values, and a piece of it a range of places with all
+// places as well. So a copy is a list of places with values, and a piece of it a range of places with all
 // that is in it. Pieces of one epoch may come late, twice and in any order: each says again what is true.
 #pragma once
 

@@ -58,7 +58,8 @@ class Attempts : public testing::Test {
   Generation generation() {
     EngineLink link;
     link.generate = [this](const EngineActor& engine, const schemas::EngineGenerate& generate) {
-      said_.push_back("generate on " + name_of(engine) + " from " + std::to_string(generate.from_index));
+      said_.push_back((generate.only_known ? "ask " : "generate on ") + name_of(engine) + " from " +
+                      std::to_string(generate.from_index));
     };
     link.release = [this](const EngineActor& engine, const schemas::EngineRelease&) {
       said_.push_back("release on " + name_of(engine));
@@ -73,7 +74,7 @@ class Attempts : public testing::Test {
   std::vector<std::string> said() { return std::exchange(said_, {}); }
   using Said = std::vector<std::string>;
 
-  const policy::ModelClass model_{"fingerprint", "cpu-f32-v1"};
+  policy::ModelClass model_{"fingerprint", "cpu-f32-v1"};
   const schemas::AttemptKey key_{{policy::ConversationId{.bytes = {1}}, 1}, schemas::Purpose::answer, 0};
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;
@@ -138,6 +139,68 @@ TEST_F(Attempts, AreLeftRunningForTheNextHomeWhichFindsThemThere) {
   gone.runs_at({{"b"}, 0});
   gone.drive();
   EXPECT_EQ(said(), (Said{"generate on a from 0"}));
+}
+
+/// The same, of a model that others host.
+class RemoteAttempts : public Attempts {
+ protected:
+  RemoteAttempts() {
+    model_ = {"openai:m@https://x.example", std::string(policy::remote_class)};
+    for (Peer& peer : peers_) peer.view.replicas[0].model = model_;
+    show();
+  }
+  schemas::EngineFinished finished(ErrorCode code, const std::string& finish_reason) const {
+    schemas::EngineFinished end;
+    end.key = key_;
+    end.error = code;
+    end.message = "so it is";
+    end.result.finish_reason = finish_reason;
+    return end;
+  }
+};
+
+TEST_F(RemoteAttempts, AreBegunOnceAndOnlyAskedAfterThen) {
+  auto attempt = generation();
+  attempt.drive();
+  EXPECT_EQ(said(), Said{"generate on a from 0"});
+  clock_->advance(std::chrono::seconds(4));
+  attempt.drive();
+  EXPECT_EQ(said(), Said{"ask a from 0"});
+  set_state(0, NodeState::draining);
+  clock_->advance(std::chrono::seconds(4));
+  attempt.drive();
+  EXPECT_EQ(said(), Said{"ask a from 0"}) << "it does not move";
+}
+
+TEST_F(RemoteAttempts, AreLostWithTheirNodeOrIfThatHasForgottenThem) {
+  {
+    auto attempt = generation();
+    attempt.drive();
+    set_state(0, NodeState::gone);
+    attempt.drive();
+    ASSERT_TRUE(attempt.lost());
+    EXPECT_NE(attempt.lost()->message.find("node a"), std::string::npos);
+    attempt.drive();
+  }
+  EXPECT_EQ(said(), Said{"generate on a from 0"}) << "nobody else is asked";
+  set_state(0, NodeState::serving);
+  auto attempt = generation();
+  attempt.drive();
+  EXPECT_FALSE(attempt.take(finished(ErrorCode::not_found, "")));
+  EXPECT_TRUE(attempt.lost());
+}
+
+TEST_F(RemoteAttempts, GoElsewhereIfTheyWereRefusedAndFailIfTheyFailed) {
+  auto attempt = generation();
+  attempt.drive();
+  EXPECT_FALSE(attempt.take(finished(ErrorCode::overloaded, "")));
+  EXPECT_FALSE(attempt.lost());
+  clock_->advance(std::chrono::milliseconds(200));
+  attempt.drive();
+  EXPECT_EQ(said().back().substr(0, 8), "generate") << "nothing had been asked";
+  const auto end = attempt.take(finished(ErrorCode::unavailable, "failed"));
+  ASSERT_TRUE(end && *end);
+  EXPECT_EQ((*end)->finish_reason, "failed") << "its replica has tried as often as it may";
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ TEST(Routing, DoesNotAskMiniWhereTheSearchIsNotTrusted) {
   const auto decision = route(default_policy(), asked);
   ASSERT_TRUE(decision);
   EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::heavy, 0.8}}));
-  EXPECT_EQ(decision->why, "rule \"doubtful\": the search's confidence is 0.59 (below 0.6); heavy");
+  EXPECT_EQ(decision->why, "rule \"doubtful\": retrieval confidence is 0.59 (below 0.6); heavy");
   asked.retrieval_confidence = 0.6;
   EXPECT_EQ(rule_for(asked), "standard");
 }
@@ -127,7 +127,9 @@ TEST(Routing, LeavesOutWhatThePortfolioDoesNotHaveAndSaysSo) {
 }
 
 TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
-  RouteRule rule{.name = "picky", .when = {}, .start = Tier::heavy, .escalate = {}};
+  RouteRule rule;
+  rule.name = "picky";
+  rule.start = Tier::heavy;
   rule.when = {.requested = {Tier::heavy},
                .assurance = {Assurance::standard, Assurance::high},
                .priority = {Priority::batch},
@@ -135,6 +137,8 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
                .prompt_tokens_min = 10,
                .prompt_tokens_max = 20,
                .grounded = true,
+               .kind = {Kind::lookup, Kind::compare},
+               .tenant = {"archive"},
                .retrieval_confidence_below = 0.5};
   RoutingPolicy policy = default_policy();
   policy.rules.insert(policy.rules.begin(), rule);
@@ -145,13 +149,16 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
   fitting.latency_budget_ms = 1000;
   fitting.prompt_tokens = 20;
   fitting.grounded = true;
-  fitting.retrieval_confidence = 0.432;
+  fitting.kind = Kind::compare;
+  fitting.tenant = "archive";
+  fitting.retrieval_confidence = 0.43217;
   const auto decision = route(policy, fitting);
   ASSERT_TRUE(decision);
   EXPECT_EQ(decision->rule, "picky");
   for (const char* input :
        {"the client asks for heavy", "assurance is standard", "priority is batch", "1000 ms",
-        "20 tokens (at least 10 and at most 20)", "passages come with it", "the search's confidence is 0.43 (below 0.5)"}) {
+        "20 tokens (at least 10 and at most 20)", "passages come with it", "the question is taken for compare",
+        "the tenant is archive", "retrieval confidence is 0.4322 (below 0.5)"}) {
     EXPECT_NE(decision->why.find(input), std::string::npos) << decision->why;
   }
   const std::vector<std::function<void(RouteFacts&)>> misfits = {
@@ -165,6 +172,9 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
       [](RouteFacts& f) { f.prompt_tokens = 21; },
       [](RouteFacts& f) { f.grounded = false; },
       [](RouteFacts& f) { f.retrieval_confidence = 0.5; },
+      [](RouteFacts& f) { f.kind = Kind::chat; },
+      [](RouteFacts& f) { f.kind.reset(); },
+      [](RouteFacts& f) { f.tenant.clear(); },
       [](RouteFacts& f) { f.retrieval_confidence.reset(); },
   };
   for (std::size_t i = 0; i < misfits.size(); ++i) {
@@ -303,6 +313,107 @@ TEST(Escalation, OfAFailureEndsWithTheLadder) {
   stranger.tier = Tier::heavy;
   stranger.confidence_min = 0.5;
   EXPECT_EQ(after_attempt(decision, stranger, 0.1, "end_token").verdict, Verdict::commit);
+}
+
+TEST(Escalation, EndsWithASecondOpinionThatSaysTheSame) {
+  RoutingPolicy policy = default_policy();
+  policy.rules.back().second_opinion = {Tier::medium};
+  ASSERT_TRUE(validate(policy));
+  const auto decision = *route(policy, facts());
+  EXPECT_NE(decision.why.find("medium for a second opinion, below 0.8 heavy"), std::string::npos) << decision.why;
+  AttemptPlan plan = planned(decision, 1);
+  plan.second_opinion = decision.ladder[1].second_opinion;
+  const auto agreed = after_attempt(decision, plan, 0.5, "end_token", {}, true);
+  EXPECT_EQ(agreed.verdict, Verdict::commit);
+  EXPECT_TRUE(agreed.confident);
+  EXPECT_NE(agreed.why.find("says the same"), std::string::npos) << agreed.why;
+  EXPECT_EQ(after_attempt(decision, plan, 0.5, "end_token", {}, false).next, Tier::heavy);
+  EXPECT_EQ(after_attempt(decision, plan, 0.5, "length", {}, true).next, Tier::heavy) << "half an answer agrees with nothing";
+  EXPECT_EQ(after_attempt(decision, planned(decision, 1), 0.5, "end_token", {}, true).next, Tier::heavy)
+      << "nobody asked for an opinion";
+  EXPECT_EQ(after_attempt(decision, plan, 0.9, "end_token", "the answer of medium cites [7]", true).next, Tier::heavy)
+      << "two who agree on what no source says";
+}
+
+TEST(Escalation, TakesAnswersForTheSameWhateverTheirCitationsAndCase) {
+  EXPECT_TRUE(same_answer("Seven years [1].", "seven  years [3]"));
+  EXPECT_TRUE(same_answer(" yes!\n", "Yes"));
+  EXPECT_FALSE(same_answer("seven years", "eight years"));
+  EXPECT_FALSE(same_answer("7 years", "77 years"));
+  EXPECT_FALSE(same_answer("", "")) << "nothing is no answer";
+  EXPECT_FALSE(same_answer("[1]", " . "));
+}
+
+TEST(Escalation, QuotesTheBestSourceWhenNobodyIsSure) {
+  RoutingPolicy policy = default_policy();
+  EXPECT_FALSE(quote_of(policy, "Files are kept for seven years."));
+  policy.when_unsure = "I am not sure. {source} says: \"{quote}\"";
+  EXPECT_EQ(quote_of(policy, " Files are kept. "), "I am not sure. [1] says: \"Files are kept.\"");
+  EXPECT_EQ(quote_of(policy, "About {source} and {quote}."), "I am not sure. [1] says: \"About {source} and {quote}.\"");
+  EXPECT_FALSE(quote_of(policy, " \n"));
+  std::string sentence(350, 'a');
+  sentence += ". Then much more follows";
+  EXPECT_EQ(quote_of(policy, sentence + std::string(100, 'b'))->find("Then"), std::string::npos);
+  std::string wide;
+  for (int i = 0; i < 300; ++i) wide += "§";
+  EXPECT_EQ(quote_of(policy, "x" + wide)->size(), std::string("I am not sure. [1] says: \"\"").size() + 399)
+      << "a character is not cut in two";
+}
+
+TEST(Routing, CountsWhatAnAnswerMayCost) {
+  RoutingPolicy policy = default_policy();
+  policy.price = {TokenPrice{1, 1}, {10, 10}, {100, 100}};
+  RouteRule cheap = policy.rules.back();
+  cheap.name = "cheap";
+  cheap.cost_max = 0.01;
+  policy.rules.insert(policy.rules.begin(), cheap);
+  ASSERT_TRUE(validate(policy));
+  RouteFacts asked = facts();
+  asked.prompt_tokens = 500;
+  asked.tokens_max = 100;
+  const auto decision = *route(policy, asked);
+  EXPECT_EQ(decision.rule, "cheap");
+  EXPECT_EQ(decision.ladder.size(), 2U) << "0.0006 and 0.006, but not 0.06";
+  EXPECT_NE(decision.why.find("without heavy, which could bring the cost to 0.0666 (at most 0.01)"), std::string::npos)
+      << decision.why;
+  policy.rules.front().cost_max = 0.0005;
+  EXPECT_EQ(route(policy, asked)->rule, "standard") << "not even its first attempt may be paid";
+  policy.rules.front().cost_max = 0.01;
+  asked.requested = Tier::heavy;
+  EXPECT_EQ(route(policy, asked)->rule, "standard");
+}
+
+TEST(Routing, SamplesADraftAsTheRuleSays) {
+  RoutingPolicy policy = default_policy();
+  RouteRule ideas;
+  ideas.name = "ideas";
+  ideas.when.kind = {Kind::chat};
+  ideas.start = Tier::heavy;
+  ideas.sample = SampleAs::sampled;
+  ideas.sampling.temperature = 0.8F;
+  policy.rules.insert(policy.rules.begin(), ideas);
+  ASSERT_TRUE(validate(policy));
+  EXPECT_TRUE(policy.asks_for_kind());
+  EXPECT_FALSE(default_policy().asks_for_kind());
+  RouteFacts asked = facts(Assurance::draft);
+  asked.kind = Kind::chat;
+  EXPECT_EQ(route(policy, asked)->sampling, ideas.sampling);
+  EXPECT_FALSE(route(policy, asked)->greedy);
+  asked.assurance = Assurance::standard;
+  EXPECT_TRUE(route(policy, asked)->greedy) << "what is held back is greedy in any case";
+  EXPECT_FALSE(route(policy, asked)->sampling);
+}
+
+TEST(Routing, ReadsACalibrationBetweenItsPoints) {
+  const Calibration curve{{{0.5, 0.25}, {0.75, 0.5}, {1, 0.75}}};
+  EXPECT_EQ(curve.of(0), 0);
+  EXPECT_EQ(curve.of(0.25), 0.125);
+  EXPECT_EQ(curve.of(0.5), 0.25);
+  EXPECT_EQ(curve.of(0.875), 0.625);
+  EXPECT_EQ(curve.of(1), 0.75);
+  EXPECT_EQ(Calibration{}.of(0.3), 0.3);
+  EXPECT_EQ((Calibration{{{0.5, 0.2}, {0.5, 0.4}, {1, 1}}}.of(0.5)), 0.2) << "a step belongs to its lower end";
+  EXPECT_FALSE(curve.of(std::numeric_limits<double>::quiet_NaN()) >= 0);
 }
 
 }  // namespace

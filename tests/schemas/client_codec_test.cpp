@@ -26,6 +26,7 @@ policy::Ask full_ask() {
   ask.deadline_ms = 1234567890123;
   ask.latency_budget_ms = 5;
   ask.keep_if_unread = true;
+  ask.tenant = "archive";
   return ask;
 }
 
@@ -46,13 +47,17 @@ policy::Turn full_turn() {
                            .seed = 7,
                            .tokens_max = 8,
                            .confidence_min = 0.5,
-                           .escalation = {{policy::Tier::medium, 0.25}, {policy::Tier::heavy, 0}},
+                           .escalation = {{policy::Tier::medium, 0.25, true}, {policy::Tier::heavy, 0}},
                            .held_back = true,
                            .task = "answer",
                            .summary_version = 9,
                            .first_turn = 3,
                            .passages = {{"s#1", "S §1"}, {"s#2", "S §2"}},
-                           .corpus_version = "v"};
+                           .corpus_version = "v",
+                           .second_opinion = true,
+                           .messages = {{"user", "and?"}},
+                           .context_tokens = 1234,
+                           .price = {3, 15}};
   policy::AttemptResult result{.emissions = {{0, {1, 2}, {-0.5F, -1.5F}, "ab"}, {2, {}, {}, "c"}},
                                .finish_reason = "stop",
                                .confidence = 0.75,
@@ -62,7 +67,9 @@ policy::Turn full_turn() {
                                .seconds = 1.5,
                                .node = "a",
                                .active_parameters = 13,
-                               .superseded_why = "too unsure"};
+                               .superseded_why = "too unsure",
+                               .failed_check = "it cites [7]",
+                               .cost = 0.0625};
   turn.attempts = {{plan, result}, {plan, std::nullopt}};
   turn.outcome = policy::TurnOutcome{.committed = true,
                                      .answer = "yes [2]",
@@ -111,6 +118,7 @@ TEST(ClientCodec, AnAskComesBackAsItWas) {
     EXPECT_EQ(back->deadline_ms, ask.deadline_ms);
     EXPECT_EQ(back->latency_budget_ms, ask.latency_budget_ms);
     EXPECT_EQ(back->keep_if_unread, ask.keep_if_unread);
+    EXPECT_EQ(back->tenant, ask.tenant);
   }
 }
 
@@ -165,6 +173,7 @@ TEST(ClientCodec, ATurnComesBackWithAndWithoutItsTokens) {
   ASSERT_TRUE(decisions);
   for (policy::Attempt& attempt : turn.attempts) {
     attempt.plan.prompt.clear();
+    attempt.plan.messages.clear();
     if (attempt.result) attempt.result->emissions.clear();
   }
   expect_equal(*decisions, turn);

@@ -125,6 +125,7 @@ class Draw {
     ask.deadline_ms = int64();
     ask.latency_budget_ms = int64();
     ask.keep_if_unread = coin();
+    ask.tenant = text();
     return ask;
   }
   policy::Emission emission() {
@@ -136,7 +137,10 @@ class Draw {
     return list<policy::Emission>(4, [&] { return emission(); });
   }
   policy::AttemptResult result() {
-    return {emissions(), text(), number(), int32(), int32(), int32(), number(), text(), bits(), text()};
+    return {emissions(), text(), number(), int32(), int32(), int32(), number(), text(), bits(), text(), text(), number()};
+  }
+  std::vector<policy::Message> messages() {
+    return list<policy::Message>(3, [&] { return policy::Message{text(), text()}; });
   }
   policy::AttemptPlan plan() {
     policy::AttemptPlan plan;
@@ -151,13 +155,17 @@ class Draw {
     plan.seed = bits();
     plan.tokens_max = int32();
     plan.confidence_min = number();
-    plan.escalation = list<policy::Rung>(3, [&] { return policy::Rung{tier(), number()}; });
+    plan.escalation = list<policy::Rung>(3, [&] { return policy::Rung{tier(), number(), coin()}; });
     plan.held_back = coin();
     plan.task = text();
     plan.summary_version = uint32();
     plan.first_turn = uint32();
     plan.passages = passages();
     plan.corpus_version = text();
+    plan.second_opinion = coin();
+    plan.messages = messages();
+    plan.context_tokens = int32();
+    plan.price = {number(), number()};
     return plan;
   }
   policy::TurnOutcome outcome() { return {coin(), text(), passages(), int32(), number(), coin(), text(), text(), text()}; }
@@ -172,6 +180,7 @@ class Draw {
     }
     turn.kind = text();
     turn.search = text();
+    if (coin()) turn.retrieval_confidence = static_cast<double>(random_.uniform());
     if (coin()) turn.outcome = outcome();
     if (turn.outcome) turn.ended_ms = int64();
     return turn;
@@ -243,7 +252,7 @@ class Draw {
   }
   void fill(ReaderFailed& to) { to = {bits(), turn_id(), code(), text()}; }
   void fill(EnginePrepare& to) { to = {upto(Purpose::summarize), parts(), int32()}; }
-  void fill(EnginePrepared& to) { to = {ids(), places(), uint32(), model(), int32()}; }
+  void fill(EnginePrepared& to) { to = {ids(), places(), uint32(), model(), int32(), messages()}; }
   void fill(EngineGenerate& to) {
     to = {key(),
           bits(),
@@ -251,8 +260,9 @@ class Draw {
           model(),
           int32(),
           int64(),
-          {ids(200), sampling(), bits(), int32(), upto(policy::Priority::batch)},
-          emissions()};
+          {ids(200), sampling(), bits(), int32(), upto(policy::Priority::batch), messages()},
+          emissions(),
+          coin()};
   }
   void fill(KvHoldings& to) { to = {node_id(), coin(), blocks(), blocks()}; }
   void fill(KvLease& to) { to = {node_id(), model(), blocks(), int64()}; }
@@ -292,7 +302,7 @@ inline auto fields(const HomeOpen& of) { return std::tie(of.conversation, of.cre
 inline auto fields(const HomeOpened& of) { return std::tie(of.epoch, of.turns); }
 inline auto fields(const policy::Ask& of) {
   return std::tie(of.idempotency_key, of.question, of.assurance, of.priority, of.grounding, of.tier, of.sampling, of.seed,
-                  of.tokens_max, of.deadline_ms, of.latency_budget_ms, of.keep_if_unread);
+                  of.tokens_max, of.deadline_ms, of.latency_budget_ms, of.keep_if_unread, of.tenant);
 }
 inline auto fields(const HomeAsk& of) { return std::tuple_cat(std::tie(of.conversation, of.epoch), fields(of.ask)); }
 inline auto fields(const HomeAccepted& of) { return std::tie(of.turn); }
@@ -314,10 +324,10 @@ inline auto fields(const ReaderEvents& of) { return std::tie(of.reader, of.turn,
 inline auto fields(const ReaderFailed& of) { return std::tie(of.reader, of.turn, of.code, of.message); }
 inline auto fields(const EnginePrepare& of) { return std::tie(of.purpose, of.parts, of.tokens_max); }
 inline auto fields(const EnginePrepared& of) {
-  return std::tie(of.prompt, of.passages, of.recent_left_out, of.model, of.context_max);
+  return std::tie(of.prompt, of.passages, of.recent_left_out, of.model, of.context_max, of.messages);
 }
 inline auto fields(const EngineGenerate& of) {
-  return std::tie(of.key, of.epoch, of.home, of.model, of.from_index, of.time_left_ms, of.request, of.known);
+  return std::tie(of.key, of.epoch, of.home, of.model, of.from_index, of.time_left_ms, of.request, of.known, of.only_known);
 }
 inline auto fields(const EngineRelease& of) { return std::tie(of.key, of.epoch); }
 inline auto fields(const EngineEmissions& of) { return std::tie(of.key, of.emissions); }

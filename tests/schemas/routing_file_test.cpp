@@ -37,7 +37,8 @@ TEST(RoutingFile, HasDefaultsForAllButItsRules) {
   const auto parsed = parse_routing(otherwise, "p.toml");
   ASSERT_TRUE(parsed) << parsed.error().message;
   RoutingPolicy expected;
-  expected.rules.push_back({.name = "otherwise", .when = {}, .start = Tier::mini, .escalate = {}});
+  expected.rules.resize(1);
+  expected.rules[0].name = "otherwise";
   EXPECT_EQ(*parsed, expected);
 }
 
@@ -46,20 +47,29 @@ TEST(RoutingFile, ReadsEveryConditionAndAction) {
 tiers = ["mini", "heavy"]
 prompt_tokens.heavy = 100000
 prompt_passages.mini = 3
+when_unsure = "{source}: {quote}"
+price.heavy = { prompt_million = 3, answer_million = 15.5 }
+calibration.mini = [[0.5, 0.25], [1, 1]]
 [[rule]]
 name = "all"
 start = "mini"
 escalate = ["heavy"]
 confidence_min = { mini = 1, heavy = 0.5 }
-sample = "greedy"
+sample = "sampled"
+temperature = 0.75
+top_p = 0.5
+second_opinion = ["heavy"]
+cost_max = 2
 [rule.when]
 requested = ["mini", "heavy"]
-assurance = ["high"]
+assurance = ["high", "draft"]
 priority = ["batch", "standard"]
 latency_budget_ms_max = 86400000000
 prompt_tokens_min = 1
 prompt_tokens_max = 2
 grounded = false
+kind = ["follow_up", "unknown"]
+tenant = ["archive", "press"]
 retrieval_confidence_below = 0.6
 [[rule]]
 name = "otherwise"
@@ -71,16 +81,24 @@ start = "mini"
   EXPECT_EQ(parsed->prompt_passages, (policy::PerTier<std::int32_t>{3, 5, 6}));
   const policy::RouteRule& rule = parsed->rules.at(0);
   EXPECT_EQ(rule.when, (policy::RouteConditions{.requested = {Tier::mini, Tier::heavy},
-                                                .assurance = {policy::Assurance::high},
+                                                .assurance = {policy::Assurance::high, policy::Assurance::draft},
                                                 .priority = {policy::Priority::batch, policy::Priority::standard},
                                                 .latency_budget_ms_max = 86400000000,
                                                 .prompt_tokens_min = 1,
                                                 .prompt_tokens_max = 2,
                                                 .grounded = false,
+                                                .kind = {policy::Kind::follow_up, policy::Kind::unknown},
+                                                .tenant = {"archive", "press"},
                                                 .retrieval_confidence_below = 0.6}));
   EXPECT_EQ(rule.escalate, std::vector{Tier::heavy});
   EXPECT_EQ(rule.confidence_min, (policy::PerTier<double>{1, 0, 0.5}));
-  EXPECT_EQ(rule.sample, policy::SampleAs::greedy);
+  EXPECT_EQ(rule.sample, policy::SampleAs::sampled);
+  EXPECT_EQ(rule.sampling, (policy::Sampling{.temperature = 0.75F, .top_k = 0, .top_p = 0.5F, .min_p = 0}));
+  EXPECT_EQ(rule.second_opinion, std::vector{Tier::heavy});
+  EXPECT_EQ(rule.cost_max, 2);
+  EXPECT_EQ(parsed->when_unsure, "{source}: {quote}");
+  EXPECT_EQ(parsed->price[2], (policy::TokenPrice{3, 15.5}));
+  EXPECT_EQ(parsed->calibration[0].points, (std::vector<policy::Calibration::Point>{{0.5, 0.25}, {1, 1}}));
 }
 
 TEST(RoutingFile, NamesTheLineTheKeyWhatWasSeenAndWhatIsExpected) {
@@ -100,6 +118,13 @@ TEST(RoutingFile, NamesTheLineTheKeyWhatWasSeenAndWhatIsExpected) {
   expect_refused(otherwise + "confidence_min = { mini = nan }\n", {"rule[1].confidence_min.mini is nan"});
   expect_refused(otherwise + "when = { grounded = 1 }\n", {"rule[1].when.grounded is 1", "true or false"});
   expect_refused(otherwise + "when = { tier = \"mini\" }\n", {"rule[1].when.tier is not known", "requested"});
+  expect_refused("price.mini = 3\n" + otherwise, {"price.mini is 3", "a table"});
+  expect_refused("price.mini = { prompt_million = -3 }\n" + otherwise, {"price.mini.prompt_million is -3", "0 or more"});
+  expect_refused("price.mini = { prompt_million = nan }\n" + otherwise, {"price.mini.prompt_million is nan"});
+  expect_refused("calibration.mini = [[0, 2]]\n" + otherwise, {"calibration.mini is an array", "pairs of numbers from 0 to 1"});
+  expect_refused("calibration.mini = [0.5]\n" + otherwise, {"calibration.mini is an array"});
+  expect_refused(otherwise + "cost_max = \"cheap\"\n", {"rule[1].cost_max is \"cheap\""});
+  expect_refused(otherwise + "when = { kind = [\"idea\"] }\n", {"rule[1].when.kind is an array", "lookup"});
   expect_refused("[[rule]]\nstart = \"mini\"\n", {"p.toml:1:", "rule[1].name is missing"});
   expect_refused("[[rule]]\nname = \"x\"\n", {"rule[1].start is missing"});
   expect_refused("rule = 5\n", {"rule is 5", "[[rule]]"});
@@ -135,6 +160,18 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.rules[0].when.grounded = true;
   policy.rules[1].when.prompt_tokens_max = 5000;
   policy.rules[1].confidence_min = {0, 0, 1e-9};
+  policy.rules[2].sample = policy::SampleAs::sampled;
+  policy.rules[2].sampling.temperature = 0.1F;
+  policy.rules[2].sampling.top_p = 0.9F;
+  policy.rules[2].cost_max = 0.25;
+  policy.rules[2].when.kind = {policy::Kind::multi_step};
+  policy.rules[2].when.tenant = {"a \"b\""};
+  policy.rules[2].when.retrieval_confidence_below = 0.6;
+  policy.rules[4].second_opinion = {Tier::medium};
+  policy.prompt_passages = {0, 3, 64};
+  policy.when_unsure = "\"{quote}\" {source}";
+  policy.price = {policy::TokenPrice{0.1, 0}, {}, {3, 15}};
+  policy.calibration[2].points = {{0.1, 0.05}, {1, 0.9}};
   ASSERT_TRUE(policy::validate(policy));
   for (const RoutingPolicy& each : {policy, policy::default_policy()}) {
     const auto parsed = parse_routing(to_toml(each), "printed");

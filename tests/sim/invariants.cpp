@@ -91,7 +91,8 @@ class Checks {
     const policy::TokenIds alone = answers_.of(attempt.plan.tier, {.prompt = attempt.plan.prompt,
                                                                    .sampling = attempt.plan.sampling,
                                                                    .seed = attempt.plan.seed,
-                                                                   .tokens_max = attempt.plan.tokens_max});
+                                                                   .tokens_max = attempt.plan.tokens_max,
+                                                                   .messages = attempt.plan.messages});
     const bool equal = is_cut(*attempt.result)
                            ? stored.size() <= alone.size() && std::equal(stored.begin(), stored.end(), alone.begin())
                            : stored == alone;

@@ -237,6 +237,21 @@ TEST_F(Conversations, RefuseRecordsUnderTheKeyOfAnother) {
   expect_refused(read_turn(store_, turn_of(4).id), {"turn 4", "attempt 1"});
 }
 
+TEST_F(Conversations, KeepThePiecesOfARemoteAnswerInOrder) {
+  const auto piece = [](std::int32_t index, const std::string& text) {
+    return policy::Emission{index, {policy::remote_piece}, {0}, text};
+  };
+  EXPECT_TRUE(read_pieces(store_, turn_of(1).id, 0)->empty());
+  write(put_pieces(turn_of(1).id, 0, {piece(0, "Se"), piece(1, "ven")}, epoch));
+  write(put_pieces(turn_of(1).id, 0, {piece(2, " years")}, epoch));
+  write(put_pieces(turn_of(1).id, 1, {piece(0, "another attempt")}, epoch));
+  write(put_pieces(turn_of(2).id, 0, {piece(0, "another turn")}, epoch));
+  EXPECT_EQ(*read_pieces(store_, turn_of(1).id, 0),
+            (std::vector<policy::Emission>{piece(0, "Se"), piece(1, "ven"), piece(2, " years")}));
+  write(put_pieces(turn_of(1).id, 0, {piece(4, "!")}, epoch));
+  expect_refused(read_pieces(store_, turn_of(1).id, 0), {"pieces of attempt 0", "index 4", "3 follows"});
+}
+
 /// What a conversation writes over its life, in random order and beside others, against a model of plain values.
 TEST(ConversationsModel, ReadBackAsTheyWereWritten) {
   for (std::uint64_t seed = 0; seed < 30; ++seed) {

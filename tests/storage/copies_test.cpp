@@ -39,7 +39,10 @@ void converse(Store& store, policy::ConversationId id, std::uint32_t turns, std:
     plan.prompt = {1, 2, 3};
     for (auto& put : put_accepted(turn, under)) batch.puts.push_back(std::move(put));
     batch.puts.push_back(put_plan(turn.id, plan, under));
-    if (number == turns) break;
+    if (number == turns) {
+      batch.puts.push_back(put_pieces(turn.id, 0, {{0, {policy::remote_piece}, {-0.5F}, "a piece"}}, under));
+      break;
+    }
     turn.attempts.push_back({plan, {}});
     turn.outcome.emplace();
     batch.puts.push_back(put_result(turn.id, 0, {}, under));
@@ -212,8 +215,9 @@ TEST(Copies, WithPlacesThatCannotBeAreRefused) {
   const std::string conversation("\x01", 1);
   const std::string fence(9, '\0');
   const std::vector<Piece> hostile{
-      {"", "", {{"", "x"}}},     // no place
-      {"", "", {{fence, "x"}}},  // the fence
+      {"", "", {{"", "x"}}},      // no place
+      {"", "", {{fence, "x"}}},   // the fence
+      {"", "", {{"\x0b", "x"}}},  // nothing that is known
       {"",
        "",
        {{"\x09"

@@ -73,6 +73,7 @@ inline policy::Ask random_ask(Random& random) {
   ask.deadline_ms = static_cast<std::int64_t>(random_word(random));
   ask.latency_budget_ms = static_cast<std::int64_t>(random_word(random));
   ask.keep_if_unread = random.chance(0.5F);
+  ask.tenant = random_text(random, policy::Ask::tenant_bytes_max);
   return ask;
 }
 
@@ -90,7 +91,7 @@ inline policy::AttemptPlan random_plan(Random& random, std::int32_t attempt) {
   plan.tokens_max = random_int(random);
   plan.confidence_min = random_double(random);
   for (auto left = random.below(4); left > 0; --left) {
-    plan.escalation.push_back({.tier = random_tier(random), .confidence_min = random_double(random)});
+    plan.escalation.push_back({random_tier(random), random_double(random), random.chance(0.5F)});
   }
   plan.held_back = random.chance(0.5F);
   plan.task = random_text(random);
@@ -98,6 +99,10 @@ inline policy::AttemptPlan random_plan(Random& random, std::int32_t attempt) {
   plan.first_turn = random.next();
   plan.passages = random_passages(random, random.below(6));
   plan.corpus_version = random_text(random);
+  plan.second_opinion = random.chance(0.5F);
+  for (auto left = random.below(4); left > 0; --left) plan.messages.push_back({random_text(random), random_text(random)});
+  plan.context_tokens = random_int(random);
+  plan.price = {random_double(random), random_double(random)};
   return plan;
 }
 
@@ -119,6 +124,8 @@ inline policy::AttemptResult random_result(Random& random) {
   result.node = random_text(random);
   result.active_parameters = random_word(random);
   result.superseded_why = random_text(random);
+  result.failed_check = random_text(random);
+  result.cost = random_double(random);
   return result;
 }
 

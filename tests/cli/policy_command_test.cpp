@@ -1,0 +1,80 @@
+// troupe policy, as its users meet it. What it decides is tested in tests/policy/, and with a node in tests/cluster/.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "tests/cli/run_troupe.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe::tests {
+namespace {
+
+class PolicyCommand : public testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& text) {
+    const auto file = folder_.path() / name;
+    std::ofstream(file) << text;
+    return file.string();
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(PolicyCommand, ExplainsTheDefault) {
+  const Outcome run = troupe("policy check deploy/policy.toml");
+  EXPECT_EQ(run.status, 0) << run.output;
+  EXPECT_NE(run.output.find("otherwise: mini, below 0.85 medium, below 0.8 heavy"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("valid: 0 errors, 0 warnings"), std::string::npos) << run.output;
+}
+
+TEST_F(PolicyCommand, FindsAllThatIsWrong) {
+  const std::string file = write("bad.toml",
+                                 "[[rule]]\nname = \"all\"\nstart = \"mini\"\nescalate = [\"heavy\", \"medium\"]\n"
+                                 "confidence_min = { mini = 0.5, heavy = 0.5 }\n"
+                                 "[[rule]]\nname = \"never\"\nstart = \"mini\"\n");
+  const Outcome run = troupe("policy check " + file);
+  EXPECT_EQ(run.status, 1);
+  EXPECT_NE(run.output.find("rule \"all\" escalates from heavy to medium"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("rule \"never\" can never match: rule \"all\""), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("not valid: 2 errors"), std::string::npos) << run.output;
+  const Outcome json = troupe("policy check --json " + file);
+  EXPECT_NE(json.output.find("\"valid\":false"), std::string::npos) << json.output;
+  EXPECT_NE(json.output.find("\"rule\":\"never\""), std::string::npos) << json.output;
+}
+
+TEST_F(PolicyCommand, RefusesWhatItCannotRead) {
+  expect_refusal("policy check " + write("tier.toml", "[[rule]]\nname = \"x\"\nstart = \"tiny\"\n"), 1,
+                 "tier.toml:3: rule[1].start is \"tiny\", expected one of mini, medium, heavy");
+  expect_refusal("policy try deploy/policy.toml --on " + write("a.jsonl", "\n{\n"), 1, "a.jsonl:2: this is not JSON");
+  expect_refusal("policy try deploy/policy.toml --on " + write("b.jsonl", R"({"attempts":[{"plan":{"tier":"tiny"}}]})"), 1,
+                 "b.jsonl:1: attempts[0].plan.tier is \"tiny\", expected a known word");
+  expect_refusal("policy try deploy/policy.toml --on " + write("c.jsonl", "[1]\n"), 1, "c.jsonl:1:");
+  expect_refusal("policy check /nothing", 2, "/nothing");
+  expect_refusal("policy", 2, "subcommand");
+}
+
+TEST_F(PolicyCommand, ReplaysWhatWasRecorded) {
+  const std::string log =
+      write("log.jsonl",
+            R"({"turn":"000102030405060708090a0b0c0d0e0f/1","ask":{"assurance":"standard"},"kind":"lookup","attempts":[)"
+            R"({"plan":{"tier":"mini","rule":"standard","held_back":true,"task":"chat"},"result":{"finish_reason":"end_token",)"
+            R"("confidence":0.9,"prompt_tokens":100,"generated_tokens":10,"text":"Seven years"}}],)"
+            R"("outcome":{"committed":true,"confident":true,"attempt":0}})"
+            "\n");
+  const Outcome same = troupe("policy try deploy/policy.toml --on " + log);
+  EXPECT_EQ(same.status, 0);
+  EXPECT_NE(same.output.find("1 turns, 0 of them otherwise than recorded"), std::string::npos) << same.output;
+  const std::string strict =
+      write("strict.toml",
+            "price.mini = { prompt_million = 10, answer_million = 100 }\n[[rule]]\nname = \"strict\"\nstart = \"mini\"\n"
+            "escalate = [\"heavy\"]\nconfidence_min = { mini = 0.95 }\n");
+  const Outcome other = troupe("policy try " + strict + " --on " + log);
+  EXPECT_NE(other.output.find("tried         strict: mini, heavy, which was not asked then"), std::string::npos)
+      << other.output;
+  EXPECT_NE(other.output.find("1 unknown, cost 0.002"), std::string::npos) << other.output;
+  const Outcome json = troupe("policy try --json " + strict + " --on " + log);
+  EXPECT_NE(json.output.find(R"("changed":true)"), std::string::npos) << json.output;
+}
+
+}  // namespace
+}  // namespace troupe::tests

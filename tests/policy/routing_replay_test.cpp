@@ -1,0 +1,130 @@
+#include "policy/routing_replay.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace troupe::policy {
+namespace {
+
+using End = RouteTrace::End;
+
+/// A turn that climbed as the default policy has it: one answer a tier, each with its confidence.
+Turn recorded(const std::vector<std::pair<double, std::string>>& answers) {
+  Turn turn;
+  turn.ask.question = "How long?";
+  turn.kind = "lookup";
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    Attempt attempt;
+    attempt.plan.attempt = static_cast<std::int32_t>(i);
+    attempt.plan.tier = tiers.at(i);
+    attempt.plan.rule = "standard";
+    attempt.plan.task = "chat";
+    attempt.plan.held_back = true;
+    attempt.plan.context_tokens = 500;
+    attempt.plan.tokens_max = 256;
+    attempt.result.emplace();
+    attempt.result->finish_reason = "end_token";
+    attempt.result->confidence = answers[i].first;
+    attempt.result->prompt_tokens = 1000;
+    attempt.result->generated_tokens = 100;
+    attempt.result->emissions.push_back({0, {1}, {-0.5F}, answers[i].second});
+    turn.attempts.push_back(attempt);
+  }
+  turn.outcome.emplace();
+  turn.outcome->committed = true;
+  turn.outcome->confident = answers.back().first >= 0.8;
+  return turn;
+}
+
+TEST(RoutingReplay, UnderTheSamePolicyIsWhatWasRecorded) {
+  for (const auto& answers : std::vector<std::vector<std::pair<double, std::string>>>{
+           {{0.9, "a"}}, {{0.5, "a"}, {0.85, "b"}}, {{0.5, "a"}, {0.5, "b"}, {0.1, "c"}}}) {
+    const Turn turn = recorded(answers);
+    const RouteTrace before = recorded_trace(turn);
+    const RouteTrace after = replay(default_policy(), turn);
+    EXPECT_EQ(after.rule, before.rule);
+    EXPECT_EQ(after.tiers, before.tiers);
+    EXPECT_EQ(after.end, before.end);
+  }
+}
+
+TEST(RoutingReplay, SaysWhatAnotherThresholdWouldHaveDone) {
+  RoutingPolicy lax = default_policy();
+  lax.rules[4].confidence_min[0] = 0.4;
+  const RouteTrace shorter = replay(lax, recorded({{0.5, "a"}, {0.85, "b"}}));
+  EXPECT_EQ(shorter.tiers, std::vector{Tier::mini});
+  EXPECT_EQ(shorter.end, End::confident);
+  RoutingPolicy strict = default_policy();
+  strict.rules[4].confidence_min[0] = 0.95;
+  const RouteTrace longer = replay(strict, recorded({{0.9, "a"}}));
+  EXPECT_EQ(longer.tiers, (std::vector{Tier::mini, Tier::medium}));
+  EXPECT_EQ(longer.end, End::unknown) << "medium was not asked then";
+}
+
+TEST(RoutingReplay, CountsCostsByTheOtherPolicysPrices) {
+  RoutingPolicy priced = default_policy();
+  priced.price = {TokenPrice{1, 10}, {2, 20}, {}};
+  EXPECT_DOUBLE_EQ(replay(priced, recorded({{0.5, "a"}, {0.85, "b"}})).cost, 0.002 + 0.004);
+}
+
+TEST(RoutingReplay, KnowsCalibrationsAndSecondOpinions) {
+  RoutingPolicy modest = default_policy();
+  modest.calibration[0].points = {{1, 0.5}};
+  modest.rules[4].confidence_min[0] = 0.5;
+  EXPECT_EQ(replay(modest, recorded({{0.9, "a"}, {0.9, "b"}})).tiers.size(), 2U);
+  RoutingPolicy opinion = default_policy();
+  opinion.rules[4].second_opinion = {Tier::medium};
+  EXPECT_EQ(replay(opinion, recorded({{0.5, "Seven."}, {0.5, "seven"}, {0.9, "eight"}})).tiers.size(), 2U);
+  EXPECT_EQ(replay(opinion, recorded({{0.5, "Seven."}, {0.5, "nine"}, {0.9, "eight"}})).tiers.size(), 3U);
+}
+
+TEST(RoutingReplay, RemembersWhatAnAnswerDidNotPass) {
+  Turn turn = recorded({{0.9, "a"}, {0.9, "b"}});
+  EXPECT_EQ(replay(default_policy(), turn).tiers.size(), 1U);
+  turn.attempts[0].result->failed_check = "the answer of mini cites [7]";
+  EXPECT_EQ(replay(default_policy(), turn).tiers, recorded_trace(turn).tiers);
+  RoutingPolicy lax = default_policy();
+  lax.rules[4].confidence_min = {};
+  EXPECT_EQ(replay(lax, turn).tiers.size(), 2U) << "whatever confidence it would have needed";
+}
+
+TEST(RoutingReplay, RoutesByTheConfidenceOfTheSearch) {
+  Turn turn = recorded({{0.9, "a"}});
+  turn.retrieval_confidence = 0.59;
+  EXPECT_EQ(replay(default_policy(), turn).rule, "doubtful");
+  turn.retrieval_confidence = 0.61;
+  EXPECT_EQ(replay(default_policy(), turn).rule, "standard");
+}
+
+TEST(RoutingReplay, PassesOverAttemptsThatWereLost) {
+  Turn turn = recorded({{0.9, "a"}});
+  Attempt lost = turn.attempts.front();
+  lost.result->finish_reason = "lost";
+  turn.attempts.insert(turn.attempts.begin(), lost);
+  EXPECT_EQ(recorded_trace(turn).tiers, std::vector{Tier::mini});
+  EXPECT_EQ(replay(default_policy(), turn).end, End::confident);
+}
+
+TEST(RoutingReplay, OfATurnWithoutAnAttemptKnowsNothing) {
+  const Turn turn;
+  EXPECT_FALSE(facts_of(turn));
+  EXPECT_EQ(replay(default_policy(), turn).end, End::unknown);
+}
+
+TEST(RoutingReplay, NamesATierThatThePolicyDoesNotHave) {
+  RoutingPolicy small = default_policy();
+  small.portfolio = {Tier::mini};
+  small.rules = {small.rules[0], small.rules[4]};
+  small.rules[1].escalate.clear();
+  ASSERT_TRUE(validate(small));
+  Turn turn = recorded({{0.9, "a"}});
+  turn.ask.tier = Tier::heavy;
+  const RouteTrace refused = replay(small, turn);
+  EXPECT_EQ(refused.end, End::failed);
+  EXPECT_NE(refused.why.find("no heavy"), std::string::npos) << refused.why;
+}
+
+}  // namespace
+}  // namespace troupe::policy
