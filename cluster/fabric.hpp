@@ -78,8 +78,8 @@ Payload payload_of(std::span<const std::byte> bytes);
 Result<std::uint64_t> check_pieces(std::span<const Piece> pieces, std::uint64_t local_bytes, std::uint64_t remote_bytes,
                                    const FabricLimits& limits);
 
-/// `greeting`: by which a node finds out that a peer is there (fabric_links.hpp). `control` belongs to a fabric that is built on
-/// another one (device_fabric.hpp).
+/// `greeting`: by which a node finds out that a peer is there (fabric_links.hpp). `control` belongs to a fabric that is built
+/// on another one (device_fabric.hpp).
 enum class Channel : std::uint8_t { expert_work, expert_results, test, greeting, control };
 inline constexpr std::size_t channels = 5;
 

@@ -69,8 +69,8 @@ class KvCache {
   /// they are until that has been waited for, as finish_import does. Where the host can read the pool, whoever has an import
   /// may also write its blocks in place.
   void write(BlockIndex index, std::span<const std::byte> contents);
-  /// A block's contents in host memory: the block itself, or a copy of it, which does not wait for what the device computes, and
-  /// which the next call overwrites.
+  /// A block's contents in host memory: the block itself, or a copy of it, which does not wait for what the device computes,
+  /// and which the next call overwrites.
   std::span<const std::byte> readable(BlockIndex index);
   /// Verifies what was written for the incoming blocks against `checksums` (one for each of the first ones, as many as have
   /// come), names those that match, and lets go of all. A block that the engine has computed itself meanwhile stays as it is.
