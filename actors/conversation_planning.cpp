@@ -134,8 +134,7 @@ void ConversationState::search(LiveTurn& turn) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             live->passages = result.passages;
-            live->turn.retrieval_confidence.reset();
-            if (!result.passages.empty()) live->turn.retrieval_confidence = result.confidence;
+            live->turn.retrieval_confidence = result.confidence;
             live->corpus_version = result.corpus_version;
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);
