@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   troupe::cli::add_explain(app, action);
   troupe::cli::add_cluster(app, action);
   troupe::cli::add_corpus(app, action);
+  troupe::cli::add_eval(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
