@@ -122,7 +122,13 @@ Result<std::vector<std::string>> rows_of(const EvalCommand& command, const polic
   std::vector<std::string> all;
   for (const policy::Tier tier : routing.portfolio) all.emplace_back(to_string(tier));
   all.emplace_back(whole_portfolio);
-  if (command.tiers.empty()) return all;
+  if (!command.connect.empty() && command.tiers.size() > 1) {
+    return Error{ErrorCode::invalid_argument,
+                 "--tiers names " + std::to_string(command.tiers.size()) +
+                     " rows, expected one with --connect: a running node keeps what it has computed of the questions, and the "
+                     "rows after the first would seem cheaper than they are"};
+  }
+  if (command.tiers.empty()) return command.connect.empty() ? all : std::vector<std::string>{whole_portfolio};
   for (const std::string& tier : command.tiers) {
     if (std::ranges::find(all, tier) != all.end()) continue;
     std::string names;
@@ -280,7 +286,9 @@ void add_eval(CLI::App& app, Action& action) {
   CLI::Option* policy =
       command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
           ->check(CLI::ExistingFile);
-  command.add_option("--tiers", options->tiers, "Which rows: mini, medium, heavy, portfolio; with commas (default: all)")
+  command
+      .add_option("--tiers", options->tiers,
+                  "Which rows: mini, medium, heavy, portfolio; with commas (default: all; with --connect one, the portfolio)")
       ->delimiter(',');
   CLI::Option* models = command.add_option(
       "--model", options->models, "Another model for a tier: TIER=FOLDER; may be repeated (default: the bundled ones)");
@@ -288,8 +296,8 @@ void add_eval(CLI::App& app, Action& action) {
       ->check(CLI::Range(std::size_t{0}, bench::QuestionSet::questions_max));
   command
       .add_option("--connect", options->connect,
-                  "Ask a running node, host:port, which should have nothing else to do; repeated: others to go to when it is "
-                  "lost")
+                  "Ask a running node, host:port, which should be fresh and have nothing else to do; repeated: others to go to "
+                  "when it is lost")
       ->excludes(corpus)
       ->excludes(policy)
       ->excludes(models)

@@ -80,6 +80,9 @@ TEST_F(EvalCommand, RefusesACorpusWithoutSectionsAndOptionsWithoutEffect) {
   expect_refusal("eval " + set + " --corpus " + path("none"), 2, "none");
   expect_refusal("eval portfolio/eval/grounded.jsonl --corpus portfolio/handbook", 1, "leave --corpus out");
   expect_refusal("eval portfolio/eval/grounded.jsonl --connect 127.0.0.1:1", 1, "leave --connect out");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --connect 127.0.0.1:1 --tiers mini,heavy", 1,
+                 "expected one with --connect");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --connect 127.0.0.1:1 --limit 1", 1, "is a node running there?");
   expect_refusal("eval portfolio/handbook/questions.jsonl --tiers huge", 1, "expected some of mini, medium, heavy, portfolio");
   expect_refusal("eval portfolio/handbook/questions.jsonl --model heavy", 1, "as in heavy=FOLDER");
   expect_refusal("eval portfolio/handbook/questions.jsonl --html " + path("no/page.html"), 1, "cannot write to");
