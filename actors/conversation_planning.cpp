@@ -141,8 +141,7 @@ void ConversationState::search(LiveTurn& turn) {
             live->corpus_version = result.corpus_version;
             if (live->turn.attempts.empty()) {
               // It is routed by this. A search after a restart only finds its passages again.
-              live->turn.retrieval_confidence.reset();
-              if (!result.passages.empty()) live->turn.retrieval_confidence = result.confidence;
+              live->turn.retrieval_confidence = result.confidence;
             }
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);

@@ -83,7 +83,8 @@ Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, No
     corpus = std::move(given);
   }
   if (corpus->sections.empty()) return std::shared_ptr<const IndexedCorpus>();
-  return std::shared_ptr<const IndexedCorpus>(std::make_shared<IndexedCorpus>(*std::move(corpus)));
+  return std::shared_ptr<const IndexedCorpus>(
+      std::make_shared<IndexedCorpus>(*std::move(corpus), std::move(options.find_sections)));
 }
 
 /// Null if there shall be none.

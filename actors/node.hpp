@@ -32,6 +32,9 @@ struct NodeOptions {
   policy::RoutingPolicy routing;
   /// Replaces the corpus of the data folder; empty: there shall be none. Not given: what the folder has stays.
   std::optional<std::vector<storage::Section>> corpus;
+  /// Finds the keys of the corpus's sections that belong to a question, the best first, in place of the node's own search: for
+  /// questions that come with their sources. Any thread may call it. Empty: the corpus is searched.
+  std::function<std::vector<std::string>(const std::string& question)> find_sections;
   std::size_t kv_host_bytes = 0;               ///< of host memory for KV blocks that the replicas evict; 0: none
   std::size_t kv_disk_bytes = 0;               ///< the same on the disk, below the data folder
   std::vector<storage::Section> first_corpus;  ///< of a data folder that was never given one

@@ -5,7 +5,8 @@
 
 namespace troupe::actors {
 
-IndexedCorpus::IndexedCorpus(storage::Corpus all) : corpus(std::move(all)), index(corpus.sections) {
+IndexedCorpus::IndexedCorpus(storage::Corpus all, FindSections find_sections)
+    : corpus(std::move(all)), index(corpus.sections), find(std::move(find_sections)) {
   for (std::size_t i = 0; i < corpus.sections.size(); ++i) places.emplace(corpus.sections[i].key, i);
 }
 
@@ -13,7 +14,7 @@ RetrieverActor::behavior_type RetrieverState::start(std::shared_ptr<const Indexe
   corpus_ = std::move(corpus);
   install_defaults(self_);
   return {
-      [this](const SearchQuery& query) { return search(query); },
+      [this](const SearchQuery& query) { return corpus_->find ? given(query) : search(query); },
       [this](const SourceQuery& query) { return sources(query); },
   };
 }
@@ -22,9 +23,21 @@ SearchResult RetrieverState::search(const SearchQuery& query) const {
   const auto found = corpus_->index.search(query.text, static_cast<std::size_t>(std::max(query.passages_max, 0)));
   SearchResult result;
   result.corpus_version = corpus_->corpus.version;
-  result.confidence = policy::retrieval_confidence(found.evidence);
+  if (!found.sections.empty()) result.confidence = policy::retrieval_confidence(found.evidence);
   for (const storage::FoundSection& each : found.sections) {
     const storage::Section& section = corpus_->corpus.sections[each.section];
+    result.passages.push_back({{section.key, section.name}, section.text});
+  }
+  return result;
+}
+
+SearchResult RetrieverState::given(const SearchQuery& query) const {
+  SearchResult result;
+  result.corpus_version = corpus_->corpus.version;
+  for (const std::string& key : corpus_->find(query.text)) {
+    const auto place = corpus_->places.find(key);
+    if (place == corpus_->places.end() || std::ssize(result.passages) >= query.passages_max) continue;
+    const storage::Section& section = corpus_->corpus.sections[place->second];
     result.passages.push_back({{section.key, section.name}, section.text});
   }
   return result;

@@ -1,9 +1,12 @@
 // Finds passages of the node's corpus for a question, and says what a section says.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "actors/context.hpp"
 #include "actors/services.hpp"
@@ -12,15 +15,19 @@
 
 namespace troupe::actors {
 
+/// The keys of the corpus's sections that belong to a question, the best first. Any thread may call it.
+using FindSections = std::function<std::vector<std::string>(const std::string& question)>;
+
 /// A corpus and its index, which borrows from it; immutable.
 struct IndexedCorpus {
-  explicit IndexedCorpus(storage::Corpus all);
+  explicit IndexedCorpus(storage::Corpus all, FindSections find_sections = {});
   IndexedCorpus(const IndexedCorpus&) = delete;
   IndexedCorpus& operator=(const IndexedCorpus&) = delete;
 
   const storage::Corpus corpus;
   const storage::Retrieval index;
   std::unordered_map<std::string_view, std::size_t> places;  ///< of the sections, by their keys
+  const FindSections find;                                   ///< in place of the index; empty: that is searched
 };
 
 class RetrieverState {
@@ -31,6 +38,7 @@ class RetrieverState {
 
  private:
   SearchResult search(const SearchQuery& query) const;
+  SearchResult given(const SearchQuery& query) const;
   SourceTexts sources(const SourceQuery& query) const;
 
   RetrieverActor::pointer self_;

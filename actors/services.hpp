@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct FoundPassage {
 };
 struct SearchResult {
   std::vector<FoundPassage> passages;  ///< the best first
-  double confidence = 0;               ///< policy::retrieval_confidence; of what was found, if anything was
+  std::optional<double> confidence;    ///< policy::retrieval_confidence; none if nothing was found, or nothing searched
   std::string corpus_version;
 };
 

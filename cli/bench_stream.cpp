@@ -1,13 +1,11 @@
 // troupe bench stream: what the way of a token costs.
-#include <unistd.h>
-
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "bench/stream.hpp"
 #include "cli/command.hpp"
+#include "cli/scratch_folder.hpp"
 
 namespace troupe::cli {
 
@@ -24,27 +22,6 @@ struct StreamCommand {
   bench::StreamBenchOptions measure;
   std::string folder;
   bool json = false;
-};
-
-/// A folder of its own that is gone afterwards.
-class ScratchFolder {
- public:
-  static Result<std::unique_ptr<ScratchFolder>> make(const std::filesystem::path& parent) {
-    std::string name = (parent / "troupe-bench.XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) return Error{ErrorCode::io, "cannot make a folder in " + parent.string()};
-    return std::unique_ptr<ScratchFolder>(new ScratchFolder(name));
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
 };
 
 double milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
@@ -81,8 +58,7 @@ Json describe(const bench::StreamBenchOptions& options, const bench::StreamBench
 }
 
 Result<int> bench_stream(const StreamCommand& command) {
-  TROUPE_TRY(const auto folder, ScratchFolder::make(command.folder.empty() ? std::filesystem::temp_directory_path()
-                                                                           : std::filesystem::path(command.folder)));
+  TROUPE_TRY(const auto folder, ScratchFolder::make(command.folder));
   bench::StreamBenchOptions options = command.measure;
   options.folder = folder->path();
   TROUPE_TRY(const auto result,

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   troupe::cli::add_policy(app, action);
   troupe::cli::add_cluster(app, action);
   troupe::cli::add_corpus(app, action);
+  troupe::cli::add_eval(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,146 @@
+#include "cli/eval_view.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <ostream>
+#include <string>
+
+namespace troupe::cli {
+
+namespace {
+
+std::string number(double value, int digits) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
+std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+/// Columns as wide as their widest text, the first to the left, all others to the right.
+void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines) {
+  std::vector<std::size_t> widths(lines.front().size(), 0);
+  for (const auto& line : lines)
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const std::string gap(widths[i] - line[i].size(), ' ');
+      stream << (i == 0 ? line[i] + gap : "  " + gap + line[i]);
+    }
+    stream << '\n';
+  }
+}
+
+std::string tiers_of(const policy::PerTier<std::size_t>& answered_by) {
+  std::string text;
+  for (const policy::Tier tier : policy::tiers)
+    text += (text.empty() ? "" : " / ") + std::to_string(answered_by[policy::place_of(tier)]);
+  return text;
+}
+
+Json json_of(const bench::Work& work) {
+  Json object;
+  for (const policy::Tier tier : policy::tiers) {
+    const bench::TierWork& done = work[policy::place_of(tier)];
+    object[std::string(to_string(tier))] = {{"computed_tokens", done.computed_tokens}, {"cost", done.cost}};
+  }
+  return object;
+}
+
+Json json_of(const std::array<bench::ReliabilityBin, bench::reliability_bins>& bins) {
+  Json list = Json::array();
+  for (const bench::ReliabilityBin& bin : bins)
+    list.push_back({{"answers", bin.answers}, {"confidence", bin.confidence}, {"right", bin.right}});
+  return list;
+}
+
+Json json_of(const bench::EvaluationRow& row) {
+  Json answered_by;
+  for (const policy::Tier tier : policy::tiers)
+    answered_by[std::string(to_string(tier))] = row.answered_by[policy::place_of(tier)];
+  return {{"tier", row.tier},
+          {"questions", row.questions},
+          {"answered", row.answered},
+          {"accuracy", row.accuracy},
+          {"value_accuracy", row.value_accuracy},
+          {"abstention_recall", or_null(row.abstention_recall)},
+          {"abstention_precision", or_null(row.abstention_precision)},
+          {"citation_precision", or_null(row.citation_precision)},
+          {"citation_recall", or_null(row.citation_recall)},
+          {"found", or_null(row.found)},
+          {"confident", row.confident},
+          {"confident_accuracy", or_null(row.confident_accuracy)},
+          {"calibration_error", row.calibration_error},
+          {"cost", row.cost},
+          {"answers_cost", row.answers_cost},
+          {"p50_ms", row.p50_ms},
+          {"p95_ms", row.p95_ms},
+          {"escalated", row.escalated},
+          {"answered_by", answered_by},
+          {"work", json_of(row.work)},
+          {"reliability", json_of(row.reliability)},
+          {"difficulties", row.difficulties}};
+}
+
+}  // namespace
+
+void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows) {
+  std::vector<std::vector<std::string>> lines = {{"", "right %", "values %", "abstention %", "citations %", "calibration error",
+                                                  "p50 ms", "p95 ms", "cost, 10^9", "by mini / medium / heavy"}};
+  for (const bench::EvaluationRow& row : rows) {
+    lines.push_back({row.tier, percent(row.accuracy), percent(row.value_accuracy), percent(row.abstention_recall),
+                     percent(row.citation_precision), number(row.calibration_error, 3), number(row.p50_ms, 0),
+                     number(row.p95_ms, 0), number(static_cast<double>(row.cost) / 1e9, 1), tiers_of(row.answered_by)});
+  }
+  print_table(stream, lines);
+  for (const bench::EvaluationRow& row : rows) {
+    if (row.answered < row.questions) stream << row.tier << ": " << row.questions - row.answered << " were not answered\n";
+  }
+  if (const auto comparison = bench::compare(rows)) stream << bench::sentence_of(*comparison) << '\n';
+}
+
+Json json_of(const bench::EvaluationSetting& setting, std::span<const bench::EvaluationRow> rows) {
+  Json object{{"questions", setting.questions},
+              {"corpus", setting.corpus},
+              {"policy", setting.policy},
+              {"machine", setting.machine},
+              {"rows", Json::array()}};
+  for (const bench::EvaluationRow& row : rows) object["rows"].push_back(json_of(row));
+  if (const auto comparison = bench::compare(rows)) {
+    object["comparison"] = {{"points", comparison->points},
+                            {"points_mark", bench::Comparison::points_mark},
+                            {"cost_share", comparison->cost_share},
+                            {"cost_mark", bench::Comparison::cost_mark},
+                            {"holds", comparison->holds()}};
+  }
+  return object;
+}
+
+Json json_of(const std::string& tier, const bench::JudgedAnswer& answer) {
+  const bench::Verdict& verdict = answer.verdict;
+  return {{"tier", tier},
+          {"id", answer.id},
+          {"difficulty", answer.difficulty},
+          {"answer", answer.answer},
+          {"answered", verdict.answered},
+          {"right", verdict.right},
+          {"values", verdict.values},
+          {"abstained", verdict.abstained},
+          {"cited", verdict.cited},
+          {"cited_rightly", verdict.cited_rightly},
+          {"found", verdict.found},
+          {"answered_by", verdict.answered ? Json(to_string(answer.tier)) : Json(nullptr)},
+          {"attempts", answer.attempts},
+          {"confidence", answer.confidence},
+          {"confident", answer.confident},
+          {"latency_ms", std::chrono::duration<double, std::milli>(answer.latency).count()},
+          {"cost", bench::cost_of(answer.work)}};
+}
+
+}  // namespace troupe::cli

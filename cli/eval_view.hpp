@@ -1,0 +1,22 @@
+// An evaluation as people and programs read it.
+#pragma once
+
+#include <iosfwd>
+#include <span>
+#include <vector>
+
+#include "bench/evaluation.hpp"
+#include "bench/evaluation_page.hpp"
+#include "cli/answer_view.hpp"
+
+namespace troupe::cli {
+
+void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows);
+
+/// "rows" has an object for each; "comparison" is there if both heavy alone and the portfolio are.
+Json json_of(const bench::EvaluationSetting& setting, std::span<const bench::EvaluationRow> rows);
+
+/// One question under one row, for a line of the file that --answers writes.
+Json json_of(const std::string& tier, const bench::JudgedAnswer& answer);
+
+}  // namespace troupe::cli

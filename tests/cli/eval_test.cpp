@@ -1,0 +1,92 @@
+// troupe eval: what it measures with the bundled models, and what it says of files that are none.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "tests/cli/run_troupe.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe {
+namespace {
+
+using tests::expect_refusal;
+using tests::Outcome;
+using tests::troupe;
+
+constexpr const char* good =
+    R"({"id": "q1", "question": "Who locks doors?", "answer": "The clerk.", "sections": ["rules#1.1"]})";
+
+class EvalCommand : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_.path() / name) << text;
+    return path(name);
+  }
+  std::string read(const std::string& name) const {
+    std::ostringstream text;
+    text << std::ifstream(folder_.path() / name).rdbuf();
+    return text.str();
+  }
+  tests::TemporaryFolder folder_;
+};
+
+TEST_F(EvalCommand, MeasuresTiersAloneAndThePortfolio) {
+  const Outcome run = troupe("eval portfolio/handbook/questions.jsonl --limit 3 --tiers portfolio,mini --json --html " +
+                             path("page.html") + " --answers " + path("answers.jsonl"));
+  ASSERT_EQ(run.status, 0) << run.output;
+  const auto object = nlohmann::json::parse(run.output.substr(run.output.rfind("{\"questions\"")));
+  ASSERT_EQ(object["rows"].size(), 2U);
+  EXPECT_EQ(object["rows"][0]["tier"], "mini");
+  EXPECT_EQ(object["rows"][1]["tier"], "portfolio");
+  for (const auto& row : object["rows"]) {
+    EXPECT_EQ(row["questions"], 3);
+    EXPECT_EQ(row["answered"], 3);
+    EXPECT_GT(row["cost"], row["answers_cost"]) << "classifying costs something too";
+    EXPECT_GE(row["p95_ms"], row["p50_ms"]);
+    for (const char* key : {"accuracy", "abstention_recall", "citation_precision", "calibration_error"})
+      EXPECT_TRUE(row.contains(key));
+  }
+  EXPECT_EQ(object["rows"][0]["work"]["heavy"]["cost"], 0);
+  EXPECT_NE(read("page.html").find("<svg"), std::string::npos);
+  const std::string answers = read("answers.jsonl");
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), 6);
+}
+
+TEST_F(EvalCommand, AsksQuestionsThatBringTheirSources) {
+  const Outcome run = troupe("eval portfolio/eval/grounded.jsonl --limit 4 --tiers heavy --answers " + path("answers.jsonl"));
+  ASSERT_EQ(run.status, 0) << run.output;
+  EXPECT_NE(run.output.find("heavy    100.0"), std::string::npos) << run.output << read("answers.jsonl");
+}
+
+TEST_F(EvalCommand, RefusesWhatIsNoSetWithTheLine) {
+  const std::string rules = write("rules.md", "# Rules\n### §1.1 Doors\nThe clerk locks doors.\n");
+  expect_refusal("eval " + path("none.jsonl"), 2, "none.jsonl");
+  expect_refusal("eval " + write("empty.jsonl", "\n"), 1, "empty.jsonl has no questions");
+  expect_refusal("eval " + write("bad.jsonl", std::string(good) + "\n{\n"), 1, "bad.jsonl:2");
+  expect_refusal("eval " + write("field.jsonl", R"({"id": "q"})"), 1, "field.jsonl:1: question is missing");
+  const std::string elsewhere =
+      write("elsewhere.jsonl", R"({"id": "q", "question": "?", "answer": "", "sections": ["rules#9"]})");
+  expect_refusal("eval " + elsewhere, 1, "elsewhere.jsonl:1: question q is about section \"rules#9\"");
+}
+
+TEST_F(EvalCommand, RefusesACorpusWithoutSectionsAndOptionsWithoutEffect) {
+  const std::string set = write("good.jsonl", good);
+  expect_refusal("eval " + set, 1, "say with --corpus where the documents are");
+  expect_refusal("eval " + set + " --corpus " + path("none"), 2, "none");
+  expect_refusal("eval portfolio/eval/grounded.jsonl --corpus portfolio/handbook", 1, "leave --corpus out");
+  expect_refusal("eval portfolio/eval/grounded.jsonl --connect 127.0.0.1:1", 1, "leave --connect out");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --connect 127.0.0.1:1 --tiers mini,heavy", 1,
+                 "expected one with --connect");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --connect 127.0.0.1:1 --limit 1", 1, "is a node running there?");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --tiers huge", 1, "expected some of mini, medium, heavy, portfolio");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --model heavy", 1, "as in heavy=FOLDER");
+  expect_refusal("eval portfolio/handbook/questions.jsonl --html " + path("no/page.html"), 1, "cannot write to");
+}
+
+}  // namespace
+}  // namespace troupe
