@@ -157,10 +157,13 @@ Result<Evaluation> prepare(const EvalCommand& command) {
 
 /// One tier answers whatever is asked, and does all work on the way too. What it must reach is what the last rule asks of it.
 policy::RoutingPolicy alone(policy::RoutingPolicy routing, policy::Tier tier) {
-  policy::RouteRule rule{.name = "alone", .when = {}, .start = tier, .escalate = {}, .confidence_min = {}};
+  policy::RouteRule rule;
+  rule.name = "alone";
+  rule.start = tier;
   rule.confidence_min = routing.rules.back().confidence_min;
   routing.portfolio = {tier};
   routing.rules = {rule};
+  routing.when_unsure.clear();  // the model's own answers are measured
   return routing;
 }
 
