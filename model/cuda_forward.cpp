@@ -13,7 +13,6 @@ using kernels::cuda::RowSampling;
 using kernels::cuda::SampledRow;
 using kernels::cuda::SampleStatus;
 using kernels::cuda::Transformer;
-using kernels::cuda::TransformerBatch;
 using kernels::cuda::TransformerLayer;
 using kernels::cuda::TransformerLimits;
 using kernels::cuda::TransformerShape;
