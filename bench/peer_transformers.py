@@ -3,7 +3,7 @@
 usage: peer_transformers.py [--shapes FOLDER] [--models NAME,...] [--json]
 
 Random weights of the shapes in bench/shapes, in bfloat16. Two ways: eager, as a script does it; and the decoding step with a static
-cache under torch.compile with CUDA graphs (mode "max-autotune-no-cudagraphs" is not used: "reduce-overhead" records the graphs).
+cache under torch.compile with CUDA graphs (mode "reduce-overhead").
 Tokens are chosen greedily on the GPU. A step's time is the median of 20.
 """
 
@@ -46,8 +46,7 @@ def decode(model: torch.nn.Module, batch: int, context: int, compiled: bool) -> 
     prompt = torch.randint(3, model.config.vocab_size, (batch, context), device="cuda")
     cache = transformers.StaticCache(config=model.config, max_cache_len=context + 2 * steps + 8)
     position = torch.arange(context, device="cuda")
-    for first in range(0, batch, batch):
-        model(prompt, past_key_values=cache, cache_position=position, use_cache=True, logits_to_keep=1)
+    model(prompt, past_key_values=cache, cache_position=position, use_cache=True, logits_to_keep=1)
 
     def step(token: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         return model(token, past_key_values=cache, cache_position=at, use_cache=True).logits[:, -1].argmax(-1, keepdim=True)

@@ -184,6 +184,14 @@ Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<Tie
 
 Result<int> run_node(NodeCommand command) {
   TROUPE_TRY(const auto bindings, bindings_of(command));
+  if (!command.placement.empty()) {
+    // Experts of other nodes' models are computed by CPU kernels, and a model's bits are of one class.
+    if (command.device.device == "cuda") {
+      return Error{ErrorCode::unsupported,
+                   "--placement spreads a model's experts over CPUs, and --device cuda asks for a GPU; leave one of them out"};
+    }
+    command.device.device = "cpu";
+  }
   if (command.name.empty()) command.name = "node-" + command.cluster.substr(command.cluster.rfind(':') + 1);
   actors::NodeOptions options;
   options.name = command.name;
@@ -206,7 +214,7 @@ Result<int> run_node(NodeCommand command) {
     TROUPE_TRY(options.expert_models, read_expert_models(command.placement));
     options.expert_bytes_max = static_cast<std::size_t>(command.expert_mebibytes) << 20;
     options.open_device = [device = command.device]() -> Result<std::unique_ptr<kernels::Device>> {
-      TROUPE_TRY(auto opened, device.open());
+      TROUPE_TRY(auto opened, device.open_cpu());
       return std::unique_ptr<kernels::Device>(std::move(opened));
     };
   }

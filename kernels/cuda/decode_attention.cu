@@ -443,13 +443,7 @@ cudaError_t launch_shares(cudaStream_t stream, const DecodeAttention& p) {
 
 }  // namespace
 
-int decode_attention_blocks() {
-  int device = 0;
-  int processors = 0;
-  if (cudaGetDevice(&device) != cudaSuccess) return 0;
-  if (cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) return 0;
-  return processors;
-}
+int decode_attention_blocks() { return processors(); }
 
 cudaError_t decode_attention(cudaStream_t stream, const DecodeAttention& arguments) {
   if (!fits(arguments)) return cudaErrorInvalidValue;

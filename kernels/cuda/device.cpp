@@ -97,13 +97,6 @@ void Event::record(const CudaStream& stream) { check_device(cudaEventRecord(even
 
 void Event::wait() const { check_device(cudaEventSynchronize(event_), "waiting for a pass"); }
 
-bool Event::reached() const {
-  const cudaError_t status = cudaEventQuery(event_);
-  if (status == cudaErrorNotReady) return false;
-  check_device(status, "looking at a pass");
-  return true;
-}
-
 double Event::seconds_since(const Event& earlier) const {
   float milliseconds = 0;
   check_device(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "measuring a pass");
@@ -127,10 +120,12 @@ CudaDevice::CudaDevice(int ordinal, std::string description) : ordinal_(ordinal)
 
 CudaDevice::~CudaDevice() = default;
 
+void CudaDevice::use() const { check_device(cudaSetDevice(ordinal_), "choosing the GPU"); }
+
 Result<Memory> CudaDevice::allocate(std::size_t bytes) {
   if (bytes == 0) return Memory{};
   void* data = nullptr;
-  check_device(cudaSetDevice(ordinal_), "choosing the GPU");  // a thread's choice
+  use();
   const cudaError_t status = cudaMalloc(&data, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();

@@ -67,7 +67,6 @@ class Event {
   void record(const CudaStream& stream);
   /// Returns once everything before the mark has happened; at once if it was never recorded.
   void wait() const;
-  bool reached() const;
   /// Both measure time and have been reached.
   double seconds_since(const Event& earlier) const;
 
@@ -91,6 +90,8 @@ class CudaDevice final : public Device {
   Result<Memory> allocate_host(std::size_t bytes) override;
   Result<std::unique_ptr<WeightWriter>> weight_writer() override;
   std::optional<std::size_t> free_bytes() const override;
+  /// Makes it the calling thread's GPU, which every thread that launches kernels does first.
+  void use() const;
 
  private:
   CudaDevice(int ordinal, std::string description);

@@ -8,6 +8,18 @@
 
 namespace troupe::kernels::cuda {
 
+/// Multiprocessors of the current device; all of a machine's GPUs are taken to be of one kind.
+inline int processors() {
+  static const int count = [] {
+    int device = 0;
+    int value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
+    return value;
+  }();
+  return count;
+}
+
 struct LaunchShape {
   dim3 blocks;
   int threads = 0;

@@ -149,17 +149,6 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
   }
 }
 
-int processors() {
-  static const int count = [] {
-    int device = 0;
-    int value = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
-    return value;
-  }();
-  return count;
-}
-
 /// Calls begin with what is known of the product's ending when kernels are compiled.
 template <class Begin>
 cudaError_t by_ending(const Product& p, const Begin& begin) {

@@ -5,18 +5,6 @@
 
 namespace troupe::kernels::cuda {
 
-/// Of the device.
-inline int processors() {
-  static const int count = [] {
-    int device = 0;
-    int value = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
-    return value;
-  }();
-  return count;
-}
-
 /// With up to so many rows, each expert that is chosen multiplies all of them.
 inline constexpr int moe_few_rows_max = 8;
 /// Experts that have their rows side by side then, at multiples of so many rows.

@@ -33,7 +33,6 @@ class PassGraphs {
 
   /// Puts on the stream what `launch` puts there, from a graph if there is one of that kind; else makes one.
   void run(const CudaStream& stream, const PassKind& kind, const std::function<void()>& launch);
-  std::size_t count() const { return graphs_.size(); }
 
  private:
   static constexpr std::size_t graphs_max = 64;

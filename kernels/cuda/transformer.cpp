@@ -186,9 +186,7 @@ class Transformer::Launcher {
            spans_ <= memory_.spans_max;
   }
   /// Whether the launches follow from the number of rows alone.
-  bool can_be_graph() const {
-    return self_.limits_.uses_graphs && rows_ <= decode_rows_max && single_rows_ == rows_ && logit_rows_ == rows_;
-  }
+  bool can_be_graph() const { return rows_ <= decode_rows_max && single_rows_ == rows_ && logit_rows_ == rows_; }
   int group() const { return shape_.heads / shape_.kv_heads; }
   KvTiles kv() const { return {reinterpret_cast<Bf16*>(batch_.pool), shape_.layers, shape_.kv_heads, shape_.head_dim}; }
 
@@ -452,6 +450,7 @@ void Transformer::start(std::int32_t index, const TransformerBatch& batch) {
     check_device(room ? cudaSuccess : cudaErrorMemoryAllocation, "making room for logits that the host wants to see");
     pass.logits = *std::move(room);
   }
+  device_.use();
   pass.under_way = true;
   pass.logit_rows = static_cast<std::int32_t>(batch.logit_rows.size());
   pass.begun.record(device_.stream());
@@ -459,8 +458,6 @@ void Transformer::start(std::int32_t index, const TransformerBatch& batch) {
   pass.ended.record(device_.stream());
   chosen_before_ = pass.chosen.as<std::int32_t>();
 }
-
-bool Transformer::done(std::int32_t index) const { return passes_[static_cast<std::size_t>(index)]->ended.reached(); }
 
 void Transformer::wait(std::int32_t index) {
   Pass& pass = *passes_[static_cast<std::size_t>(index)];

@@ -71,7 +71,6 @@ struct TransformerLimits {
   std::int32_t logit_rows_max = 0;  ///< sequences of one pass, each of which may want logits
   std::int32_t context_max = 0;     ///< positions of one sequence
   std::int32_t passes = 1;          ///< on the stream at once
-  bool uses_graphs = true;          ///< tests compare with and without
 };
 
 /// What one pass computes. Borrowed during `start`, but for the pool.
@@ -99,7 +98,6 @@ class Transformer {
 
   /// Puts a batch within the limits on the stream. `pass` is below limits.passes, and not under way.
   void start(std::int32_t pass, const TransformerBatch& batch);
-  bool done(std::int32_t pass) const;
   void wait(std::int32_t pass);
 
   /// Once it is done, until it is started again: what was chosen for each logit row, and, where they were wanted, the logits

@@ -74,6 +74,7 @@ TEST(Troupe, ComputesWhereItIsTold) {
   const std::string sampled = "generate --quiet --temperature 1 --seed 5 --raw -n 24 'The retention period for'";
   EXPECT_EQ(troupe(sampled + " --device cpu").status, 0);
   expect_refusal("bench engine --device cuda", 1, "this measures CPUs");
+  expect_refusal("node --placement /dev/null --device cuda", 1, "leave one of them out");
   EXPECT_EQ(troupe("generate --device tpu Hi").status, 2);
 }
 

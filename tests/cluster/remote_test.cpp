@@ -20,22 +20,6 @@ using policy::Assurance;
 using policy::Tier;
 using Connection = ScriptedServer::Connection;
 
-std::string piece(const std::string& text) { return server_event(R"({"choices":[{"delta":{"content":")" + text + "\"}}]}"); }
-const std::string end = server_event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})") +
-                        server_event(R"({"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":500}})") +
-                        server_event("[DONE]");
-
-ScriptedServer::Answer saying(const std::string& text) {
-  return [text](const SeenRequest&, Connection& connection) { connection.send(http_stream_head() + piece(text) + end); };
-}
-/// Begins to answer, and says no more until the other end is gone.
-ScriptedServer::Answer stalling_after(const std::string& text) {
-  return [text](const SeenRequest&, Connection& connection) {
-    connection.send(http_stream_head() + piece(text));
-    connection.wait_for_close();
-  };
-}
-
 class RemoteTiers : public testing::Test {
  protected:
   /// Two endpoints, "weak" and "strong", whose answers are taken for unsure and for sure.

@@ -22,26 +22,11 @@ namespace {
 using policy::Assurance;
 using policy::Tier;
 using tests::http_answer;
-using tests::http_stream_head;
+using tests::saying;
 using tests::ScriptedServer;
 using tests::SeenRequest;
-using tests::server_event;
+using tests::stalling_after;
 using Connection = ScriptedServer::Connection;
-
-std::string piece(const std::string& text) { return server_event(R"({"choices":[{"delta":{"content":")" + text + "\"}}]}"); }
-const std::string answer_end = server_event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})") +
-                               server_event(R"({"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":500}})") +
-                               server_event("[DONE]");
-ScriptedServer::Answer saying(const std::string& text) {
-  return [text](const SeenRequest&, Connection& connection) { connection.send(http_stream_head() + piece(text) + answer_end); };
-}
-/// Begins to answer, and says no more until the other end is gone.
-ScriptedServer::Answer stalling_after(const std::string& text) {
-  return [text](const SeenRequest&, Connection& connection) {
-    connection.send(http_stream_head() + piece(text));
-    connection.wait_for_close();
-  };
-}
 
 /// A reply that comes from another thread.
 template <class T>

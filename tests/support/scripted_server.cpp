@@ -15,6 +15,7 @@
 namespace troupe::tests {
 
 namespace {
+std::string piece(const std::string& text) { return server_event(R"({"choices":[{"delta":{"content":")" + text + "\"}}]}"); }
 
 constexpr int look_again_ms = 20;
 
@@ -167,6 +168,21 @@ std::string http_stream_head() { return "HTTP/1.1 200 OK\r\nContent-Type: text/e
 
 std::string server_event(const std::string& data, const std::string& name) {
   return (name.empty() ? "" : "event: " + name + "\n") + "data: " + data + "\n\n";
+}
+
+ScriptedServer::Answer saying(const std::string& text) {
+  return [text](const SeenRequest&, ScriptedServer::Connection& connection) {
+    connection.send(http_stream_head() + piece(text) + server_event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})") +
+                    server_event(R"({"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":500}})") +
+                    server_event("[DONE]"));
+  };
+}
+
+ScriptedServer::Answer stalling_after(const std::string& text) {
+  return [text](const SeenRequest&, ScriptedServer::Connection& connection) {
+    connection.send(http_stream_head() + piece(text));
+    connection.wait_for_close();
+  };
 }
 
 }  // namespace troupe::tests

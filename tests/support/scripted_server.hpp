@@ -84,5 +84,9 @@ std::string http_answer(int status, const std::string& body, const std::string& 
 std::string http_stream_head();
 /// "data: ...\n\n", with a name if there is one.
 std::string server_event(const std::string& data, const std::string& name = {});
+/// Streams a whole chat completion, in the OpenAI protocol, of 1000 tokens in and 500 out.
+ScriptedServer::Answer saying(const std::string& text);
+/// Begins to stream one, and says no more until the other end is gone.
+ScriptedServer::Answer stalling_after(const std::string& text);
 
 }  // namespace troupe::tests
