@@ -4,8 +4,8 @@
 #include <chrono>
 #include <utility>
 
-#include "actors/model_replica.hpp"
 #include "cli/ask.hpp"
+#include "cli/own_replica.hpp"
 
 namespace troupe::cli {
 
@@ -55,16 +55,11 @@ Result<std::vector<std::shared_ptr<actors::Replica>>> EvaluationNode::load(const
   std::vector<std::shared_ptr<actors::Replica>> replicas;
   const auto& portfolio = options.routing.portfolio;
   for (const policy::Tier tier : portfolio) {
-    TROUPE_TRY(const auto folder, find_model(options.models[policy::place_of(tier)]));
-    TROUPE_TRY(auto device, options.device.open());
-    machine_ = device->description();
-    engine::EngineOptions engine = options.engine.options(device->kind());
-    // Each takes its part of a GPU's memory, and leaves the rest to those that come after.
-    engine.gpu_share = 1.0 / static_cast<double>(portfolio.size() - replicas.size());
-    TROUPE_TRY(auto replica,
-               actors::ModelReplica::load(folder, std::move(device), engine, static_cast<std::uint32_t>(replicas.size()), tier,
-                                          folder.filename().string(), show_progress("loading " + folder.string()), nullptr));
-    replicas.push_back(std::move(replica));
+    TROUPE_TRY(auto own,
+               load_own_replica(options.models[policy::place_of(tier)], tier, static_cast<std::uint32_t>(replicas.size()),
+                                portfolio.size() - replicas.size(), options.device, options.engine, nullptr));
+    machine_ = std::move(own.device);
+    replicas.push_back(std::move(own.replica));
   }
   return replicas;
 }

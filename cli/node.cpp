@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "actors/model_replica.hpp"
 #include "actors/node.hpp"
 #include "cli/command.hpp"
 #include "cli/data_folder.hpp"
+#include "cli/own_replica.hpp"
 #include "cli/placement.hpp"
 #include "cli/remote_models.hpp"
 #include "gateway/rpc_server.hpp"
@@ -159,8 +159,8 @@ Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<Tie
                                const std::shared_ptr<actors::NodeExperts>& experts, Devices& devices) {
   Replicas replicas;
   TROUPE_TRY(auto remote_models, RemoteModels::read(command.endpoints));
-  auto to_load =
-      std::ranges::count_if(bindings, [](const TierBinding& binding) { return !RemoteModels::name_in(binding.model); });
+  auto to_load = static_cast<std::size_t>(
+      std::ranges::count_if(bindings, [](const TierBinding& binding) { return !RemoteModels::name_in(binding.model); }));
   for (const TierBinding& binding : bindings) {
     const auto index = static_cast<std::uint32_t>(replicas.size());
     if (const auto name = RemoteModels::name_in(binding.model)) {
@@ -168,16 +168,10 @@ Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<Tie
       replicas.push_back(std::move(remote));
       continue;
     }
-    TROUPE_TRY(const auto folder, find_model(binding.model));
-    TROUPE_TRY(auto device, command.device.open());
-    devices.insert(device->description());
-    engine::EngineOptions engine_options = command.engine.options(device->kind());
-    // Each takes its part of a GPU's memory, and leaves the rest to those that come after.
-    engine_options.gpu_share = 1.0 / static_cast<double>(to_load--);
-    TROUPE_TRY(auto replica,
-               actors::ModelReplica::load(folder, std::move(device), engine_options, index, binding.tier,
-                                          folder.filename().string(), show_progress("loading " + folder.string()), experts));
-    replicas.push_back(std::move(replica));
+    TROUPE_TRY(auto own,
+               load_own_replica(binding.model, binding.tier, index, to_load--, command.device, command.engine, experts));
+    devices.insert(own.device);
+    replicas.push_back(std::move(own.replica));
   }
   return replicas;
 }
