@@ -8,11 +8,30 @@ void Summary::add(const CaseResult& result) {
   ++cases;
   sequences += result.sequences;
   tokens += result.tokens;
+  for (std::size_t i = 0; i < tokens_by_batch.size(); ++i) tokens_by_batch[i] += result.tokens_by_batch[i];
+  blocks += result.blocks;
+  steps += result.steps;
   differing += result.differences.size();
   for (const std::string& difference : result.differences) {
     if (differences.size() < differences_max) differences.push_back(difference);
   }
-  for (const std::string_view feature : result.features) ++features[feature];
+  for (const std::string_view feature : result.features) ++features[std::string(feature)];
+}
+
+void Summary::add(const Summary& other) {
+  cases += other.cases;
+  sequences += other.sequences;
+  tokens += other.tokens;
+  for (std::size_t i = 0; i < tokens_by_batch.size(); ++i) tokens_by_batch[i] += other.tokens_by_batch[i];
+  blocks += other.blocks;
+  steps += other.steps;
+  differing += other.differing;
+  for (const auto& [feature, with] : other.features) features[feature] += with;
+}
+
+std::uint64_t Summary::cases_with(std::string_view feature) const {
+  const auto found = features.find(feature);
+  return found == features.end() ? 0 : found->second;
 }
 
 Property::Property(std::uint64_t seed, std::string_view defect, kernels::DeviceKind kind) : seed_(seed), defect_(defect) {

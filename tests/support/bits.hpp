@@ -4,6 +4,7 @@
 // the bits, of all logits and tokens, that it has when it is computed alone in the plainest way.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -23,12 +24,18 @@ struct Summary {
   std::uint64_t cases = 0;
   std::uint64_t sequences = 0;
   std::uint64_t tokens = 0;
-  std::uint64_t differing = 0;                         ///< sequences, blocks and books that are not as they must be
-  std::vector<std::string> differences;                ///< the first of them, at most differences_max
-  std::map<std::string_view, std::uint64_t> features;  ///< how many cases went through what
+  std::array<std::uint64_t, batch_classes.size()> tokens_by_batch{};
+  std::uint64_t blocks = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t differing = 0;                                 ///< sequences, blocks and books that are not as they must be
+  std::vector<std::string> differences;                        ///< the first of them, at most differences_max
+  std::map<std::string, std::uint64_t, std::less<>> features;  ///< how many cases went through what
 
   static constexpr std::size_t differences_max = 20;
   void add(const CaseResult& result);
+  /// What others have run; without their differences, only with how many those are.
+  void add(const Summary& other);
+  std::uint64_t cases_with(std::string_view feature) const;
 };
 
 /// All models under one seed. A case is a function of (seed, number) alone, so that any can be run again; what its threads do
@@ -38,6 +45,7 @@ class Property {
   /// `defect` names broken kernels that everything is computed with; empty: the real ones. On a GPU there are none.
   explicit Property(std::uint64_t seed, std::string_view defect = {}, kernels::DeviceKind kind = kernels::DeviceKind::cpu);
 
+  std::size_t models() const { return universes_.size(); }
   CaseResult run(std::uint64_t number);
   std::string describe(std::uint64_t number);
 

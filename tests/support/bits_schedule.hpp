@@ -42,6 +42,9 @@ struct Visit {
   std::string tenant;
   std::optional<std::int32_t> ends_after;  ///< ticks after which it is cancelled, or its deadline is over
   bool by_deadline = false;
+  /// Another engine has answered so many tokens, or all but the last if there are fewer: they are computed again as a prompt
+  /// is.
+  std::int32_t answered = 0;
 };
 
 /// Something that happens to the caches between two steps.
@@ -62,6 +65,9 @@ struct Schedule {
   std::vector<CacheEvent> cache_events;
   Duration tick{};  ///< by which the engines' clock moves
 };
+
+/// Whose case it is: an index of `universes` universes.
+std::size_t universe_of(std::uint64_t seed, std::uint64_t number, std::size_t universes);
 
 /// A pure function of the seed, the number and the universes (which are functions of the seed).
 Schedule draw_schedule(std::uint64_t seed, std::uint64_t number, std::deque<Universe>& universes);
