@@ -171,4 +171,30 @@ struct RowState {
   }
 };
 
+/// Of what RowState::add_span multiplies by, for a row's consecutive spans, by a warp: a lane has `Count` of them, with their
+/// largest scores and sums of weights. Each span's place becomes the factor of what is before it, its own one, and its sum of
+/// weights times that. `most` is the largest score before them, and then with them. Spans that are not there have -infinity.
+template <int Count>
+__device__ __forceinline__ void spread_factors(const float2 (&sums)[Count], float factor, float& most, float4* places) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  float largest = sums[0].x;
+#pragma unroll
+  for (int i = 1; i < Count; ++i) largest = fmaxf(largest, sums[i].x);
+#pragma unroll
+  for (int other = 1; other < 32; other *= 2) {
+    const float below = __shfl_up_sync(0xFFFFFFFF, largest, other);
+    if (lane >= other) largest = fmaxf(largest, below);
+  }
+  const float below = __shfl_up_sync(0xFFFFFFFF, largest, 1);
+  float before = lane == 0 ? most : fmaxf(most, below);
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    const float larger = fmaxf(sums[i].x, before);
+    const float new_factor = exp2_fast((sums[i].x - larger) * factor);
+    places[lane * Count + i] = make_float4(exp2_fast((before - larger) * factor), new_factor, sums[i].y * new_factor, 0);
+    before = larger;
+  }
+  most = __shfl_sync(0xFFFFFFFF, before, 31);
+}
+
 }  // namespace troupe::kernels::cuda

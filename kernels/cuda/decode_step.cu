@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/decode_ends.cuh"
 #include "kernels/cuda/decode_products.cuh"
+#include "kernels/cuda/decode_run_fold.cuh"
 #include "kernels/cuda/decode_streams.cuh"
 #include "kernels/cuda/launch.hpp"
 
@@ -100,16 +101,17 @@ struct Computer {
     const HeadNorms norms{step().layers[layer].query_norm, step().layers[layer].key_norm};
     RunAttender<N, HeadDim> attender{step(), buffers, norms, layer, ring, shared.attention, stage};
     Run run = last_run;
-    for (PartOf part = last_part;;) {
-      attender.attend(run, part);
+    for (;;) {
+      attender.attend(run, run.begin == last_run.begin ? last_part : run.begin <= items.first ? first_part : PartOf{0, 1});
       if (run.begin <= items.first) break;
       run = shared.batch.run_before(items, run, kv_heads);
-      part = run.begin <= items.first ? first_part : PartOf{0, 1};
     }
     // What many blocks have spans of waits until this block has done all of its own.
-    if (last_part.parts > folding_parts_max) fold_spans<HeadDim>(step().shape, buffers, last_run, last_part);
-    if (run.begin != last_run.begin && first_part.parts > folding_parts_max)
-      fold_spans<HeadDim>(step().shape, buffers, run, first_part);
+    PartOf part = last_part;
+    for (Run folded = last_run;; folded = run, part = first_part) {
+      if (part.parts > folding_parts_max) RunFolder<HeadDim>{step().shape, buffers, shared.run_fold, folded, part}.fold();
+      if (folded.begin == run.begin) break;
+    }
   }
   /// Only its first and its last run does a block share with others; they are the same in every layer.
   __device__ void learn_runs(const Items& items) {
