@@ -23,6 +23,17 @@ struct SpanShared {
   alignas(16) float weight_sums[4][attention_tile_heads][4];              ///< by warp, row, and lane of four
 };
 
+/// Which thread of the warpgroup one is.
+struct SpanThread {
+  int warp;
+  int lane;
+
+  /// Of a block's thread; unsigned, so that the compiler knows the ranges.
+  __device__ __forceinline__ static SpanThread of_block(unsigned thread) {
+    return {static_cast<int>(thread % warpgroup / 32), static_cast<int>(thread % 32)};
+  }
+};
+
 __device__ __forceinline__ float exp2_fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -32,9 +43,10 @@ __device__ __forceinline__ float exp2_fast(float x) {
 /// The scores of a warp's 32 positions. `query_place(row, dim)` says where a query's eight dimensions are in shared memory,
 /// `keys` where the warp's two KV blocks begin.
 template <int HeadDim, class QueryPlace>
-__device__ __forceinline__ void score_positions(float (&scores)[4][4], const QueryPlace& query_place, std::uint32_t keys) {
+__device__ __forceinline__ void score_positions(const SpanThread& thread, float (&scores)[4][4], const QueryPlace& query_place,
+                                                std::uint32_t keys) {
   constexpr int head_bytes = kv_block_positions * HeadDim * 2;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int lane = thread.lane;
 #pragma unroll
   for (int k = 0; k < HeadDim / 16; k += 2) {
     std::uint32_t a[2][4];
@@ -55,10 +67,9 @@ __device__ __forceinline__ void score_positions(float (&scores)[4][4], const Que
 /// Makes weights of a warp's scores, of which those from `positions` of the span on do not count; `most` becomes the largest
 /// score of the span, of rows lane / 4 and eight below. Before anyone reads the weights or their sums, warpgroup_sync has to
 /// be called.
-__device__ __forceinline__ void weigh_positions(float (&scores)[4][4], int positions, float factor, SpanShared& shared,
-                                                float (&most)[2]) {
-  const int warp = static_cast<int>(threadIdx.x) % warpgroup / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
+__device__ __forceinline__ void weigh_positions(const SpanThread& thread, float (&scores)[4][4], int positions, float factor,
+                                                SpanShared& shared, float (&most)[2]) {
+  const auto [warp, lane] = thread;
   float largest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
   for (int tile = 0; tile < 4; ++tile) {
@@ -110,10 +121,9 @@ __device__ __forceinline__ float weight_total(const SpanShared& shared, int row)
 /// The weighted values of a span, of a warp's quarter of the dimensions. `block_place(i)` says where the values of the span's
 /// KV block i are in shared memory; it is asked in ascending order, and may wait for them.
 template <int HeadDim, class BlockPlace>
-__device__ __forceinline__ void multiply_positions(float (&values)[HeadDim / 32][4], const SpanShared& shared,
-                                                   const BlockPlace& block_place) {
-  const int warp = static_cast<int>(threadIdx.x) % warpgroup / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
+__device__ __forceinline__ void multiply_positions(const SpanThread& thread, float (&values)[HeadDim / 32][4],
+                                                   const SpanShared& shared, const BlockPlace& block_place) {
+  const auto [warp, lane] = thread;
   const std::uint32_t weights = shared_address(shared.weights);
 #pragma unroll
   for (int k = 0; k < attention_tile_span / kv_block_positions; ++k) {
@@ -160,5 +170,31 @@ struct RowState {
     }
   }
 };
+
+/// Of what RowState::add_span multiplies by, for a row's consecutive spans, by a warp: a lane has `Count` of them, with their
+/// largest scores and sums of weights. Each span's place becomes the factor of what is before it, its own one, and its sum of
+/// weights times that. `most` is the largest score before them, and then with them. Spans that are not there have -infinity.
+template <int Count>
+__device__ __forceinline__ void spread_factors(const float2 (&sums)[Count], float factor, float& most, float4* places) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  float largest = sums[0].x;
+#pragma unroll
+  for (int i = 1; i < Count; ++i) largest = fmaxf(largest, sums[i].x);
+#pragma unroll
+  for (int other = 1; other < 32; other *= 2) {
+    const float below = __shfl_up_sync(0xFFFFFFFF, largest, other);
+    if (lane >= other) largest = fmaxf(largest, below);
+  }
+  const float below = __shfl_up_sync(0xFFFFFFFF, largest, 1);
+  float before = lane == 0 ? most : fmaxf(most, below);
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    const float larger = fmaxf(sums[i].x, before);
+    const float new_factor = exp2_fast((sums[i].x - larger) * factor);
+    places[lane * Count + i] = make_float4(exp2_fast((before - larger) * factor), new_factor, sums[i].y * new_factor, 0);
+    before = larger;
+  }
+  most = __shfl_sync(0xFFFFFFFF, before, 31);
+}
 
 }  // namespace troupe::kernels::cuda

@@ -231,6 +231,7 @@ struct Attender {
   __device__ static int thread() { return static_cast<int>(threadIdx.x) % warpgroup; }
   __device__ static int warp() { return thread() / 32; }
   __device__ static int lane() { return thread() % 32; }
+  __device__ static SpanThread thread_of_span() { return {warp(), lane()}; }
   __device__ void wait(const Cursor<HeadDim>& at) { shared.full[at.index].wait(at.parity); }
   __device__ void release(int first_stage) {
     __syncwarp();
@@ -246,16 +247,16 @@ struct Attender {
     float scores[4][4] = {};
     const std::uint32_t queries = shared_address(shared.queries[job]);
     score_positions<HeadDim>(
-        scores, [&](int row, int dim) { return queries + row * Shape::query_bytes + dim * 2; },
+        thread_of_span(), scores, [&](int row, int dim) { return queries + row * Shape::query_bytes + dim * 2; },
         shared_address(shared.stages[own.index]));
     release(0);
     float most[2];
-    weigh_positions(scores, now.positions, factor, span, most);
+    weigh_positions(thread_of_span(), scores, now.positions, factor, span, most);
     if (now.positions < attention_tile_span) clear_values(now.positions);
     warpgroup_sync();
 
     float sums[tiles][4] = {};
-    multiply_positions<HeadDim>(sums, span, [&](int block) {
+    multiply_positions<HeadDim>(thread_of_span(), sums, span, [&](int block) {
       const Cursor<HeadDim> at = cursor.after(quarters + block / warp_blocks);
       if (block % warp_blocks == 0) wait(at);
       return shared_address(shared.stages[at.index]) + block % warp_blocks * Shape::head_bytes;

@@ -1,13 +1,14 @@
-// Attention within a step of decoding: what a block does with its spans (decode_items.cuh). The arithmetic of a span is in
+// Attention within a step of decoding: what a block does with its runs (decode_runs.cuh). The arithmetic of a span is in
 // attention_span.cuh.
 //
-// A sequence's only span is its output. Of several, each is published by itself, and then the blocks that have them fold all of
-// them together, each some of the columns.
+// A run that the block has whole is folded in registers, span by span. So is one that two blocks have: the first one publishes
+// how far it has come, and the other goes on from there. Of one that more blocks have, each span is published by itself, and
+// then these blocks fold all of them together, each some of the columns.
 #pragma once
 
 #include "kernels/cuda/attention_span.cuh"
 #include "kernels/cuda/decode_buffers.hpp"
-#include "kernels/cuda/decode_items.cuh"
+#include "kernels/cuda/decode_runs.cuh"
 #include "kernels/cuda/published.cuh"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/step_ring.cuh"
@@ -33,9 +34,9 @@ struct HeadAhead {
   const float* source = nullptr;
   float value[HeadDim / 32] = {};
 
-  __device__ void ask(const DecodeShape& shape, const float* qkv, int row, int head) {
+  __device__ void ask(const DecodeShape& shape, const float* qkv, int row, int head, int lane) {
     const std::size_t width = static_cast<std::size_t>(shape.heads + 2 * shape.kv_heads) * HeadDim;
-    source = qkv + static_cast<std::size_t>(row) * width + static_cast<std::size_t>(head) * HeadDim + threadIdx.x % 32;
+    source = qkv + static_cast<std::size_t>(row) * width + static_cast<std::size_t>(head) * HeadDim + lane;
 #pragma unroll
     for (int i = 0; i < HeadDim / 32; ++i) value[i] = load_published(source + 32 * i);
   }
@@ -45,9 +46,9 @@ struct HeadAhead {
   }
 };
 
-/// One span of a block, by a warpgroup. Takes its stages from the ring.
+/// A block's runs, by a warpgroup. Takes their stages from the ring.
 template <int N, int HeadDim>
-struct SpanAttender {
+struct RunAttender {
   using Stages = Ring<N>;
   static constexpr int positions = Stages::template positions<HeadDim>;  ///< of a stage
   static constexpr int span_stages = attention_tile_span / positions;    ///< of a span's keys, and as many of its values
@@ -64,56 +65,42 @@ struct SpanAttender {
   const Stages& ring;
   AttentionShared& shared;
   int& stage;
-  const SpanPlace& place;
-  HeadRotation<HeadDim> key_rotation;
-  HeadAhead<HeadDim> token;
-  std::int32_t token_block = 0;  ///< the KV block that it goes to
+  SpanThread thread;  ///< read anew for each run
 
-  /// `item` is its number. Its sequence's KV head's queries may be there already.
-  __device__ __forceinline__ void attend(int item, bool takes_queries) {
-    const bool last = place.span + 1 == place.spans;
-    // All that a warp needs is asked for at once.
-    if (last && warp() >= value_warp) ask_token();
-    if (takes_queries) take_queries();
-    wait_for_stages();
-    if (last && warp() == key_warp) {
-      float out[HeadDim / 32];
-      token.await();
-      rotate_head<HeadDim>(token.value, key_rotation, step.shape.epsilon, out);
-      append_token(0, out);
-    }
-    if (last || takes_queries) warpgroup_sync();
-    float scores[4][4] = {};
-    const std::uint32_t queries = shared_address(shared.queries);
-    score_positions<HeadDim>(
-        scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
-        shared_address(block_of(warp() * attention_warp_span)));
-    float most[2];
-    weigh_positions(scores, place.positions, step.shape.scale * log2_e, shared.span, most);
-    warpgroup_sync();
-    release_stages();
-    float values[tiles][4] = {};
-    wait_for_stages();
-    if (last) {
-      if (warp() == value_warp) {
-        token.await();
-        append_token(1, token.value);
+  /// The run is so many parts' of its sequence's KV head, the one of this index.
+  __device__ __forceinline__ void attend(const Run& run, const PartOf& part) {
+    const bool folds = part.parts <= folding_parts_max;
+    thread = SpanThread::of_block(thread_read_anew());
+    RowState state;
+    float folded[tiles][4] = {};
+    for (int span = run.first_span; span < run.end_span; ++span) {
+      float values[tiles][4] = {};
+      float most[2];
+      attend_span(run, span, values, most);
+      const float total[2] = {weight_total(shared.span, lane() / 4), weight_total(shared.span, lane() / 4 + 8)};
+      if (!folds) {
+        publish_entry(run.begin + span, values, most, total);
+        continue;
       }
-      clear_values_after();
-      warpgroup_sync();
+      if (span > 0 && span == run.first_span) take_entry(run.begin, folded, state);
+      state.add_span(most, total, step.shape.scale * log2_e);
+#pragma unroll
+      for (int tile = 0; tile < tiles; ++tile) state.fold(folded[tile], values[tile]);
     }
-    multiply_positions<HeadDim>(values, shared.span, [&](int k) { return shared_address(block_of(k * kv_block_positions)); });
-    if (last) fence_proxy_async();
-    release_stages();
-    publish_span(item, values, most);
+    if (!folds) return;
+    if (run.has_token()) {
+      publish_output(run, folded, state);
+    } else {
+      publish_entry(run.begin, folded, state.most, state.total);
+    }
   }
 
  private:
-  static __device__ __forceinline__ int warp() { return static_cast<int>(threadIdx.x) % warpgroup / 32; }
-  static __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ __forceinline__ int warp() const { return thread.warp; }
+  __device__ __forceinline__ int lane() const { return thread.lane; }
   __device__ __forceinline__ int group() const { return step.shape.heads / step.shape.kv_heads; }
-  __device__ __forceinline__ const float* cosine() const { return step.cosine + place.position * (HeadDim / 2); }
-  __device__ __forceinline__ const float* sine() const { return step.sine + place.position * (HeadDim / 2); }
+  __device__ __forceinline__ const float* cosine(const Run& run) const { return step.cosine + run.position * (HeadDim / 2); }
+  __device__ __forceinline__ const float* sine(const Run& run) const { return step.sine + run.position * (HeadDim / 2); }
   __device__ __forceinline__ void wait_for_stages() const {
     for (int i = 0; i < span_stages; ++i) ring.full(stage + i).wait(ring.parity(stage + i));
   }
@@ -126,19 +113,59 @@ struct SpanAttender {
     return ring.weights(stage + position / positions) + position % positions / kv_block_positions * head_bytes;
   }
 
-  __device__ __forceinline__ void ask_token() {
-    token_block = __ldcg(step.blocks + place.row * step.blocks_stride + place.position / kv_block_positions);
-    key_rotation.load(norms.key, cosine(), sine());
-    token.ask(step.shape, buffers.qkv, place.row,
-              step.shape.heads + place.kv_head + (warp() == value_warp ? step.shape.kv_heads : 0));
+  /// The weighted values of a span, and its largest scores. Queries come with the run's first span, the token with the
+  /// sequence's last one.
+  __device__ __forceinline__ void attend_span(const Run& run, int span, float (&values)[tiles][4], float (&most)[2]) {
+    const bool first = span == run.first_span;
+    const bool last = span + 1 == run.spans;
+    HeadRotation<HeadDim> key_rotation;
+    HeadAhead<HeadDim> token;
+    std::int32_t token_block = 0;  // the KV block that it goes to
+    // All that a warp needs is asked for at once.
+    if (last && warp() >= value_warp) {
+      token_block = __ldcg(step.blocks + run.row * step.blocks_stride + run.position / kv_block_positions);
+      key_rotation.load(norms.key, cosine(run), sine(run));
+      token.ask(step.shape, buffers.qkv, run.row,
+                step.shape.heads + run.kv_head + (warp() == value_warp ? step.shape.kv_heads : 0), lane());
+    }
+    if (first) take_queries(run);
+    wait_for_stages();
+    if (last && warp() == key_warp) {
+      float out[HeadDim / 32];
+      token.await();
+      rotate_head<HeadDim>(token.value, key_rotation, step.shape.epsilon, out);
+      append_token(run, token_block, 0, out);
+    }
+    if (last || first) warpgroup_sync();
+    float scores[4][4] = {};
+    const std::uint32_t queries = shared_address(shared.queries);
+    score_positions<HeadDim>(
+        thread, scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
+        shared_address(block_of(warp() * attention_warp_span)));
+    weigh_positions(thread, scores, run.positions(span), step.shape.scale * log2_e, shared.span, most);
+    warpgroup_sync();
+    release_stages();
+    wait_for_stages();
+    if (last) {
+      if (warp() == value_warp) {
+        token.await();
+        append_token(run, token_block, 1, token.value);
+      }
+      clear_values_after(run);
+      warpgroup_sync();
+    }
+    multiply_positions<HeadDim>(thread, values, shared.span,
+                                [&](int k) { return shared_address(block_of(k * kv_block_positions)); });
+    if (last) fence_proxy_async();
+    release_stages();
   }
   /// Rows that are no heads become zeros.
-  __device__ __forceinline__ void take_queries() {
+  __device__ __forceinline__ void take_queries(const Run& run) {
     HeadRotation<HeadDim> rotation;
     HeadAhead<HeadDim> query;
-    rotation.load(norms.query, cosine(), sine());
+    rotation.load(norms.query, cosine(run), sine(run));
     const auto ask = [&](int head) {
-      if (head < group()) query.ask(step.shape, buffers.qkv, place.row, place.kv_head * group() + head);
+      if (head < group()) query.ask(step.shape, buffers.qkv, run.row, run.kv_head * group() + head, lane());
     };
     ask(warp());
     for (int head = warp(); head < decode_group_max; head += 4) {
@@ -155,112 +182,81 @@ struct SpanAttender {
   }
   /// Writes the token's own keys (or values), which a warp has, to its block and, over whatever came with the block, to the
   /// ring.
-  __device__ __forceinline__ void append_token(int values, const float (&elements)[HeadDim / 32]) {
-    bf16* const target = step.kv.head(token_block, layer, values, place.kv_head);
-    bf16* const here = reinterpret_cast<bf16*>(block_of(place.positions - 1));
+  __device__ __forceinline__ void append_token(const Run& run, std::int32_t block, int values,
+                                               const float (&elements)[HeadDim / 32]) {
+    bf16* const target = step.kv.head(block, layer, values, run.kv_head);
+    bf16* const here = reinterpret_cast<bf16*>(block_of(run.position % attention_tile_span));
 #pragma unroll
     for (int i = 0; i < HeadDim / 32; ++i) {
       const bf16 rounded = __float2bfloat16_rn(elements[i]);
-      target[KvTiles::place(place.position, lane() + 32 * i)] = rounded;
-      here[KvTiles::place(place.position, lane() + 32 * i)] = rounded;
+      target[KvTiles::place(run.position, lane() + 32 * i)] = rounded;
+      here[KvTiles::place(run.position, lane() + 32 * i)] = rounded;
     }
   }
   /// Zeros after the token's values, so that nothing of what a block held before counts, not even times zero.
-  __device__ __forceinline__ void clear_values_after() {
-    for (int at = place.positions + warp(); at < attention_tile_span; at += 4) {
+  __device__ __forceinline__ void clear_values_after(const Run& run) {
+    for (int at = run.position % attention_tile_span + 1 + warp(); at < attention_tile_span; at += 4) {
       bf16* const here = reinterpret_cast<bf16*>(block_of(at));
 #pragma unroll
       for (int i = 0; i < HeadDim / 32; ++i) here[KvTiles::place(at, lane() + 32 * i)] = __float2bfloat16_rn(0.0f);
     }
   }
-  /// What comes out, of the thread's two heads and its quarter's dimensions.
-  __device__ __forceinline__ void publish_span(int item, const float (&values)[tiles][4], const float (&most)[2]) const {
+
+  // What comes out, of the thread's two heads and its quarter's dimensions.
+
+  __device__ __forceinline__ int head_of(int i) const { return lane() / 4 + 8 * i; }
+  __device__ __forceinline__ int dim_of(int tile) const { return warp() * (HeadDim / 4) + tile * 8 + lane() % 4 * 2; }
+  __device__ __forceinline__ std::size_t piece_of(int entry, int i) const {
+    return static_cast<std::size_t>(entry) * static_cast<std::size_t>(group()) + static_cast<std::size_t>(head_of(i));
+  }
+  __device__ __forceinline__ float2* values_at(int entry, int i, int tile) const {
+    return reinterpret_cast<float2*>(buffers.spans + piece_of(entry, i) * HeadDim + dim_of(tile));
+  }
+  /// A span, or the fold up to one.
+  __device__ __forceinline__ void publish_entry(int entry, const float (&values)[tiles][4], const float (&most)[2],
+                                                const float (&total)[2]) const {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int head = lane() / 4 + 8 * i;
-      if (head >= group()) continue;
-      const float total = weight_total(shared.span, head);
-      const int dim = warp() * (HeadDim / 4) + lane() % 4 * 2;
-      if (place.spans == 1) {
-        const float inverse = __frcp_rn(total);
-        const int column = (place.kv_head * group() + head) * HeadDim + dim;
-#pragma unroll
-        for (int tile = 0; tile < tiles; ++tile) {
-          publish(buffers.attended.data + buffers.attended.offset(place.row, column + tile * 8),
-                  bits_of(__floats2bfloat162_rn(values[tile][2 * i] * inverse, values[tile][2 * i + 1] * inverse)));
-        }
-        continue;
-      }
-      const std::size_t piece = static_cast<std::size_t>(item) * static_cast<std::size_t>(group()) + head;
-      float* const target = buffers.spans + piece * HeadDim + dim;
+      if (head_of(i) >= group()) continue;
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile)
-        publish(reinterpret_cast<float2*>(target + tile * 8), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
-      if (warp() == 0 && lane() % 4 == 0) publish(buffers.span_sums + piece, make_float2(most[i], total));
+        publish(values_at(entry, i, tile), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
+      if (warp() == 0 && lane() % 4 == 0) publish(buffers.span_sums + piece_of(entry, i), make_float2(most[i], total[i]));
+    }
+  }
+  /// The fold up to the run, which another block publishes.
+  __device__ __forceinline__ void take_entry(int entry, float (&folded)[tiles][4], RowState& state) const {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (head_of(i) >= group()) continue;
+      const auto source = [&](int at) { return at < tiles ? values_at(entry, i, at) : buffers.span_sums + piece_of(entry, i); };
+      float2 taken[tiles + 1];
+#pragma unroll
+      for (int at = 0; at <= tiles; ++at) taken[at] = load_published(source(at));
+      await_published(taken, source);
+#pragma unroll
+      for (int tile = 0; tile < tiles; ++tile) {
+        folded[tile][2 * i] = taken[tile].x;
+        folded[tile][2 * i + 1] = taken[tile].y;
+      }
+      state.most[i] = taken[tiles].x;
+      state.total[i] = taken[tiles].y;
+    }
+    __syncwarp();
+  }
+  __device__ __forceinline__ void publish_output(const Run& run, const float (&folded)[tiles][4], const RowState& state) const {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (head_of(i) >= group()) continue;
+      const float inverse = __frcp_rn(state.total[i]);
+      const int column = (run.kv_head * group() + head_of(i)) * HeadDim;
+#pragma unroll
+      for (int tile = 0; tile < tiles; ++tile) {
+        publish(buffers.attended.data + buffers.attended.offset(run.row, column + dim_of(tile)),
+                bits_of(__floats2bfloat162_rn(folded[tile][2 * i] * inverse, folded[tile][2 * i + 1] * inverse)));
+      }
     }
   }
 };
-
-/// Folds all spans of a sequence's KV head in ascending order, and publishes the output: of the parts that share the work, one
-/// does every so many columns, a warp 32 at once.
-template <int HeadDim>
-__device__ void fold_spans(const DecodeShape& shape, const LayerBuffers& buffers, const SpanPlace& place, int spans_before,
-                           const PartOf& part) {
-  constexpr int ahead = 32;  // spans that are loaded at once
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int group = shape.heads / shape.kv_heads;
-  const float factor = shape.scale * log2_e;
-  const std::size_t first_item = static_cast<std::size_t>(spans_before * shape.kv_heads + place.kv_head * place.spans);
-  const std::size_t stride = static_cast<std::size_t>(group);
-  const int pieces = group * (HeadDim / 32);
-  for (int piece = part.index * 4 + static_cast<int>(threadIdx.x) % warpgroup / 32; piece < pieces; piece += part.parts * 4) {
-    const int row = piece / (HeadDim / 32);
-    const int dim = piece % (HeadDim / 32) * 32 + lane;
-    const std::size_t first = first_item * stride + static_cast<std::size_t>(row);
-    float most = -INFINITY;
-    float total = 0;
-    float value = 0;
-    for (int span = 0; span < place.spans; span += ahead) {
-      const int here = min(ahead, place.spans - span);
-      const auto of_span = [&](int i) { return first + static_cast<std::size_t>(span + i) * stride; };
-      const auto value_of = [&](int i) { return buffers.spans + of_span(i) * HeadDim + dim; };
-      const auto sums_of = [&](int /*only*/) { return buffers.span_sums + of_span(lane); };
-      float loaded[ahead];
-#pragma unroll
-      for (int i = 0; i < ahead; ++i) loaded[i] = i < here ? load_published(value_of(i)) : 0.0f;
-      // A lane a span: the largest score up to it, and with it the factors of what came before and of the span itself.
-      float2 sums[1] = {lane < here ? load_published(sums_of(0)) : make_float2(-INFINITY, 0)};
-      await_published(sums, sums_of);
-      await_published(loaded, value_of);
-      __syncwarp();
-      const float2 about = sums[0];
-      float larger = fmaxf(about.x, most);
-#pragma unroll
-      for (int other = 1; other < 32; other *= 2) {
-        const float below = __shfl_up_sync(0xFFFFFFFF, larger, other);
-        if (lane >= other) larger = fmaxf(larger, below);
-      }
-      const float shifted = __shfl_up_sync(0xFFFFFFFF, larger, 1);
-      const float before = lane == 0 ? most : shifted;
-      const float old_factor = exp2_fast((before - larger) * factor);
-      const float new_factor = exp2_fast((about.x - larger) * factor);
-      const float span_total = about.y * new_factor;
-#pragma unroll
-      for (int i = 0; i < ahead; ++i) {
-        if (i >= here) break;
-        const float old_of = __shfl_sync(0xFFFFFFFF, old_factor, i);
-        total = fmaf(total, old_of, __shfl_sync(0xFFFFFFFF, span_total, i));
-        value = fmaf(value, old_of, loaded[i] * __shfl_sync(0xFFFFFFFF, new_factor, i));
-      }
-      most = __shfl_sync(0xFFFFFFFF, larger, 31);
-    }
-    const int column = (place.kv_head * group + row) * HeadDim + dim;
-    const float out = value * __frcp_rn(total);
-    const float beside = __shfl_down_sync(0xFFFFFFFF, out, 1);
-    if (lane % 2 == 0) {
-      publish(buffers.attended.data + buffers.attended.offset(place.row, column), bits_of(__floats2bfloat162_rn(out, beside)));
-    }
-  }
-}
 
 }  // namespace troupe::kernels::cuda

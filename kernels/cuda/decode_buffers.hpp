@@ -22,8 +22,10 @@ struct ResidualBuffers {
 /// In the order in which a layer writes them, but for the first, which the layer before has written.
 struct LayerBuffers {
   ResidualBuffers attention_input;
-  float* qkv;         ///< [row_capacity, (heads + 2 kv_heads) head_dim]
-  float* spans;       ///< [spans, heads, head_dim]: weighted values, by sequence, KV head, span and query head
+  float* qkv;  ///< [row_capacity, (heads + 2 kv_heads) head_dim]
+  /// [spans, heads, head_dim]: weighted values, by sequence, KV head, span and query head. Where two blocks share a KV head,
+  /// what the first one has folded is in its first span's place; the other places stay unwritten.
+  float* spans;
   float2* span_sums;  ///< [spans, heads]: largest score and sum of weights
   RowTiles attended;  ///< heads * head_dim wide
   ResidualBuffers feed_forward_input;

@@ -15,7 +15,7 @@ constexpr int fold_columns_narrow = 8;  ///< or fewer, if there are more warps t
 /// A warp's. While it folds some entries, the values of the next ones are on their way.
 struct FoldShared {
   alignas(16) float values[2][fold_floats];           ///< [entries, columns]
-  float4 factors[fold_floats / fold_columns_narrow];  ///< of an entry: of what is before it, of it, and its total times that
+  float4 factors[fold_floats / fold_columns_narrow];  ///< of the entries, by spread_factors
 };
 
 /// A warp of those that fold a split run, each some of its columns.
@@ -99,7 +99,7 @@ struct Folder {
     load_sums(0);
     copy_values(0, 0);
     for (int first = 0, buffer = 0; first < run.entries; first += entries, buffer ^= 1) {
-      spread_factors(own_sums, factor, most);
+      spread_factors(own_sums, factor, most, shared.factors);
       if (first + entries < run.entries) load_sums(first + entries);
       copy_values(first + entries, buffer ^ 1);
       wait_for_copies<1>();
@@ -115,31 +115,6 @@ struct Folder {
     }
     const int output = (run.kv_head * static_cast<int>(group) + head) * HeadDim + column + own;
     if (lane() < Columns) p.attended.data[p.attended.offset(row, output)] = __float2bfloat16_rn(value * __frcp_rn(total));
-  }
-
-  /// Of what RowState::add_span multiplies by, for many entries at once; `most` is the largest score before them, and then with
-  /// them.
-  template <int Count>
-  __device__ __forceinline__ void spread_factors(const float2 (&sums)[Count], float factor, float& most) const {
-    float largest = sums[0].x;
-#pragma unroll
-    for (int i = 1; i < Count; ++i) largest = fmaxf(largest, sums[i].x);
-#pragma unroll
-    for (int other = 1; other < 32; other *= 2) {
-      const float below = __shfl_up_sync(0xFFFFFFFF, largest, other);
-      if (lane() >= other) largest = fmaxf(largest, below);
-    }
-    const float below = __shfl_up_sync(0xFFFFFFFF, largest, 1);
-    float before = lane() == 0 ? most : fmaxf(most, below);
-#pragma unroll
-    for (int i = 0; i < Count; ++i) {
-      const float larger = fmaxf(sums[i].x, before);
-      const float new_factor = exp2_fast((sums[i].x - larger) * factor);
-      shared.factors[lane() * Count + i] =
-          make_float4(exp2_fast((before - larger) * factor), new_factor, sums[i].y * new_factor, 0);
-      before = larger;
-    }
-    most = __shfl_sync(0xFFFFFFFF, before, 31);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/decode_ends.cuh"
 #include "kernels/cuda/decode_products.cuh"
+#include "kernels/cuda/decode_run_fold.cuh"
 #include "kernels/cuda/decode_streams.cuh"
 #include "kernels/cuda/launch.hpp"
 
@@ -24,8 +25,8 @@ struct Computer {
   std::int32_t clears_begun = 0;   ///< layers in which this block clears buffers, so far
   int present_layer = 0;
   std::uint32_t exchanges = 0;  ///< so far
-  SpanPlace first_place = {};   ///< of this block's
-  PartOf first_part = {};       ///< in its sequence's KV head; the last one's likewise
+  Run last_run = {};            ///< of this block's
+  PartOf first_part = {};       ///< the block's first run's
   PartOf last_part = {};
 
   __device__ const DecodeStep& step() const { return arguments.step; }
@@ -95,32 +96,32 @@ struct Computer {
 
   __device__ void attention(int layer, const Items& items) {
     const int kv_heads = step().shape.kv_heads;
-    if (layer == 0) first_place = shared.batch.place(items.first, kv_heads);
+    if (layer == 0) learn_runs(items);
     const LayerBuffers& buffers = arguments.buffers.of(layer);
     const HeadNorms norms{step().layers[layer].query_norm, step().layers[layer].key_norm};
-    SpanPlace place = first_place;
-    bool has_queries = false;  // of this sequence's KV head
-    for (int item = items.first; item < items.end; ++item) {
-      if (item > items.first) place = shared.batch.next(place, kv_heads);
-      SpanAttender<N, HeadDim>{step(), buffers, norms, layer, ring, shared.attention, stage, place}.attend(item, !has_queries);
-      has_queries = place.span + 1 < place.spans;
-      // What other blocks have spans of waits until this block has done all of its own.
-      if (!has_queries && place.spans > 1 && item - items.first >= place.span) fold(buffers, place, {0, 1});
+    RunAttender<N, HeadDim> attender{step(), buffers, norms, layer, ring, shared.attention, stage};
+    Run run = last_run;
+    for (;;) {
+      attender.attend(run, run.begin == last_run.begin ? last_part : run.begin <= items.first ? first_part : PartOf{0, 1});
+      if (run.begin <= items.first) break;
+      run = shared.batch.run_before(items, run, kv_heads);
     }
-    if (layer == 0) {  // the same in every layer
-      first_part = part(first_place);
-      last_part = part(place);
+    // What many blocks have spans of waits until this block has done all of its own.
+    PartOf part = last_part;
+    for (Run folded = last_run;; folded = run, part = first_part) {
+      if (part.parts > folding_parts_max) RunFolder<HeadDim>{step().shape, buffers, shared.run_fold, folded, part}.fold();
+      if (folded.begin == run.begin) break;
     }
-    const bool one_run = first_place.row == place.row && first_place.kv_head == place.kv_head;
-    if (first_place.span > 0) fold(buffers, first_place, first_part);
-    if (has_queries && !(one_run && first_place.span > 0)) fold(buffers, place, last_part);
   }
-  __device__ PartOf part(const SpanPlace& place) const {
-    return part_of(shared.batch, step().rows, step().shape.kv_heads, place, static_cast<int>(blockIdx.x),
-                   static_cast<int>(gridDim.x));
-  }
-  __device__ void fold(const LayerBuffers& buffers, const SpanPlace& place, const PartOf& part) const {
-    fold_spans<HeadDim>(step().shape, buffers, place, shared.batch.spans_before[place.row], part);
+  /// Only its first and its last run does a block share with others; they are the same in every layer.
+  __device__ void learn_runs(const Items& items) {
+    const int kv_heads = step().shape.kv_heads;
+    const auto part = [&](const Run& run) {
+      return part_of(shared.batch, step().rows, kv_heads, run, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
+    };
+    last_run = shared.batch.run_of(items, items.end - 1, kv_heads);
+    last_part = part(last_run);
+    first_part = part(shared.batch.run_of(items, items.first, kv_heads));
   }
 };
 

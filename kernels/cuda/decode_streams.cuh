@@ -18,7 +18,7 @@ struct WeightStreamer {
   const Stages& ring;
   StepShared<N>& shared;
   int stage = 0;
-  SpanPlace first_place = {};  ///< of this block's
+  Run last_run = {};  ///< of this block's
 
   __device__ void wait_for_batch() { shared.batch.known.wait(0); }
   __device__ void begin(int /*layer*/, int /*operation*/, const Deal& /*deal*/) {}
@@ -37,20 +37,21 @@ struct WeightStreamer {
   }
   __device__ void attention(int layer, const Items& items) {
     const int kv_heads = step.shape.kv_heads;
-    if (layer == 0) first_place = shared.batch.place(items.first, kv_heads);
-    SpanPlace place = first_place;
-    for (int item = items.first; item < items.end; ++item, place = shared.batch.next(place, kv_heads))
-      stream_span(layer, place);
+    if (layer == 0) last_run = shared.batch.run_of(items, items.end - 1, kv_heads);
+    for (Run run = last_run;; run = shared.batch.run_before(items, run, kv_heads)) {
+      for (int span = run.first_span; span < run.end_span; ++span) stream_span(layer, run, span);
+      if (run.begin <= items.first) break;
+    }
   }
-  __device__ void stream_span(int layer, const SpanPlace& place) {
+  __device__ void stream_span(int layer, const Run& run, int span) {
     constexpr int positions = Stages::template positions<HeadDim>;
     constexpr int stage_blocks = positions / kv_block_positions;
     constexpr std::uint32_t block_bytes = kv_block_positions * HeadDim * 2;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     // A lane a block: the copies of a stage are asked for at once.
-    const int blocks = divided_up(place.positions, kv_block_positions);
-    const int number = place.first_position / kv_block_positions + lane;
-    const std::int32_t own = lane < blocks ? __ldcg(step.blocks + place.row * step.blocks_stride + number) : 0;
+    const int blocks = divided_up(run.positions(span), kv_block_positions);
+    const int number = span * (attention_tile_span / kv_block_positions) + lane;
+    const std::int32_t own = lane < blocks ? __ldcg(step.blocks + run.row * step.blocks_stride + number) : 0;
     for (int values = 0; values < 2; ++values) {
       for (int first = 0; first < attention_tile_span / kv_block_positions; first += stage_blocks, ++stage) {
         const int here = min(stage_blocks, max(blocks - first, 0));
@@ -61,7 +62,7 @@ struct WeightStreamer {
         }
         __syncwarp();
         if (lane >= first && lane < first + here) {
-          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, place.kv_head),
+          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, run.kv_head),
                          block_bytes, ring.full(stage));
         }
       }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/decode_attention.cuh"
+#include "kernels/cuda/decode_run_fold.cuh"
 #include "kernels/cuda/exchange.cuh"
 
 namespace troupe::kernels::cuda {
@@ -116,6 +117,7 @@ inline int blocks_max(const DecodeShape& shape) {
 template <int N>
 struct StepShared {
   AttentionShared attention;
+  RunFoldShared run_fold;
   Exchange<N> exchanges[2];  ///< in turn: one block may be ahead of the other by a task
   BatchShared batch;
   float row_scales[N];

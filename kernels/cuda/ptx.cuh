@@ -9,6 +9,14 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+/// The thread's number in its block, read anew: what is computed from it is computed where it is wanted, and does not take
+/// registers from all that a long loop does beside.
+__device__ __forceinline__ unsigned thread_read_anew() {
+  unsigned thread;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+  return thread;
+}
+
 /// Counts arrivals and bytes; a phase ends when both are complete (mbarrier). In shared memory.
 class Barrier {
  public:
