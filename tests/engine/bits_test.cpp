@@ -47,7 +47,7 @@ TEST(Bits, EveryAnswerHasTheBitsThatItHasAlone) {
                                          "llama",
                                          "qwen3",
                                          "qwen3_moe"}) {
-    EXPECT_GT(summary.cases_with(feature), 0U) << feature;
+    EXPECT_GT(summary.features[feature], 0U) << feature;
   }
 }
 

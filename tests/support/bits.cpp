@@ -15,23 +15,7 @@ void Summary::add(const CaseResult& result) {
   for (const std::string& difference : result.differences) {
     if (differences.size() < differences_max) differences.push_back(difference);
   }
-  for (const std::string_view feature : result.features) ++features[std::string(feature)];
-}
-
-void Summary::add(const Summary& other) {
-  cases += other.cases;
-  sequences += other.sequences;
-  tokens += other.tokens;
-  for (std::size_t i = 0; i < tokens_by_batch.size(); ++i) tokens_by_batch[i] += other.tokens_by_batch[i];
-  blocks += other.blocks;
-  steps += other.steps;
-  differing += other.differing;
-  for (const auto& [feature, with] : other.features) features[feature] += with;
-}
-
-std::uint64_t Summary::cases_with(std::string_view feature) const {
-  const auto found = features.find(feature);
-  return found == features.end() ? 0 : found->second;
+  for (const std::string_view feature : result.features) ++features[feature];
 }
 
 Property::Property(std::uint64_t seed, std::string_view defect, kernels::DeviceKind kind) : seed_(seed), defect_(defect) {

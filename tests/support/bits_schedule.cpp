@@ -160,15 +160,12 @@ void draw_pools(Random& random, Universe& universe, Schedule& schedule, bool wid
 
 }  // namespace
 
-std::size_t universe_of(std::uint64_t seed, std::uint64_t number, std::size_t universes) {
-  return Random(seed ^ 0x0F0CA5E5U, number).below(universes);
-}
-
 Schedule draw_schedule(std::uint64_t seed, std::uint64_t number, std::deque<Universe>& universes) {
   Random random(seed ^ 0x5EED0F0CA5E5U, number);
   Schedule schedule;
   schedule.number = number;
-  schedule.universe = universe_of(seed, number, universes.size());
+  // Drawn apart: with another number of models the rest is drawn as before.
+  schedule.universe = Random(seed ^ 0x0F0CA5E5U, number).below(universes.size());
   Universe& universe = universes[schedule.universe];
   const bool has_experts = universe.model().config.moe.has_value();
   const bool on_gpu = universe.device_kind() == kernels::DeviceKind::cuda;

@@ -66,9 +66,6 @@ struct Schedule {
   Duration tick{};  ///< by which the engines' clock moves
 };
 
-/// Whose case it is: an index of `universes` universes.
-std::size_t universe_of(std::uint64_t seed, std::uint64_t number, std::size_t universes);
-
 /// A pure function of the seed, the number and the universes (which are functions of the seed).
 Schedule draw_schedule(std::uint64_t seed, std::uint64_t number, std::deque<Universe>& universes);
 
