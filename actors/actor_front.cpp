@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "actors/reader_actor.hpp"
+#include "storage/shadow_log.hpp"
 
 namespace troupe::actors {
 
@@ -61,6 +62,16 @@ class ActorFront final : public Front {
     send(FrontHistory{conversation, from, limit, reply}, reply);
   }
   void turn(policy::TurnId turn, Reply<policy::Turn> reply) override { send(FrontTurn{turn, reply}, reply); }
+  void shadows(policy::ShadowQuery query, Reply<policy::ShadowPage> reply) override {
+    context_->journal->read([context = context_, query = std::move(query), reply](const storage::Store& store) {
+      auto page = storage::read_shadows(store, query);
+      if (!page) return reply(page.error());
+      for (const policy::ShadowArm& arm : context->shadows) {
+        page->running.push_back({arm.experiment.name, arm.experiment.share, policy::sentence_of(arm.experiment)});
+      }
+      reply(std::move(page));
+    });
+  }
 
  private:
   static Error starting() { return {ErrorCode::unavailable, "the node is starting; try again in a moment"}; }

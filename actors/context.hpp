@@ -15,6 +15,7 @@
 #include "cluster/fabric_links.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/routing.hpp"
+#include "policy/shadow.hpp"
 #include "storage/journal.hpp"
 
 namespace troupe::actors {
@@ -97,6 +98,7 @@ struct NodeContext {
   std::shared_ptr<Entropy> entropy;
   std::shared_ptr<storage::Journal> journal;
   std::shared_ptr<const policy::RoutingPolicy> routing;
+  std::vector<policy::ShadowArm> shadows;  ///< what `routing` says is answered once more; never changes
   Log log;
   std::shared_ptr<cluster::Fabric> fabric;      ///< for host memory; null: this node moves no bulk bytes
   std::shared_ptr<cluster::FabricLinks> links;  ///< whom it reaches; null as the fabric is. The directory has it follow

@@ -123,6 +123,10 @@ class ConversationState {
   void commit_outcome(LiveTurn& turn, policy::TurnOutcome outcome);
   void fail(LiveTurn& turn, const Error& error);
   void end(LiveTurn& turn);
+  /// Has the turn, which has been committed, answered once more by each experiment that draws it.
+  void offer_to_shadows(const LiveTurn& turn);
+  /// What its answer was made from; summary and recent turns are those that it read.
+  policy::ShadowInput shadow_input(const LiveTurn& turn) const;
   /// Appends what has become durable to the turn's events, and sends it on.
   void show(LiveTurn& turn);
 

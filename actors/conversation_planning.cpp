@@ -5,6 +5,7 @@
 
 #include "actors/conversation_actor.hpp"
 #include "policy/context.hpp"
+#include "policy/judgement.hpp"
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
@@ -163,6 +164,22 @@ policy::ContextParts ConversationState::parts_of(const LiveTurn& turn, std::size
   return parts;
 }
 
+policy::ShadowInput ConversationState::shadow_input(const LiveTurn& turn) const {
+  const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
+  policy::ShadowInput input;
+  input.turn = policy::without_tokens(turn.turn);
+  input.parts = parts_of(turn, turn.passages.size());
+  input.parts.task = policy::task_of(plan.task).value_or(policy::Task::answer);
+  for (const FoundPassage& found : turn.passages) input.passages.push_back(found.passage);
+  if (input.passages.empty()) {
+    // Its last attempt was planned in another life: what is known here is what that one read.
+    input.passages = plan.passages;
+    if (turn.sources) input.parts.passages = *turn.sources;
+    input.parts.passages.resize(input.passages.size());
+  }
+  return input;
+}
+
 void ConversationState::route(LiveTurn& turn) {
   const policy::Ask& ask = turn.turn.ask;
   policy::RouteFacts facts;
@@ -247,7 +264,6 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.event_number = policy::next_attempt_number(turn.turn);
   plan.tier = *turn.next_tier;
   plan.why = turn.next_why;
-  plan.rule = turn.route.rule;
   plan.model = prepared.model;
   plan.tokens_max =
       std::min(turn.turn.ask.tokens_max, prepared.context_max - static_cast<std::int32_t>(prepared.prompt.size()));
@@ -260,15 +276,8 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.prompt = std::move(prepared.prompt);
   plan.messages = std::move(prepared.messages);
   plan.price = context_->routing->price[policy::place_of(plan.tier)];
-  if (!turn.route.greedy) plan.sampling = turn.route.sampling.value_or(turn.turn.ask.sampling);
+  policy::follow_route(turn.route, turn.turn.ask.sampling, plan);
   plan.seed = *turn.turn.ask.seed;
-  for (auto rung = turn.route.ladder.begin(); rung != turn.route.ladder.end(); ++rung) {
-    if (rung->tier != plan.tier) continue;
-    plan.confidence_min = rung->confidence_min;
-    plan.second_opinion = rung->second_opinion;
-    plan.escalation.assign(std::next(rung), turn.route.ladder.end());
-  }
-  plan.held_back = turn.route.held_back;
   plan.task = policy::to_string(turn.grounded ? policy::Task::answer : policy::Task::chat);
   plan.summary_version = summary_.version;
   const std::size_t first = prepared.recent_left_out;

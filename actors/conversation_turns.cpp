@@ -2,49 +2,15 @@
 // conversation_planning.cpp. Whatever the world may see of a stage is durable before the next begins; a stage that cannot go on
 // now (a node is away) is tried again at the next tick.
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "actors/conversation_actor.hpp"
-#include "policy/citation.hpp"
-#include "policy/citation_support.hpp"
+#include "policy/judgement.hpp"
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
 
 namespace {
-
-/// The route that an attempt was made under, from its rung on.
-policy::RouteDecision route_of(const policy::AttemptPlan& plan) {
-  policy::RouteDecision route;
-  route.rule = plan.rule;
-  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
-  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
-  route.held_back = plan.held_back;
-  route.greedy = plan.sampling == policy::Sampling{};
-  route.sampling = plan.sampling;
-  return route;
-}
-
-/// Whether the last attempt's answer says the same as that of the tier before.
-bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answer) {
-  const policy::Tier own = turn.attempts.back().plan.tier;
-  const auto before = std::find_if(turn.attempts.rbegin(), turn.attempts.rend(),
-                                   [own](const policy::Attempt& each) { return each.plan.tier != own; });
-  if (before == turn.attempts.rend() || !before->result) return false;
-  return policy::same_answer(text_of(*before->result), answer);
-}
-
-/// Says what the best source says, in the place of an answer that nobody is sure of, if the policy has words for that.
-void quote_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, policy::Attempt& attempt,
-                   policy::TurnOutcome& outcome) {
-  const auto text = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
-  if (!text) return;
-  // What the model said is not the answer, and nobody sees it.
-  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
-  outcome.answer = *text;
-  outcome.citations = policy::check_citations(*text, attempt.plan.passages).cited;
-}
 
 policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
   const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
@@ -186,7 +152,7 @@ void ConversationState::supersede_lost(LiveTurn& turn, std::vector<policy::Emiss
   attempt.result.emplace();
   attempt.result->emissions = std::move(shown);
   attempt.result->finish_reason = "lost";
-  supersede(turn, route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
+  supersede(turn, policy::route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
 }
 
 void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces) {
@@ -220,37 +186,18 @@ void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission
 
 void ConversationState::decide(LiveTurn& turn) {
   policy::Attempt& attempt = turn.turn.attempts.back();
-  const policy::AttemptPlan& plan = attempt.plan;
   attempt.result = std::exchange(turn.finished, std::nullopt);
-  policy::AttemptResult& result = *attempt.result;
-  result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
-  const std::string answer(policy::trimmed(text_of(result)));
-  // An answer that its sources do not support is not to be trusted, whatever its probability.
-  const auto failed = policy::failed_citation(answer, turn.turn.ask.question + " " + turn.turn.search, *turn.sources);
-  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
-
-  const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
-  const policy::RouteDecision route = route_of(plan);
-  policy::Decision decision = policy::after_attempt(route, plan, confidence, result.finish_reason, result.failed_check,
-                                                    agrees_with_the_one_before(turn.turn, answer));
+  policy::Judgement judgement = policy::judge(*context_->routing, turn.turn, *turn.sources);
+  policy::Decision& decision = judgement.decision;
   if (const std::string trouble = std::exchange(turn.trouble, {}); !trouble.empty())
     decision.why = trouble + "; " + decision.why;
-  if (decision.verdict == policy::Decision::Verdict::escalate) return supersede(turn, route, *decision.next, decision.why);
+  if (decision.verdict == policy::Decision::Verdict::escalate) {
+    return supersede(turn, policy::route_of(attempt.plan), *decision.next, decision.why);
+  }
   if (decision.verdict == policy::Decision::Verdict::fail) {
     return fail(turn, {ErrorCode::unavailable, decision.why + "; " + context_->routing->when_all_failed});
   }
-  policy::TurnOutcome outcome;
-  outcome.committed = true;
-  outcome.answer = answer;
-  outcome.citations = policy::check_citations(answer, plan.passages).cited;
-  outcome.attempt = plan.attempt;
-  outcome.confidence = confidence;
-  outcome.confident = decision.confident;
-  if (!decision.confident) {
-    outcome.doubt = decision.why;
-    if (plan.held_back) quote_instead(*context_->routing, *turn.sources, attempt, outcome);
-  }
-  commit_outcome(turn, std::move(outcome));
+  commit_outcome(turn, policy::outcome_of(*context_->routing, judgement, *turn.sources, attempt));
 }
 
 void ConversationState::fail(LiveTurn& turn, const Error& error) {
@@ -300,13 +247,27 @@ void ConversationState::show(LiveTurn& turn) {
 void ConversationState::end(LiveTurn& turn) {
   show(turn);
   for (auto& promise : std::exchange(turn.ending, {})) promise.deliver(schemas::HomeAccepted{turn.turn.id.number});
-  if (turn.turn.outcome->committed) remember(turn.turn);
+  if (turn.turn.outcome->committed) {
+    offer_to_shadows(turn);
+    remember(turn.turn);
+  }
   last_used_ = context_->clock->now();
   ended_.push_front(std::move(turn.log));
   if (ended_.size() > ended_logs_max) ended_.pop_back();
   --context_->turns;
   std::erase_if(live_, [&](const auto& each) { return each.get() == &turn; });
   if (!live_.empty()) advance(*live_.front());
+}
+
+void ConversationState::offer_to_shadows(const LiveTurn& turn) {
+  if (turn.turn.attempts.empty()) return;
+  std::shared_ptr<const policy::ShadowInput> input;
+  for (std::size_t arm = 0; arm < context_->shadows.size(); ++arm) {
+    const policy::ShadowExperiment& experiment = context_->shadows[arm].experiment;
+    if (!policy::is_about(experiment, turn.turn.ask) || !policy::is_drawn(experiment, turn.turn.id)) continue;
+    if (!input) input = std::make_shared<const policy::ShadowInput>(shadow_input(turn));
+    self_->send(services_.shadow, ShadowWork{arm, epoch_, input});
+  }
 }
 
 }  // namespace troupe::actors

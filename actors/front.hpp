@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 
 namespace troupe::actors {
@@ -75,6 +76,8 @@ class Front {
                        Reply<HistoryPage> reply) = 0;
   /// One turn whole, with its attempts' plans.
   virtual void turn(policy::TurnId turn, Reply<policy::Turn> reply) = 0;
+  /// What became of turns that were drawn for shadows, of those that were at home on this node.
+  virtual void shadows(policy::ShadowQuery query, Reply<policy::ShadowPage> reply) = 0;
 };
 
 }  // namespace troupe::actors

@@ -40,11 +40,13 @@ HomeActorImpl::behavior_type HomeState::start(NodeContextPtr context, Services s
       [this](const schemas::HomeTurn& turn) { return pass_on<policy::Turn>(turn.turn.conversation, turn); },
       [this](const schemas::EngineEmissions& emissions) {
         if (emissions.key.purpose == schemas::Purpose::summarize) return self_->send(services_.summarizer, emissions);
+        if (emissions.key.purpose == schemas::Purpose::shadow) return pass_to_shadow(emissions);
         const auto found = awake_.find(emissions.key.turn.conversation);
         if (found != awake_.end()) self_->send(found->second.actor, emissions);
       },
       [this](const schemas::EngineFinished& finished) {
         if (finished.key.purpose == schemas::Purpose::summarize) return self_->send(services_.summarizer, finished);
+        if (finished.key.purpose == schemas::Purpose::shadow) return pass_to_shadow(finished);
         const auto found = awake_.find(finished.key.turn.conversation);
         if (found != awake_.end()) self_->send(found->second.actor, finished);
       },
@@ -55,6 +57,12 @@ HomeActorImpl::behavior_type HomeState::start(NodeContextPtr context, Services s
       [](const Continuation& next) { next.run(); },
       [this](const MoveAway& move) { return on_move(move); },
   };
+}
+
+template <class Message>
+void HomeState::pass_to_shadow(const Message& message) {
+  // What an engine still says of a shadow after a start without experiments concerns nobody.
+  if (services_.shadow) self_->send(services_.shadow, message);
 }
 
 template <class Reply, class Message>

@@ -38,6 +38,8 @@ class HomeState {
   ConversationActor find(const policy::ConversationId& id, bool create);
   template <class Reply, class Message>
   caf::result<Reply> pass_on(const policy::ConversationId& id, const Message& message, bool create = false);
+  template <class Message>
+  void pass_to_shadow(const Message& message);
   void take_up_open_turns(std::optional<policy::TurnId> after_turn);
   void on_down(const caf::down_msg& down);
   void on_idle(const policy::ConversationId& id);

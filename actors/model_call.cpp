@@ -4,6 +4,13 @@
 
 namespace troupe::actors {
 
+namespace {
+/// As what a prompt is assembled: a shadow reads what an answer reads.
+schemas::Purpose prepared_as(schemas::Purpose purpose) {
+  return purpose == schemas::Purpose::shadow ? schemas::Purpose::answer : purpose;
+}
+}  // namespace
+
 ModelCall::ModelCall(NodeContextPtr context, EngineLink link, Job job, Done done)
     : context_(std::move(context)), link_(std::move(link)), job_(std::move(job)), done_(std::move(done)) {}
 
@@ -24,7 +31,7 @@ void ModelCall::prepare() {
   waits_for_ = engine ? "" : "no node serves tier " + std::string(to_string(job_.tier));
   if (!engine) return;  // drive() tries again
   preparing_ = true;
-  link_.prepare(engine, {job_.key.purpose, job_.parts, job_.prompt_tokens_max},
+  link_.prepare(engine, {prepared_as(job_.key.purpose), job_.parts, job_.prompt_tokens_max},
                 [this, alive = std::weak_ptr(alive_)](Result<schemas::EnginePrepared> prepared) {
                   if (!alive.expired()) on_prepared(std::move(prepared));
                 });
@@ -40,7 +47,8 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
     }
     return finish(prepared.error());
   }
-  model_ = prepared->model;
+  reply_.model = prepared->model;
+  reply_.passages = std::move(prepared->passages);
   Generation::Job job;
   job.key = job_.key;
   job.epoch = job_.epoch;
@@ -48,7 +56,9 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
   job.request.prompt = std::move(prepared->prompt);
   job.request.messages = std::move(prepared->messages);
   const std::int32_t room = prepared->context_max - static_cast<std::int32_t>(job.request.prompt.size());
-  job.request.tokens_max = std::min(job_.tokens_max, room);
+  job.request.tokens_max = reply_.tokens_max = std::min(job_.tokens_max, room);
+  job.request.sampling = job_.sampling;
+  job.request.seed = job_.seed;
   job.request.priority = job_.priority;
   job.deadline_ms = job_.deadline_ms;
   if (job.request.tokens_max < 1) return finish(Error{ErrorCode::too_large, "the prompt leaves no room for a reply"});
@@ -79,11 +89,9 @@ void ModelCall::take(const schemas::EngineFinished& finished) {
   if (!end) return finish_if_lost();
   if (!*end) return finish(end->error());
   if ((*end)->finish_reason == "failed") return finish(Error{ErrorCode::corrupt, "the model failed: " + finished.message});
-  Reply reply;
-  reply.text = text_of(**end);
-  reply.model = model_;
-  reply.result = **std::move(end);
-  finish(std::move(reply));
+  reply_.text = text_of(**end);
+  reply_.result = **std::move(end);
+  finish(std::move(reply_));
 }
 
 }  // namespace troupe::actors

@@ -1,11 +1,13 @@
 // A small question to a model on the way to an answer: what kind of request this is, how it would stand alone, what to keep of
-// a conversation. Greedy, so its reply is a function of what it reads; nobody sees it come.
+// a conversation; or the question of a turn once more, for its shadow. Greedy unless it says otherwise, so its reply is a
+// function of what it reads; nobody sees it come.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "actors/generation.hpp"
 
@@ -22,11 +24,15 @@ class ModelCall {
     std::int32_t tokens_max = 0;
     policy::Priority priority = policy::Priority::standard;
     std::int64_t deadline_ms = 0;  ///< since 1970
+    policy::Sampling sampling;
+    std::uint64_t seed = 0;
   };
   struct Reply {
     std::string text;
     policy::ModelClass model;
     policy::AttemptResult result;
+    std::vector<std::uint32_t> passages;  ///< places of those of the parts' that it read, ascending
+    std::int32_t tokens_max = 0;          ///< that it might have said
   };
   using Done = std::function<void(Result<Reply>)>;
 
@@ -53,7 +59,7 @@ class ModelCall {
   Done done_;
   bool preparing_ = false;
   std::string waits_for_;
-  policy::ModelClass model_;
+  Reply reply_;  ///< as far as it is known before it comes
   std::unique_ptr<Generation> generation_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< for replies that come after this is gone
 };

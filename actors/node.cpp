@@ -178,6 +178,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   context.entropy = std::move(entropy);
   context.journal = parts->journal;
   context.routing = std::make_shared<const policy::RoutingPolicy>(options.routing);
+  context.shadows = std::move(options.shadows);
   context.log = options.log;
   if (options.fabric != "none") {
     cluster::UcxOptions transports;

@@ -16,6 +16,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "policy/routing.hpp"
+#include "policy/shadow.hpp"
 #include "storage/corpus.hpp"
 
 namespace troupe::actors {
@@ -30,6 +31,7 @@ struct NodeOptions {
   std::string fabric = "all";
   std::string version;  ///< of this program, for operators
   policy::RoutingPolicy routing;
+  std::vector<policy::ShadowArm> shadows;  ///< one for each of the policy's experiments
   /// Replaces the corpus of the data folder; empty: there shall be none. Not given: what the folder has stays.
   std::optional<std::vector<storage::Section>> corpus;
   /// Finds the keys of the corpus's sections that belong to a question, the best first, in place of the node's own search: for

@@ -9,6 +9,7 @@
 #include "actors/lease_actor.hpp"
 #include "actors/reader_actor.hpp"
 #include "actors/router_actor.hpp"
+#include "actors/shadow_actor.hpp"
 #include "actors/summarizer_actor.hpp"
 #include "policy/drain.hpp"
 #include "storage/data_folder.hpp"
@@ -135,6 +136,7 @@ void NodeActorState::start_lease() {
 void NodeActorState::start_services() {
   services_.router = caf::actor_cast<RouterActor>(self_->spawn(router_actor, context_));
   services_.summarizer = caf::actor_cast<SummarizerActor>(self_->spawn(summarizer_actor, context_));
+  if (!context_->shadows.empty()) services_.shadow = caf::actor_cast<ShadowActor>(self_->spawn(shadow_actor, context_));
   if (parts_->corpus) services_.retriever = caf::actor_cast<RetrieverActor>(self_->spawn(retriever_actor, parts_->corpus));
   const auto home = self_->spawn(home_actor, context_, services_);
   handles_.home = caf::actor_cast<HomeActor>(home);
@@ -145,6 +147,7 @@ void NodeActorState::start_services() {
     stop(services_.router);
     stop(services_.summarizer);
     stop(services_.retriever);
+    stop(services_.shadow);
     stop(drain_);
     start_services();
   };
@@ -153,6 +156,7 @@ void NodeActorState::start_services() {
   supervise(services_.router, end_home);
   supervise(services_.summarizer, end_home);
   if (services_.retriever) supervise(services_.retriever, end_home);
+  if (services_.shadow) supervise(services_.shadow, end_home);
   publish();
 }
 

@@ -2,7 +2,9 @@
 // so they travel as they are.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "actors/context.hpp"
 #include "actors/generation.hpp"
 #include "policy/routing.hpp"
+#include "policy/shadow.hpp"
 
 namespace troupe::actors {
 
@@ -59,17 +62,28 @@ struct SummaryText {
   policy::ModelClass model;
 };
 
+/// A turn that was drawn, to be answered once more.
+struct ShadowWork {
+  std::size_t arm = 0;      ///< of the context's `shadows`
+  std::uint64_t epoch = 0;  ///< of the home's lease
+  std::shared_ptr<const policy::ShadowInput> input;
+};
+
 using RouterActor = caf::typed_actor<on<RouteQuery>::gives<policy::RouteDecision>>;
 using RetrieverActor = caf::typed_actor<on<SearchQuery>::gives<SearchResult>, on<SourceQuery>::gives<SourceTexts>>;
 /// Hears from engines about the attempts that it has made; the home passes that on.
 using SummarizerActor = caf::typed_actor<on<SummaryWork>::gives<SummaryText>, takes<SummaryForget>,
                                          takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
 
-/// Local handles; the retriever is empty on a node without a corpus.
+/// The same.
+using ShadowActor = caf::typed_actor<takes<ShadowWork>, takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
+
+/// Local handles; the retriever is empty on a node without a corpus, the shadow on one whose policy has no experiments.
 struct Services {
   RouterActor router;
   RetrieverActor retriever;
   SummarizerActor summarizer;
+  ShadowActor shadow;
 };
 
 }  // namespace troupe::actors
@@ -83,3 +97,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SourceTexts)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryWork)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryForget)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryText)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ShadowWork)

@@ -37,6 +37,7 @@ void add_explain(CLI::App& app, Action& action);
 void add_policy(CLI::App& app, Action& action);
 void add_cluster(CLI::App& app, Action& action);
 void add_corpus(CLI::App& app, Action& action);
+void add_shadow(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 /// Adds to the subcommand `cluster`.
 void add_cluster_drain(CLI::App& cluster, Action& action);

@@ -13,6 +13,7 @@
 #include "cli/own_replica.hpp"
 #include "cli/placement.hpp"
 #include "cli/remote_models.hpp"
+#include "cli/shadow_policies.hpp"
 #include "gateway/rpc_server.hpp"
 #include "model/file.hpp"
 #include "schemas/routing_file.hpp"
@@ -118,7 +119,8 @@ using Replicas = std::vector<std::shared_ptr<actors::Replica>>;
 using Devices = std::set<std::string>;
 
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
-                 const Replicas& replicas, const Devices& devices, const std::vector<actors::ExpertModel>& placed) {
+                 const Replicas& replicas, const Devices& devices, const std::vector<actors::ExpertModel>& placed,
+                 const std::vector<policy::ShadowExperiment>& shadows) {
   const auto held = [&](const actors::ExpertModel& model) { return model.placement.of({command.name}).count(); };
   if (command.json) {
     Json object{
@@ -126,6 +128,7 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     for (const auto& replica : replicas) object["tiers"].push_back(to_string(replica->view().tier));
     object["devices"] = devices;
     for (const auto& model : placed) object["experts"][model.name] = {{"placed", held(model)}, {"total", model.shape.count()}};
+    for (const auto& shadow : shadows) object["shadows"][shadow.name] = policy::sentence_of(shadow);
     std::cout << object.dump() << std::endl;
     return;
   }
@@ -149,6 +152,9 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
   for (const std::string& device : devices) std::cout << "  device   " << device << '\n';
   for (const auto& model : placed) {
     std::cout << "  experts  " << model.name << ": " << held(model) << " of " << model.shape.count() << " are placed here\n";
+  }
+  for (const auto& shadow : shadows) {
+    std::cout << "  shadow   " << shadow.name << ": " << policy::sentence_of(shadow) << '\n';
   }
   if (node.corpus_sections() > 0) std::cout << "  corpus   " << node.corpus_sections() << " sections\n";
   std::cout << "Ask it:  troupe ask --connect " << gateway.addresses().front() << " \"...\"    or:  troupe chat --connect "
@@ -202,6 +208,7 @@ Result<int> run_node(NodeCommand command) {
   if (!command.policy.empty()) {
     TROUPE_TRY(const auto text, model::read_file(command.policy, schemas::routing_file_bytes_max));
     TROUPE_TRY(options.routing, schemas::parse_routing(text, command.policy));
+    TROUPE_TRY(options.shadows, read_shadow_arms(options.routing, command.policy));
   }
   TROUPE_TRY_DO(choose_corpus(command, options));
   if (!command.placement.empty()) {
@@ -213,6 +220,7 @@ Result<int> run_node(NodeCommand command) {
     };
   }
   const std::vector<actors::ExpertModel> placed = options.expert_models;
+  const std::vector<policy::ShadowExperiment> shadows = options.routing.shadow;
   Replicas replicas;
   Devices devices;
   options.make_replicas = [&](const std::shared_ptr<actors::NodeExperts>& experts) -> Result<Replicas> {
@@ -229,7 +237,7 @@ Result<int> run_node(NodeCommand command) {
   options.client_address = listeners.front().address();
   TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
   const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
-  print_start(command, *node, *gateway, replicas, devices, placed);
+  print_start(command, *node, *gateway, replicas, devices, placed, shadows);
 
   std::signal(SIGINT, [](int) { signals = signals + 1; });
   std::signal(SIGTERM, [](int) { signals = signals + 1; });

@@ -10,6 +10,7 @@
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
 #include "cli/decision_log.hpp"
+#include "cli/shadow_policies.hpp"
 #include "model/file.hpp"
 #include "policy/routing_check.hpp"
 #include "policy/routing_replay.hpp"
@@ -67,19 +68,29 @@ void print_policy(const policy::RoutingPolicy& policy) {
     std::cout << std::left << std::setw(16) << (std::to_string(++number) + " " + rule.name) << policy::sentence_of(rule)
               << '\n';
   }
+  for (const policy::ShadowExperiment& shadow : policy.shadow) {
+    std::cout << std::left << std::setw(16) << ("shadow " + shadow.name) << policy::sentence_of(shadow) << '\n';
+  }
   if (!policy.when_unsure.empty()) std::cout << "nobody is sure  \"" << policy.when_unsure << "\"\n";
   std::cout << "all failed      \"" << policy.when_all_failed << "\"\n";
 }
 
 Result<int> check_policy(const PolicyOptions& options) {
   TROUPE_TRY(const auto policy, read_policy(options.file));
-  const auto findings = policy::check(policy);
+  auto findings = policy::check(policy);
+  for (const policy::ShadowExperiment& shadow : policy.shadow) {
+    const auto arm = read_shadow_arm(policy, options.file, shadow);
+    if (!arm) findings.push_back({policy::PolicyFinding::Weight::error, arm.error().code, "", arm.error().message});
+  }
   const std::size_t errors = count_of(findings, policy::PolicyFinding::Weight::error);
   if (options.json) {
     Json object{{"file", options.file}, {"valid", errors == 0}};
     object["rules"] = Json::array();
     for (const policy::RouteRule& rule : policy.rules)
       object["rules"].push_back({{"name", rule.name}, {"says", policy::sentence_of(rule)}});
+    object["shadows"] = Json::array();
+    for (const policy::ShadowExperiment& shadow : policy.shadow)
+      object["shadows"].push_back({{"name", shadow.name}, {"says", policy::sentence_of(shadow)}});
     object["findings"] = Json::array();
     for (const policy::PolicyFinding& finding : findings) object["findings"].push_back(json_of(finding));
     std::cout << dumped(object) << std::endl;

@@ -106,6 +106,24 @@ class OperatorServer final : public client::Operator::Server {
                      [](actors::Front& front, policy::NodeId node, auto reply) { front.join(node, std::move(reply)); });
   }
 
+  kj::Promise<void> shadows(ShadowsContext context) override {
+    context.allowCancellation();
+    const auto query = schemas::read_checked(context.getParams().getQuery());
+    if (!query) {
+      fail(context.getResults().initOutcome(), query.error());
+      return kj::READY_NOW;
+    }
+    return counted(*session_, context, [&] {
+      return session_->bridge
+          .call<policy::ShadowPage>([&](actors::Front& front, auto reply) { front.shadows(*query, std::move(reply)); })
+          .then([context](const Answered<policy::ShadowPage>& answered) mutable {
+            auto outcome = context.getResults().initOutcome();
+            if (!*answered) return fail(outcome, answered->error());
+            schemas::write(outcome.initValue(), **answered);
+          });
+    });
+  }
+
  private:
   template <class Context, class Start>
   kj::Promise<void> with_node(Context context, Start start) {

@@ -88,12 +88,15 @@ std::string bracketed(std::span<const std::int32_t> numbers) {
   return text;
 }
 
+bool is_number(const Token& token) { return std::any_of(token.text.begin(), token.text.end(), is_digit); }
+bool is_name(const Token& token) { return is_capital(token.text.front()) && !token.begins_sentence; }
+
 /// The first number, code or name of a statement that is nowhere in `known`.
 std::optional<std::string_view> unknown_value(std::string_view statement, const Words& known) {
   const std::string_view stated = statement.substr(0, statement.find('='));
   for (const Token& token : tokens_of(stated)) {
-    const bool number = std::any_of(token.text.begin(), token.text.end(), is_digit);
-    const bool name = is_capital(token.text.front()) && !token.begins_sentence;
+    const bool number = is_number(token);
+    const bool name = is_name(token);
     if (!(number || name) || known.contains(small(token.text))) continue;
     const auto parts = terms(token.text);
     const bool in_parts = name && !number && std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
@@ -152,6 +155,17 @@ std::optional<std::string> failed_citation(std::string_view answer, std::string_
     if (auto failure = failure_of(statement, asked, passages)) return failure;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> values_of(std::string_view text) {
+  const std::string plain = without_citations(text);
+  std::vector<std::string> values;
+  for (const Token& token : tokens_of(plain)) {
+    if (is_number(token) || is_name(token)) values.push_back(small(token.text));
+  }
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
 }
 
 }  // namespace troupe::policy

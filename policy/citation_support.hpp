@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/prompt.hpp"
 
@@ -29,5 +30,9 @@ namespace troupe::policy {
 /// (docs/grounding.md). A passage whose text is empty is one that is no longer there, and supports nothing.
 std::optional<std::string> failed_citation(std::string_view answer, std::string_view question,
                                            std::span<const PassageText> passages);
+
+/// The numbers, dates, codes and names of a text, as the check above takes words for such; in small letters, ascending, each
+/// once, and without its citations.
+std::vector<std::string> values_of(std::string_view text);
 
 }  // namespace troupe::policy

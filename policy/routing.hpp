@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/portfolio.hpp"
+#include "policy/shadow_experiment.hpp"
 #include "policy/turn.hpp"
 
 namespace troupe::policy {
@@ -98,6 +99,7 @@ struct RoutingPolicy {
   PerTier<TokenPrice> price;
   PerTier<Calibration> calibration;
   std::vector<RouteRule> rules;
+  std::vector<ShadowExperiment> shadow;  ///< what is answered once more, for comparison
   /// Whether some rule asks what a question is.
   bool asks_for_kind() const;
   /// Which does the small work on the way to an answer: classifying, rewriting, summarising.

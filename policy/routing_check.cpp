@@ -101,6 +101,7 @@ class Checker {
     }
     check_number("recent_tokens", policy_.recent_tokens, 0, RoutingPolicy::tokens_limit);
     check_number("passages_max", policy_.passages_max, 0, RoutingPolicy::passages_limit);
+    for (const std::string& fault : faults_of(policy_.shadow)) find(fault);
     check_text("when_all_failed", policy_.when_all_failed);
     check_text("when_unsure", policy_.when_unsure);
     if (!policy_.when_unsure.empty() && policy_.when_unsure.find("{quote}") == std::string::npos) {

@@ -49,6 +49,8 @@ interface Operator {
   # says how the node is; `status` tells how it goes on. Asked again, it answers the same.
   join @2 (node :Text) -> (outcome :Outcome(NodeView));
   # Ends a drain, whether or not it is over: the node takes part again, and keeps what it still holds.
+  shadows @3 (query :ShadowQuery) -> (outcome :Outcome(ShadowPage));
+  # What became of turns that were drawn to be answered once more, of those that were at home on this node.
 }
 
 struct Opened {
@@ -482,4 +484,80 @@ struct ClusterView {
   # The node that answers.
   nodes @2 :List(NodeView);
   # Ascending by id.
+}
+
+struct ShadowQuery {
+  from @0 :UInt64;
+  # The least number.
+  limit @1 :UInt32;
+  # At most 256 are answered, with texts 64.
+  experiment @2 :Text;
+  # Only this one. Empty: all.
+  sinceMs @3 :Int64;
+  # Only those whose end was known then or later; since 1970.
+  texts @4 :Bool;
+  # With the question and both texts.
+}
+
+struct ShadowAnswer {
+  tiers @0 :List(Tier);
+  # That were asked, one for each attempt.
+  text @1 :Text;
+  # Empty unless asked for.
+  citations @2 :List(Text);
+  # Sections, by number.
+  confidence @3 :Float64;
+  confident @4 :Bool;
+  # It reached what its policy asks.
+  doubt @5 :Text;
+  # Why it is not confident. Empty if it is.
+  failedCheck @6 :Text;
+  # What its last attempt did not pass. Empty if it passed.
+  cost @7 :Float64;
+  # Of all attempts, by the price of its policy.
+  computed @8 :Float64;
+  # Active parameters times tokens that all attempts computed.
+  engineMs @9 :Int64;
+  # That attempts were with engines.
+  wholeMs @10 :Int64;
+  # From acceptance (a shadow's: from when it was begun) to its end.
+}
+
+struct ShadowRecord {
+  enum Fate { compared @0; failed @1; dropped @2; }
+  number @0 :UInt64;
+  # Its place in the node's log; ascends with time.
+  experiment @1 :Text;
+  conversation @2 :Data;
+  # 16 bytes.
+  turn @3 :UInt32;
+  atMs @4 :Int64;
+  # Since 1970, by the clock of the turn's home.
+  question @5 :Text;
+  # Empty unless asked for.
+  fate @6 :Fate;
+  why @7 :Text;
+  # If it was not compared.
+  client @8 :ShadowAnswer;
+  shadow @9 :ShadowAnswer;
+  sameText @10 :Bool;
+  sameCitations @11 :Bool;
+  sameValues @12 :Bool;
+}
+
+struct RunningShadow {
+  name @0 :Text;
+  share @1 :Float64;
+  says @2 :Text;
+  # What it does, for a person.
+}
+
+struct ShadowPage {
+  records @0 :List(ShadowRecord);
+  # Ascending by number.
+  next @1 :UInt64;
+  # Where to go on, if there is more.
+  more @2 :Bool;
+  running @3 :List(RunningShadow);
+  # The experiments of the node now.
 }

@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 #include "schemas/client.capnp.h"
 #include "schemas/served_model.hpp"
@@ -52,6 +53,8 @@ void write(client::Summary::Builder to, const policy::Summary& summary);
 void write(client::Models::Builder to, const std::vector<ServedModel>& models);
 void write(client::NodeView::Builder to, const policy::NodeView& node);
 void write(client::ClusterView::Builder to, const policy::ClusterView& view);
+void write(client::ShadowQuery::Builder to, const policy::ShadowQuery& query);
+void write(client::ShadowPage::Builder to, const policy::ShadowPage& page);
 
 /// The Error that a failure stands for. A code of a newer node than this reads as `unavailable` and is kept in the message.
 Error read(client::Failure::Reader from);
@@ -62,6 +65,8 @@ Result<policy::Summary> read(client::Summary::Reader from);
 Result<std::vector<ServedModel>> read(client::Models::Reader from);
 Result<policy::NodeView> read(client::NodeView::Reader from);
 Result<policy::ClusterView> read(client::ClusterView::Reader from);
+Result<policy::ShadowQuery> read(client::ShadowQuery::Reader from);
+Result<policy::ShadowPage> read(client::ShadowPage::Reader from);
 
 /// `read`, for bytes that come from outside.
 template <class Reader>

@@ -434,6 +434,8 @@ enum Purpose {
   classify @1;
   rewrite @2;
   summarize @3;
+  shadow @4;
+  # An answer that no client sees.
 }
 
 enum Task {

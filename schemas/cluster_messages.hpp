@@ -203,8 +203,9 @@ struct ReaderFailed {
 
 // To an engine, and back to the home.
 
-/// What generation serves. Each purpose counts its own attempts.
-enum class Purpose : std::uint8_t { answer, classify, rewrite, summarize };
+/// What generation serves. Each purpose counts its own attempts. A `shadow` is an answer that no client sees, and is prepared
+/// as one.
+enum class Purpose : std::uint8_t { answer, classify, rewrite, summarize, shadow };
 /// Asks a model what it would see: messages become tokens by its own template and tokenizer, under a budget. Purposes other
 /// than `answer` read of the parts what they need: the question; recent exchanges and the question; summary and recent
 /// exchanges.

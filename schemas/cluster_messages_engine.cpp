@@ -8,7 +8,7 @@
 
 namespace troupe::schemas {
 
-static_assert(static_cast<int>(Purpose::summarize) == static_cast<int>(cluster::Purpose::SUMMARIZE));
+static_assert(static_cast<int>(Purpose::shadow) == static_cast<int>(cluster::Purpose::SHADOW));
 static_assert(static_cast<int>(policy::Task::chat) == static_cast<int>(cluster::Task::CHAT));
 
 // Preparing a prompt.
@@ -45,7 +45,7 @@ void write(const EnginePrepare& prepare, cluster::EnginePrepare::Builder out) {
 }
 Result<void> read(cluster::EnginePrepare::Reader in, EnginePrepare& prepare) {
   auto& parts = prepare.parts;
-  TROUPE_TRY_DO(read_field("purpose", [&] { return read_enum(in.getPurpose(), Purpose::summarize, prepare.purpose); }));
+  TROUPE_TRY_DO(read_field("purpose", [&] { return read_enum(in.getPurpose(), Purpose::shadow, prepare.purpose); }));
   TROUPE_TRY_DO(read_field("task", [&] { return read_enum(in.getTask(), policy::Task::chat, parts.task); }));
   TROUPE_TRY_DO(read_field("summary", [&] { return read_text(in.getSummary(), parts.summary); }));
   TROUPE_TRY_DO(read_field("recent", [&] { return read_list(in.getRecent(), ClusterLimits::exchanges_max, parts.recent); }));
@@ -94,7 +94,7 @@ void write(const AttemptKey& key, cluster::AttemptKey::Builder out) {
 }
 Result<void> read(cluster::AttemptKey::Reader in, AttemptKey& key) {
   TROUPE_TRY_DO(read_field("turn", [&] { return read(in.getTurn(), key.turn); }));
-  TROUPE_TRY_DO(read_field("purpose", [&] { return read_enum(in.getPurpose(), Purpose::summarize, key.purpose); }));
+  TROUPE_TRY_DO(read_field("purpose", [&] { return read_enum(in.getPurpose(), Purpose::shadow, key.purpose); }));
   key.attempt = in.getAttempt();
   return {};
 }

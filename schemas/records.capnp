@@ -24,6 +24,8 @@ struct Record {
     turns @9 :List(Turn);
     # Crosses nodes; not kept under a key.
     pieces @10 :Pieces;
+    shadow @11 :Shadow;
+    # Of the node's log of shadows; its epoch is 0.
   }
 }
 
@@ -261,4 +263,45 @@ struct Turn {
   # At most 64.
   ended @2 :Ended;
   # Absent while it runs. Its `kind` and `search` are equal to those of `accepted`.
+}
+
+struct ShadowAnswer {
+  tiers @0 :List(Tier);
+  # That were asked, one for each attempt; at most 64.
+  text @1 :Text;
+  # At most 16 KiB of it.
+  citations @2 :List(Text);
+  # Sections, by number; at most 256.
+  confidence @3 :Float64;
+  confident @4 :Bool;
+  doubt @5 :Text;
+  failedCheck @6 :Text;
+  cost @7 :Float64;
+  # By the price of its policy.
+  computed @8 :Float64;
+  # Active parameters times tokens computed.
+  engineMs @9 :Int64;
+  # Milliseconds that its attempts were with engines.
+  wholeMs @10 :Int64;
+  # Milliseconds from acceptance, or from when it was begun, to its end.
+}
+
+struct Shadow {
+  # What became of a turn that was drawn to be answered once more.
+  enum Fate { compared @0; failed @1; dropped @2; }
+  experiment @0 :Text;
+  conversation @1 :Name128;
+  turn @2 :UInt32;
+  atMs @3 :Int64;
+  # Milliseconds since 1970, by the clock of the turn's home.
+  question @4 :Text;
+  # At most 4 KiB of it.
+  fate @5 :Fate;
+  why @6 :Text;
+  # If it was not compared.
+  client @7 :ShadowAnswer;
+  shadow @8 :ShadowAnswer;
+  sameText @9 :Bool;
+  sameCitations @10 :Bool;
+  sameValues @11 :Bool;
 }

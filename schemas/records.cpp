@@ -158,6 +158,14 @@ Result<std::vector<policy::Turn>> decode_turns(std::string_view bytes) {
   });
 }
 
+std::string encode(const policy::ShadowRecord& shadow) {
+  return sealed(0, [&](records::Record::Builder record) { write(shadow, record.initShadow()); });
+}
+Result<policy::ShadowRecord> decode_shadow(std::string_view bytes) {
+  return opened_as<policy::ShadowRecord>(bytes, records::Record::SHADOW, "a shadow",
+                                         [](auto record) { return record.getShadow(); });
+}
+
 Result<std::uint64_t> decode_epoch(std::string_view bytes) {
   return opened(bytes, RecordLimits::turns_bytes_max,
                 [](records::Record::Reader record) -> Result<std::uint64_t> { return record.getEpoch(); });

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 
 namespace troupe::schemas {
@@ -82,6 +83,10 @@ Result<EndedTurn> decode_ended(std::string_view bytes);
 Result<policy::Summary> decode_summary(std::string_view bytes);
 Result<policy::Turn> decode_turn(std::string_view bytes);
 Result<std::vector<policy::Turn>> decode_turns(std::string_view bytes);
+
+/// What became of a turn that was drawn for a shadow. No home writes it, so its epoch is 0.
+std::string encode(const policy::ShadowRecord& shadow);
+Result<policy::ShadowRecord> decode_shadow(std::string_view bytes);
 
 /// Under which epoch a record of any kind was written.
 Result<std::uint64_t> decode_epoch(std::string_view bytes);

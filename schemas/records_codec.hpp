@@ -63,6 +63,9 @@ Result<void> read(records::Outcome::Reader in, policy::TurnOutcome& outcome);
 void write(const policy::Summary& summary, records::Summary::Builder out);
 Result<void> read(records::Summary::Reader in, policy::Summary& summary);
 
+void write(const policy::ShadowRecord& shadow, records::Shadow::Builder out);
+Result<void> read(records::Shadow::Reader in, policy::ShadowRecord& shadow);
+
 void write(const ConversationRecord& conversation, records::Conversation::Builder out);
 Result<void> read(records::Conversation::Reader in, ConversationRecord& conversation);
 void write(const EndedTurn& ended, records::Ended::Builder out);

@@ -96,6 +96,29 @@ Result<RouteRule> rule_of(const toml::table& table, const std::string& file, std
   return rule;
 }
 
+Result<policy::ShadowExperiment> shadow_of(const toml::table& table, const std::string& file, std::size_t number) {
+  policy::ShadowExperiment experiment;
+  TomlReader reader(table, file, "shadow[" + std::to_string(number) + "].");
+  TROUPE_TRY_DO(reader.require("name", "every shadow"));
+  TROUPE_TRY_DO(reader.require("share", "every shadow"));
+  TROUPE_TRY_DO(reader.read("name", experiment.name));
+  TROUPE_TRY_DO(reader.read("share", experiment.share));
+  Tier tier = Tier::mini;
+  TROUPE_TRY_DO(reader.read_word("tier", tier, tier_names, policy::tier_of));
+  if (table.contains("tier")) experiment.tier = tier;
+  TROUPE_TRY_DO(reader.read("policy", experiment.policy));
+  TROUPE_TRY(const auto* when, reader.sub_table("when"));
+  if (when != nullptr) {
+    TomlReader conditions = reader.inside(*when, "when");
+    TROUPE_TRY_DO(conditions.read_words("assurance", experiment.assurance, "draft, standard, high", policy::assurance_of));
+    TROUPE_TRY_DO(conditions.read_words("tenant", experiment.tenant, "names",
+                                        [](std::string_view name) { return std::optional(std::string(name)); }));
+    TROUPE_TRY_DO(conditions.finish());
+  }
+  TROUPE_TRY_DO(reader.finish());
+  return experiment;
+}
+
 Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& file) {
   RoutingPolicy policy;
   TomlReader reader(table, file, "");
@@ -118,6 +141,11 @@ Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& fil
   for (std::size_t i = 0; rules != nullptr && i < rules->size(); ++i) {
     TROUPE_TRY(auto rule, rule_of(*rules->get_as<toml::table>(i), file, i + 1));
     policy.rules.push_back(std::move(rule));
+  }
+  TROUPE_TRY(const auto* shadows, reader.tables("shadow", policy::ShadowExperiment::experiments_max));
+  for (std::size_t i = 0; shadows != nullptr && i < shadows->size(); ++i) {
+    TROUPE_TRY(auto shadow, shadow_of(*shadows->get_as<toml::table>(i), file, i + 1));
+    policy.shadow.push_back(std::move(shadow));
   }
   TROUPE_TRY_DO(reader.finish());
   return policy;

@@ -71,6 +71,16 @@ std::string rule_text(const RouteRule& rule) {
   return text;
 }
 
+std::string shadow_text(const policy::ShadowExperiment& shadow) {
+  std::string text = "\n[[shadow]]\nname = " + toml_quoted(shadow.name) + "\nshare = " + number(shadow.share) + "\n";
+  if (shadow.tier) text += "tier = " + toml_quoted(to_string(*shadow.tier)) + "\n";
+  if (!shadow.policy.empty()) text += "policy = " + toml_quoted(shadow.policy) + "\n";
+  std::string when;
+  if (!shadow.assurance.empty()) when = "assurance = " + list(shadow.assurance);
+  if (!shadow.tenant.empty()) when += std::string(when.empty() ? "" : ", ") + "tenant = " + list(shadow.tenant);
+  return when.empty() ? text : text + "when = { " + when + " }\n";
+}
+
 std::string prices_text(const policy::RoutingPolicy& policy) {
   std::string text;
   for (const Tier tier : policy::tiers) {
@@ -111,6 +121,7 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   }
   text += prices_text(policy) + calibrations_text(policy);
   for (const RouteRule& rule : policy.rules) text += rule_text(rule);
+  for (const policy::ShadowExperiment& shadow : policy.shadow) text += shadow_text(shadow);
   return text;
 }
 

@@ -8,6 +8,7 @@ std::string_view to_string(Column column) {
     case Column::conversations: return "conversations";
     case Column::leases: return "leases";
     case Column::corpus: return "corpus";
+    case Column::shadows: return "shadows";
   }
   return "unknown";
 }

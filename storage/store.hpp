@@ -16,8 +16,8 @@
 namespace troupe::storage {
 
 /// A column family. The numbers are positions, not stored; the names are (store.cpp).
-enum class Column : std::uint8_t { meta, conversations, leases, corpus };
-inline constexpr std::size_t columns = 4;
+enum class Column : std::uint8_t { meta, conversations, leases, corpus, shadows };
+inline constexpr std::size_t columns = 5;
 std::string_view to_string(Column column);
 
 struct Put {

@@ -181,6 +181,19 @@ Result<policy::ClusterView> Client::status() const {
   });
 }
 
+Result<policy::ShadowPage> Client::shadows(const policy::ShadowQuery& query) const {
+  return link_->call<policy::ShadowPage>([query](const std::shared_ptr<Peer>& peer) {
+    return peer->operate().then([query](Answered<client::Operator::Client> found) -> Promised<policy::ShadowPage> {
+      if (!*found) return answered<policy::ShadowPage>(found->error());
+      auto request = (*found)->shadowsRequest();
+      schemas::write(request.initQuery(), query);
+      return request.send().then([](auto&& response) {
+        return taken<policy::ShadowPage>(response.getOutcome(), [](auto value) { return schemas::read_checked(value); });
+      });
+    });
+  });
+}
+
 Result<policy::NodeView> Client::drain(const std::string& node) const {
   return operate_on(*link_, [node](client::Operator::Client found) {
     auto request = found.drainRequest();

@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 #include "schemas/served_model.hpp"
 
@@ -98,6 +99,8 @@ class Client {
   Result<policy::NodeView> drain(const std::string& node) const;
   /// Ends a drain: the node takes part again.
   Result<policy::NodeView> join(const std::string& node) const;
+  /// For operators: what became of turns that were drawn for shadows, of those that were at home on the node that answers.
+  Result<policy::ShadowPage> shadows(const policy::ShadowQuery& query) const;
 
  private:
   explicit Client(std::shared_ptr<Link> link) : link_(std::move(link)) {}

@@ -16,7 +16,8 @@ using tests::troupe;
 const std::string conversation(32, 'a');
 
 TEST(ClientCommands, ExplainThemselvesWithExamples) {
-  for (const char* command : {"ask", "chat", "history", "explain", "cluster status", "cluster drain", "cluster join"}) {
+  for (const char* command :
+       {"ask", "chat", "history", "explain", "cluster status", "cluster drain", "cluster join", "shadow report"}) {
     const Outcome run = troupe(std::string(command) + " --help");
     EXPECT_EQ(run.status, 0) << command;
     EXPECT_NE(run.output.find("Examples:\n  troupe " + std::string(command)), std::string::npos) << run.output;
@@ -41,16 +42,28 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("cluster", 2, "subcommand is required");
   expect_refusal("cluster drain", 2, "node is required");
   expect_refusal("cluster join", 2, "node is required");
+  expect_refusal("shadow", 2, "subcommand is required");
+  expect_refusal("shadow report --list -1", 2, "--list");
 }
 
 TEST(ClientCommands, NameTheNodesThatCannotBeReached) {
   const std::string nowhere = " --connect 127.0.0.1:1 --connect localhost:2";
-  for (const std::string command : {"ask Hi", "chat", "cluster status", "cluster drain b", "cluster join b"}) {
+  for (const std::string command : {"ask Hi", "chat", "cluster status", "cluster drain b", "cluster join b", "shadow report"}) {
     expect_refusal(command + nowhere, 1,
                    "127.0.0.1:1: connect(): Connection refused; localhost:2: connect(): Connection refused");
   }
   expect_refusal("history " + conversation + nowhere, 1, "\"troupe node\" starts one");
   expect_refusal("explain " + conversation + "/1" + nowhere, 1, "(unavailable)");
+}
+
+TEST(ClientCommands, RefuseATimeThatIsNoneWithoutANode) {
+  for (const char* since : {"yesterday", "24", "5w", "2026-02-30", "2026-01-01 25:00:00", "2026-01-01x"}) {
+    expect_refusal("shadow report --since '" + std::string(since) + "'", 1,
+                   "expected how long ago (90s, 30m, 24h, 7d) or a time");
+  }
+  for (const char* since : {"90s", "7d", "2026-01-01", "2026-01-01 09:30:00"}) {
+    expect_refusal("shadow report --connect 127.0.0.1:1 --since '" + std::string(since) + "'", 1, "Connection refused");
+  }
 }
 
 TEST(ClientCommands, RefuseWhatIsNoTurnWithoutANode) {

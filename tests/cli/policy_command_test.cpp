@@ -42,6 +42,30 @@ TEST_F(PolicyCommand, FindsAllThatIsWrong) {
   EXPECT_NE(json.output.find("\"rule\":\"never\""), std::string::npos) << json.output;
 }
 
+TEST_F(PolicyCommand, ExplainsShadowsAndReadsTheirPolicies) {
+  const std::string rule = "[[rule]]\nname = \"all\"\nstart = \"mini\"\n";
+  const std::string shadows = rule +
+                              "[[shadow]]\nname = \"big\"\nshare = 0.05\ntier = \"heavy\"\n"
+                              "[[shadow]]\nname = \"other\"\nshare = 1\npolicy = \"other.toml\"\n";
+  const std::string file = write("shadows.toml", shadows);
+  const Outcome missing = troupe("policy check " + file);
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_NE(missing.output.find("error: shadow \"other\": "), std::string::npos) << missing.output;
+  EXPECT_NE(missing.output.find("other.toml"), std::string::npos) << missing.output;
+
+  write("other.toml", "[[rule]]\nname = \"all\"\nstart = \"tiny\"\n");
+  EXPECT_NE(troupe("policy check " + file).output.find("other.toml:3: rule[1].start is \"tiny\""), std::string::npos);
+  write("other.toml", shadows);
+  EXPECT_NE(troupe("policy check " + file).output.find("has shadows of its own"), std::string::npos);
+
+  write("other.toml", rule);
+  const Outcome run = troupe("policy check " + file);
+  EXPECT_EQ(run.status, 0) << run.output;
+  EXPECT_NE(run.output.find("shadow big      0.05 of the turns: heavy, alone"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("shadow other    1 of the turns: under other.toml"), std::string::npos) << run.output;
+  EXPECT_NE(troupe("policy check --json " + file).output.find("\"shadows\":[{\"name\":\"big\""), std::string::npos);
+}
+
 TEST_F(PolicyCommand, RefusesWhatItCannotRead) {
   expect_refusal("policy check " + write("tier.toml", "[[rule]]\nname = \"x\"\nstart = \"tiny\"\n"), 1,
                  "tier.toml:3: rule[1].start is \"tiny\", expected one of mini, medium, heavy");

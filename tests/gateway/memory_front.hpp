@@ -193,6 +193,23 @@ class MemoryFront final : public actors::Front {
     reply(std::move(found));
   }
 
+  /// Two records of one experiment.
+  void shadows(policy::ShadowQuery query, actors::Reply<policy::ShadowPage> reply) override {
+    policy::ShadowPage page;
+    for (std::uint64_t number = std::max<std::uint64_t>(query.from, 1); number <= 2; ++number) {
+      policy::ShadowRecord record;
+      record.experiment = "words";
+      record.turn.conversation.bytes.fill(9);
+      record.turn.number = static_cast<std::uint32_t>(number);
+      record.client.tiers = {policy::Tier::mini};
+      if (query.texts) record.client.text = "yes";
+      page.records.push_back({number, record});
+    }
+    page.next = 3;
+    page.running = {{"words", 0.5, "0.5 of the turns: heavy, alone"}};
+    reply(std::move(page));
+  }
+
  private:
   void set_drained(policy::NodeId node, bool drained, const actors::Reply<policy::NodeView>& reply) {
     if (node.value != "b") return reply(Error{ErrorCode::unsupported, "node " + node.value + " cannot be drained"});

@@ -272,5 +272,18 @@ TEST(RoutingCheck, CallsARuleUnreachableOnlyIfNoQuestionReachesIt) {
   EXPECT_GT(covered_ones, 5);
 }
 
+TEST(RoutingCheck, LooksAtShadows) {
+  RoutingPolicy policy = default_policy();
+  policy.shadow.resize(1);
+  policy.shadow[0].name = "a";
+  policy.shadow[0].share = 0.5;
+  const auto findings = check(policy);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].weight, PolicyFinding::Weight::error);
+  EXPECT_NE(findings[0].message.find("shadow \"a\" has neither"), std::string::npos) << findings[0].message;
+  policy.shadow[0].tier = Tier::heavy;
+  EXPECT_TRUE(check(policy).empty());
+}
+
 }  // namespace
 }  // namespace troupe::policy

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "tests/support/random_turns.hpp"
 
 namespace troupe::schemas {
 namespace {
@@ -257,6 +258,54 @@ TEST(ClientCodec, AFailureKeepsItsCodeAndAnUnknownOneIsNamed) {
   builder.setCode("novel");
   EXPECT_EQ(read(builder.asReader()).code, ErrorCode::unavailable);
   EXPECT_NE(read(builder.asReader()).message.find("novel"), std::string::npos);
+}
+
+TEST(ClientCodec, ShadowsComeBackAsTheyWere) {
+  Random random(5);
+  policy::ShadowPage page;
+  for (std::uint64_t number = 4; number < 40; ++number) {
+    page.records.push_back({number, tests::random_shadow(random, {tests::random_name<policy::ConversationId>(random), 2})});
+    for (policy::ShadowAnswer* answer : {&page.records.back().record.client, &page.records.back().record.shadow}) {
+      answer->confidence = answer->cost = answer->computed = 0.5;  // a NaN would equal nothing
+    }
+  }
+  page.next = 41;
+  page.more = true;
+  page.running = {{"a", 0.25, "0.25 of the turns: heavy, alone"}};
+  capnp::MallocMessageBuilder message;
+  write(message.initRoot<client::ShadowPage>(), page);
+  const auto read = read_checked(message.getRoot<client::ShadowPage>().asReader());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->records, page.records);
+  EXPECT_EQ(read->next, 41U);
+  EXPECT_TRUE(read->more);
+  EXPECT_EQ(read->running, page.running);
+
+  const policy::ShadowQuery query{.from = 3, .limit = 9, .experiment = "a", .since_ms = -5, .texts = true};
+  capnp::MallocMessageBuilder query_message;
+  write(query_message.initRoot<client::ShadowQuery>(), query);
+  const auto asked = read_checked(query_message.getRoot<client::ShadowQuery>().asReader());
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->from, 3U);
+  EXPECT_EQ(asked->limit, 9U);
+  EXPECT_EQ(asked->experiment, "a");
+  EXPECT_EQ(asked->since_ms, -5);
+  EXPECT_TRUE(asked->texts);
+}
+
+TEST(ClientCodec, RefusesShadowsThatAreTooMany) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<client::ShadowPage>().initRecords(policy::ShadowPage::numbers_max + 1);
+  const auto page = read_checked(message.getRoot<client::ShadowPage>().asReader());
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().code, ErrorCode::too_large);
+  capnp::MallocMessageBuilder other;
+  auto record = other.initRoot<client::ShadowPage>().initRecords(1)[0];
+  record.setConversation(capnp::Data::Reader(reinterpret_cast<const kj::byte*>("0123456789abcdef"), 16));
+  record.initClient().initTiers(ClientLimits::attempts + 1);
+  const auto tiers = read_checked(other.getRoot<client::ShadowPage>().asReader());
+  ASSERT_FALSE(tiers);
+  EXPECT_EQ(tiers.error().code, ErrorCode::too_large);
 }
 
 TEST(ClientCodec, RefusesWhatItDoesNotKnowAndWhatIsTooLong) {

@@ -150,6 +150,39 @@ TEST(RoutingFile, RefusesWhatIsNoTomlAndWhatIsTooLong) {
   expect_refused(rules, {"1 to 64 tables"});
 }
 
+TEST(RoutingFile, ReadsShadows) {
+  const auto parsed = parse_routing(otherwise + R"(
+[[shadow]]
+name = "heavy for all"
+share = 0.05
+tier = "heavy"
+[[shadow]]
+name = "strict"
+share = 1
+policy = "strict.toml"
+when = { tenant = ["press"], assurance = ["standard"] }
+)",
+                                    "p.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->shadow.size(), 2U);
+  EXPECT_EQ(parsed->shadow[0], (policy::ShadowExperiment{"heavy for all", 0.05, Tier::heavy, "", {}, {}}));
+  EXPECT_EQ(parsed->shadow[1],
+            (policy::ShadowExperiment{"strict", 1, std::nullopt, "strict.toml", {policy::Assurance::standard}, {"press"}}));
+}
+
+TEST(RoutingFile, NamesWhatIsWrongWithAShadow) {
+  const std::string begun = otherwise + "[[shadow]]\nname = \"a\"\n";
+  expect_refused(begun, {"p.toml:4: shadow[1].share is missing; every shadow has one"});
+  expect_refused(begun + "share = 2\n", {"p.toml:6: shadow[1].share is 2, expected a number from 0 to 1"});
+  expect_refused(begun + "share = 1\ntier = \"giant\"\n", {"p.toml:7: shadow[1].tier is \"giant\", expected one of mini"});
+  expect_refused(begun + "share = 1\n", {"shadow \"a\" has neither a tier nor a policy"});
+  expect_refused(begun + "share = 1\nwhen.kind = [\"chat\"]\n", {"shadow[1].when.kind is not known here", "assurance, tenant"});
+  expect_refused(otherwise + "shadow = 1\n", {"shadow"});
+  std::string many = otherwise;
+  for (int i = 0; i < 5; ++i) many += "[[shadow]]\nname = \"" + std::to_string(i) + "\"\nshare = 1\ntier = \"mini\"\n";
+  expect_refused(many, {"1 to 4 tables [[shadow]]"});
+}
+
 TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   RoutingPolicy policy = policy::default_policy();
   policy.portfolio = {Tier::mini, Tier::heavy};
@@ -172,6 +205,8 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.when_unsure = "\"{quote}\" {source}";
   policy.price = {policy::TokenPrice{0.1, 0}, {}, {3, 15}};
   policy.calibration[2].points = {{0.1, 0.05}, {1, 0.9}};
+  policy.shadow = {{"all \"of\" it", 0.05, Tier::heavy, "", {}, {}},
+                   {"other", 1, std::nullopt, "other.toml", {policy::Assurance::draft}, {"press", "archive"}}};
   ASSERT_TRUE(policy::validate(policy));
   for (const RoutingPolicy& each : {policy, policy::default_policy()}) {
     const auto parsed = parse_routing(to_toml(each), "printed");

@@ -44,6 +44,19 @@ policy::RoutingPolicy routing_policy() {
   return routing;
 }
 
+std::vector<policy::ShadowArm> shadow_arms() {
+  policy::ShadowExperiment same;
+  same.name = "same";
+  same.share = 1;
+  same.policy = "same.toml";
+  policy::ShadowExperiment heavy;
+  heavy.name = "heavy";
+  heavy.share = 0.3;
+  heavy.tier = Tier::heavy;
+  const policy::RoutingPolicy routing = routing_policy();
+  return {policy::make_arm(routing, same, routing).value(), policy::make_arm(routing, heavy, std::nullopt).value()};
+}
+
 std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version) {
   constexpr std::array<std::string_view, 12> subjects = {"leave", "travel", "records", "security", "badges", "laptops",
                                                          "meals", "safety", "hiring",  "parking",  "pets",   "phones"};
@@ -60,13 +73,14 @@ std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version) 
   return std::make_shared<actors::IndexedCorpus>(*std::move(corpus));
 }
 
-SimCluster::SimCluster(World& world)
+SimCluster::SimCluster(World& world, std::vector<policy::ShadowArm> shadows)
     : world_(world),
       network_(world, [this](const std::string& name) { return find(name); }),
       hub_({[&world](Duration after, std::function<void()> work) { world.schedule(after, std::move(work)); },
             world.clock().get(), [this](const cluster::LocalOperation& operation) { return trouble(operation); }}),
       homes_(world),
-      routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy())) {
+      routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy())),
+      shadows_(std::move(shadows)) {
   const auto add = [&](std::string name, bool first, std::vector<Tier> tiers) {
     auto node = std::make_unique<Node>();
     node->name = std::move(name);
@@ -170,6 +184,7 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   context.entropy = world_.entropy();
   context.journal = life->journal;
   context.routing = routing_;
+  context.shadows = shadows_;
   context.log = Log([this, name = node.name](LogLevel, const std::string& line) { world_.note(name, line); });
 
   auto fabric = hub_.join(context.self);

@@ -9,6 +9,7 @@
 
 #include "cluster/local_fabric.hpp"
 #include "policy/routing.hpp"
+#include "policy/shadow.hpp"
 #include "storage/data_folder.hpp"
 #include "tests/sim/disk.hpp"
 #include "tests/sim/life.hpp"
@@ -20,6 +21,8 @@ namespace troupe::sim {
 
 /// Escalates about half of what is not streamed, and summarises early.
 policy::RoutingPolicy routing_policy();
+/// Answers each turn once more, as the client's was, and a third of them by heavy.
+std::vector<policy::ShadowArm> shadow_arms();
 /// The corpus of a version: a few invented sections.
 std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version);
 
@@ -37,7 +40,7 @@ class SimCluster {
  public:
   /// "a" grants leases and has mini, "b" medium and heavy, "c" all of them, so that either of the two may be drained. All are
   /// down.
-  explicit SimCluster(World& world);
+  explicit SimCluster(World& world, std::vector<policy::ShadowArm> shadows = {});
   ~SimCluster();
   SimCluster(const SimCluster&) = delete;
   SimCluster& operator=(const SimCluster&) = delete;
@@ -77,6 +80,7 @@ class SimCluster {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::optional<policy::ClusterId> id_;
   std::shared_ptr<const policy::RoutingPolicy> routing_;
+  std::vector<policy::ShadowArm> shadows_;
   std::vector<std::shared_ptr<SimJournal>> late_;  ///< of lives that are over
   std::vector<actors::NodeContextPtr> former_;     ///< the same
 };

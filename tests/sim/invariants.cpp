@@ -6,6 +6,7 @@
 #include "policy/drain.hpp"
 #include "storage/conversations.hpp"
 #include "storage/copies.hpp"
+#include "storage/shadow_log.hpp"
 
 namespace troupe::sim {
 
@@ -264,7 +265,8 @@ std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients
     std::string text = "kind " + turn.kind + ", search \"" + turn.search + "\"";
     for (const policy::Attempt& attempt : turn.attempts) {
       text += "; " + std::string(policy::to_string(attempt.plan.tier)) + " reads " + text_of(attempt.plan.prompt) +
-              " and summary " + std::to_string(attempt.plan.summary_version);
+              " and summary " + std::to_string(attempt.plan.summary_version) + " at event " +
+              std::to_string(attempt.plan.event_number);
       if (attempt.result) text += ", says " + text_of(ids_of(*attempt.result));
     }
     text += "; answer \"" + turn.outcome->answer + "\"" + turn.outcome->code;
@@ -275,6 +277,24 @@ std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients
     }
   }
   return answers;
+}
+
+std::vector<policy::ShadowRecord> shadows_of(SimCluster& cluster) {
+  std::vector<policy::ShadowRecord> shadows;
+  for (const auto& node : cluster.nodes()) {
+    policy::ShadowQuery query{.from = 0, .limit = 64, .experiment = "", .since_ms = 0, .texts = true};
+    for (bool more = true; more;) {
+      const auto page = storage::read_shadows(node->disk.store, query);
+      if (!page) {
+        cluster.world().violated("the shadows of " + node->name + " cannot be read: " + page.error().message);
+        break;
+      }
+      for (const auto& numbered : page->records) shadows.push_back(numbered.record);
+      query.from = page->next;
+      more = page->more;
+    }
+  }
+  return shadows;
 }
 
 }  // namespace troupe::sim

@@ -218,7 +218,7 @@ Outcome run(const Scenario& scenario, const RunOptions& options) {
 
 Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& alone) {
   World world(scenario.seed, options.keep_trace, options.defect);
-  SimCluster cluster(world);
+  SimCluster cluster(world, options.shadows);
   Witness witness(cluster);
   std::vector<std::shared_ptr<Client>> clients;
   Fate fate(world, cluster);
@@ -247,6 +247,7 @@ Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& a
   world.run_for(quiet_time);
   check_at_rest(witness, alone);
   outcome.answers = answers_of(witness, clients);
+  outcome.shadows = shadows_of(cluster);
   outcome.violations = world.trace().violations();
   outcome.lines = world.trace().lines();
   outcome.trace_hash = world.trace().hash();

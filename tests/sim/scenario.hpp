@@ -36,6 +36,7 @@ Scenario without_faults(Scenario scenario);
 struct RunOptions {
   bool keep_trace = false;
   Defect defect = Defect::none;
+  std::vector<policy::ShadowArm> shadows = {};
 };
 struct Outcome {
   std::vector<std::string> violations;
@@ -44,6 +45,7 @@ struct Outcome {
   policy::BlockTraffic blocks;  ///< of all nodes
   /// By conversation, in the order of its questions; only what does not depend on when and where it was computed.
   std::vector<std::vector<std::string>> answers;
+  std::vector<policy::ShadowRecord> shadows;  ///< in all nodes' logs
 };
 /// Runs a scenario, then mends everything, waits until all turns have ended, and checks the invariants (invariants.hpp).
 Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& alone);

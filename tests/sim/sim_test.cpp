@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,63 @@ TEST(Simulation, KeepsItsPromisesWhateverHappens) {
     const Outcome outcome = run_seed(seed, {});
     EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ":\n" << all_of(outcome);
   }
+}
+
+/// Those that were answered, as their turn and by which experiment.
+std::set<std::pair<std::string, policy::TurnId>> expect_shadows_as_answered(const Outcome& outcome, bool corpus_stays) {
+  std::set<std::pair<std::string, policy::TurnId>> known;
+  for (const policy::ShadowRecord& shadow : outcome.shadows) {
+    EXPECT_TRUE(known.emplace(shadow.experiment, shadow.turn).second)
+        << to_string(shadow.turn) << " is there twice for " << shadow.experiment;
+    // Under the client's own policy, from what the client's answer was made from: the same again, whatever was lost meanwhile.
+    if (shadow.experiment != "same" || shadow.fate != policy::ShadowFate::compared || !corpus_stays) continue;
+    EXPECT_TRUE(shadow.agree()) << to_string(shadow.turn) << ": \"" << shadow.client.text << "\" and \"" << shadow.shadow.text
+                                << "\"";
+    EXPECT_EQ(shadow.client.tiers.back(), shadow.shadow.tiers.back());
+    EXPECT_EQ(shadow.client.confidence, shadow.shadow.confidence);
+    EXPECT_EQ(shadow.client.failed_check, shadow.shadow.failed_check);
+  }
+  return known;
+}
+
+/// Every turn is answered once more, and a third of them twice: no client's answer, and no number of an event, differs from
+/// what it is on a good day without any of that.
+TEST(Simulation, ShadowsChangeNoAnswerWhateverHappens) {
+  std::size_t compared = 0;
+  std::size_t lost_or_dropped = 0;
+  for (std::uint64_t seed = 1; seed <= 15; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Scenario scenario = draw_scenario(seed);
+    const Outcome outcome = run_seed(seed, {.keep_trace = false, .defect = Defect::none, .shadows = shadow_arms()});
+    EXPECT_TRUE(outcome.violations.empty()) << all_of(outcome);
+    expect_shadows_as_answered(outcome, scenario.plain);
+    for (const policy::ShadowRecord& shadow : outcome.shadows) {
+      ++(shadow.fate == policy::ShadowFate::compared ? compared : lost_or_dropped);
+    }
+  }
+  EXPECT_GT(compared, 100U);
+  EXPECT_GT(lost_or_dropped, 0U) << "nothing has happened to any shadow";
+}
+
+TEST(Simulation, ShadowsEveryTurnOnAGoodDayAndChangesNoAnswer) {
+  const Scenario scenario = without_faults(draw_scenario(3));
+  const Outcome without = run(scenario, {});
+  const Outcome with = run(scenario, {.keep_trace = false, .defect = Defect::none, .shadows = shadow_arms()});
+  EXPECT_TRUE(with.violations.empty()) << all_of(with);
+  EXPECT_EQ(with.answers, without.answers);
+  EXPECT_TRUE(without.shadows.empty());
+  std::size_t turns = 0;
+  for (const auto& conversation : with.answers) turns += conversation.size();
+  std::size_t same = 0;
+  std::size_t drawn = 0;
+  for (const auto& [experiment, turn] : expect_shadows_as_answered(with, true)) {
+    ++(experiment == "same" ? same : drawn);
+    EXPECT_TRUE(experiment == "same" || policy::is_drawn(shadow_arms()[1].experiment, turn));
+  }
+  for (const policy::ShadowRecord& shadow : with.shadows) EXPECT_EQ(shadow.fate, policy::ShadowFate::compared) << shadow.why;
+  EXPECT_EQ(same, turns);
+  EXPECT_GT(drawn, 0U);
+  EXPECT_LT(drawn, turns);
 }
 
 /// A simulation in which nothing happens finds nothing.

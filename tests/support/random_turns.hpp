@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 
 namespace troupe::tests {
@@ -177,6 +178,38 @@ inline policy::Summary random_summary(Random& random, std::uint32_t version) {
           .text = random_text(random, 300),
           .tier = random_tier(random),
           .model = random_model(random)};
+}
+
+inline policy::ShadowAnswer random_shadow_answer(Random& random) {
+  policy::ShadowAnswer answer;
+  for (auto tiers = random.below(4); tiers > 0; --tiers) answer.tiers.push_back(random_tier(random));
+  answer.text = random_text(random, 300);
+  for (auto citations = random.below(4); citations > 0; --citations) answer.citations.push_back(random_text(random));
+  answer.confidence = random_double(random);
+  answer.confident = random.chance(0.5F);
+  answer.doubt = random_text(random);
+  answer.failed_check = random_text(random);
+  answer.cost = random_double(random);
+  answer.computed = random_double(random);
+  answer.engine_ms = static_cast<std::int64_t>(random_word(random));
+  answer.whole_ms = static_cast<std::int64_t>(random_word(random));
+  return answer;
+}
+
+inline policy::ShadowRecord random_shadow(Random& random, policy::TurnId turn) {
+  policy::ShadowRecord record;
+  record.experiment = random_text(random);
+  record.turn = turn;
+  record.at_ms = static_cast<std::int64_t>(random_word(random));
+  record.question = random_text(random);
+  record.fate = static_cast<policy::ShadowFate>(random.below(3));
+  record.why = random_text(random);
+  record.client = random_shadow_answer(random);
+  record.shadow = random_shadow_answer(random);
+  record.same_text = random.chance(0.5F);
+  record.same_citations = random.chance(0.5F);
+  record.same_values = random.chance(0.5F);
+  return record;
 }
 
 }  // namespace troupe::tests

@@ -135,6 +135,24 @@ TEST(Client, TellsHistoryTurnsModelsAndTheCluster) {
   EXPECT_EQ(client.status()->nodes.size(), 2U);
 }
 
+TEST(Client, AsksWhatCameOfShadows) {
+  MemoryFront front;
+  const ServedGateway gateway(front);
+  const Client client = connected({gateway.address()});
+  policy::ShadowQuery query;
+  query.from = 2;
+  query.limit = 10;
+  query.texts = true;
+  const auto page = client.shadows(query);
+  ASSERT_TRUE(page) << page.error().message;
+  ASSERT_EQ(page->records.size(), 1U);
+  EXPECT_EQ(page->records[0].number, 2U);
+  EXPECT_EQ(page->records[0].record.client.text, "yes");
+  EXPECT_EQ(page->running.at(0).says, "0.5 of the turns: heavy, alone");
+  query.limit = 0;
+  EXPECT_EQ(client.shadows(query).error().code, ErrorCode::out_of_range);
+}
+
 TEST(Client, TakesANodeOutOfTheClustersWorkAndBack) {
   MemoryFront front;
   const ServedGateway gateway(front);

@@ -1,0 +1,91 @@
+#include "policy/judgement.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string_view>
+
+#include "policy/citation.hpp"
+#include "policy/citation_support.hpp"
+
+namespace troupe::policy {
+
+namespace {
+
+/// Whether the last attempt's answer says the same as that of the tier before.
+bool agrees_with_the_one_before(const Turn& turn, std::string_view answer) {
+  const Tier own = turn.attempts.back().plan.tier;
+  const auto before =
+      std::find_if(turn.attempts.rbegin(), turn.attempts.rend(), [own](const Attempt& each) { return each.plan.tier != own; });
+  if (before == turn.attempts.rend() || !before->result) return false;
+  return same_answer(text_of(*before->result), answer);
+}
+
+/// Says what the best source says, in the place of an answer that nobody is sure of, if the policy has words for that.
+void quote_instead(const RoutingPolicy& policy, std::span<const PassageText> sources, Attempt& attempt, TurnOutcome& outcome) {
+  const auto text = sources.empty() ? std::nullopt : quote_of(policy, sources.front().text);
+  if (!text) return;
+  // What the model said is not the answer, and nobody sees it.
+  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
+  outcome.answer = *text;
+  outcome.citations = check_citations(*text, attempt.plan.passages).cited;
+}
+
+}  // namespace
+
+RouteDecision route_of(const AttemptPlan& plan) {
+  RouteDecision route;
+  route.rule = plan.rule;
+  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
+  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
+  route.held_back = plan.held_back;
+  route.greedy = plan.sampling == Sampling{};
+  route.sampling = plan.sampling;
+  return route;
+}
+
+void follow_route(const RouteDecision& route, const Sampling& asked, AttemptPlan& plan) {
+  plan.rule = route.rule;
+  plan.held_back = route.held_back;
+  if (!route.greedy) plan.sampling = route.sampling.value_or(asked);
+  for (auto rung = route.ladder.begin(); rung != route.ladder.end(); ++rung) {
+    if (rung->tier != plan.tier) continue;
+    plan.confidence_min = rung->confidence_min;
+    plan.second_opinion = rung->second_opinion;
+    plan.escalation.assign(std::next(rung), route.ladder.end());
+  }
+}
+
+Judgement judge(const RoutingPolicy& policy, Turn& turn, std::span<const PassageText> sources) {
+  Attempt& attempt = turn.attempts.back();
+  const AttemptPlan& plan = attempt.plan;
+  AttemptResult& result = *attempt.result;
+  result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
+  Judgement judgement;
+  judgement.answer = trimmed(text_of(result));
+  // An answer that its sources do not support is not to be trusted, whatever its probability.
+  const auto failed = failed_citation(judgement.answer, turn.ask.question + " " + turn.search, sources);
+  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
+  judgement.confidence = policy.calibration[place_of(plan.tier)].of(result.confidence);
+  judgement.decision = after_attempt(route_of(plan), plan, judgement.confidence, result.finish_reason, result.failed_check,
+                                     agrees_with_the_one_before(turn, judgement.answer));
+  return judgement;
+}
+
+TurnOutcome outcome_of(const RoutingPolicy& policy, const Judgement& judgement, std::span<const PassageText> sources,
+                       Attempt& attempt) {
+  TurnOutcome outcome;
+  outcome.committed = true;
+  outcome.answer = judgement.answer;
+  outcome.citations = check_citations(judgement.answer, attempt.plan.passages).cited;
+  outcome.attempt = attempt.plan.attempt;
+  outcome.confidence = judgement.confidence;
+  outcome.confident = judgement.decision.confident;
+  if (!outcome.confident) {
+    outcome.doubt = judgement.decision.why;
+    if (attempt.plan.held_back) quote_instead(policy, sources, attempt, outcome);
+  }
+  return outcome;
+}
+
+}  // namespace troupe::policy
