@@ -52,7 +52,9 @@ def product_lines(products: list[dict]) -> list[str]:
 
 
 def cell(row: dict, speed: str) -> str:
-    beside = "" if row["cublas_us"] is None else f", cuBLAS {row['cublas_us']:.1f}"
+    """Beside a time what cuBLAS takes for the product alone, and what it and we take for it added to residual rows and plain."""
+    names = {"cublas_us": "cuBLAS", "cublas_same_work_us": "adding", "plain_us": "ours plain"}
+    beside = "".join(f", {name} {row[key]:.1f}" for key, name in names.items() if row[key] is not None)
     return f"{row['rows']}: {row['us']:.1f} us ({speed}{beside})"
 
 
@@ -90,7 +92,7 @@ def kernel_lines(kernels: dict) -> list[str]:
         f" {row['us']:.1f} us, {row['of_floor']:.2f}"
         for row in kernels["sampling"]
     ]
-    lines.append("  products by rows: time (share of the floor or operations per second, and cuBLAS's time):")
+    lines.append("  products by rows: time (share of the floor or operations per second; cuBLAS's time alone, and added to rows):")
     return lines + product_lines(kernels["products"])
 
 

@@ -2,8 +2,8 @@
 // fragments.cuh, with the same bits, but the warps that multiply only touch registers and shared memory, in the layout in which
 // the tensor cores leave the sums. So the next tile's products begin while this one's rows are still on their way.
 //
-// Residual rows times weights are 64 bf16 a row for each tile, gated rows for each pair of tiles: a row of a panel of RowTiles.
-// In shared memory they have the panel's swizzle, and are one contiguous copy.
+// Rows of floats are one copy each. Residual rows times weights are 64 bf16 a row for each tile, gated rows for each pair of
+// tiles: a row of a panel of RowTiles. In shared memory they have the panel's swizzle, and are one contiguous copy.
 #pragma once
 
 #include <cstdint>
@@ -17,27 +17,17 @@ namespace troupe::kernels::cuda {
 inline constexpr int part_rows = 32;  ///< of a tile, that end together
 inline constexpr int panel_row_bytes = panel_inputs * 2;
 
-/// How many parts have some of a tile's rows that are there.
+/// How many parts have some of the N rows that are there.
 template <int N>
 __device__ __forceinline__ int parts_of(int rows_from_first) {
-  return divided_up(min(N, rows_from_first), part_rows);
+  return divided_up(max(0, min(N, rows_from_first)), part_rows);
 }
 
-/// Which of each tile's slices of 16 outputs a block ends: all, or some where the blocks of a cluster share them.
-struct EndedSlices {
-  int first = 0;
-  int count = tile_slices;
-
-  __device__ __forceinline__ bool has(int slice) const { return slice >= first && slice < first + count; }
-  __device__ __forceinline__ bool all() const { return count == tile_slices; }
-};
-
-/// Residual rows of a part, of a pair of tiles: they arrive in a stage of the ring, behind the panels of the pair.
-struct ResidualPart {
+/// Rows of a part, of a pair of tiles, in a stage of the ring behind the panels of the pair. Residual rows arrive there.
+struct CarriedPart {
   static constexpr int pitch = 2 * tile_outputs + 4;  ///< has a warp's accesses meet every bank once
   float x[part_rows * pitch];
   bf16 normed[2][part_rows * panel_inputs];
-  float squares[2 * tile_slices][part_rows];  ///< of 16 outputs each
 };
 
 /// A lane's sums of a part.
@@ -101,20 +91,42 @@ __device__ __forceinline__ RowSquare add_squares(const float (&of)[part_rows / 8
   return {eight * 8 + static_cast<int>(lane % 4) * 2 + (odd ? 1 : 0), sum};
 }
 
-/// A warp adds its sums to the part's rows, and leaves these times the weights beside them, and their squares. `side` says
-/// which tile of the pair it is.
-template <int N>
-__device__ __forceinline__ void add_part(const PartSums<N>& of, ResidualPart& part, int side, const LaneWeights& weights) {
-  constexpr int pitch = ResidualPart::pitch;
+/// Where a lane's sums of a part lie in CarriedPart::x: sums[4 j + i] is of row 8 j + i % 2 from the lane's first one on, and
+/// of its upper or lower output.
+__device__ __forceinline__ float* lane_sums(CarriedPart& part, int side) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) % warpgroup / 32;
-  float* const x = part.x + lane % 4 * 2 * pitch + side * tile_outputs + warp * 16 + lane / 4;
-  // sums[4 j + i] is of row 8 j + i % 2 from the lane's first one on, and of its upper or lower output.
-  const auto place = [](int i) { return (i / 4 * 8 + i % 2) * pitch + i / 2 % 2 * 8; };
+  return part.x + lane % 4 * 2 * CarriedPart::pitch + side * tile_outputs + warp * 16 + lane / 4;
+}
+__device__ constexpr int place_of_sum(int i) { return (i / 4 * 8 + i % 2) * CarriedPart::pitch + i / 2 % 2 * 8; }
+
+/// A warp puts its sums, each row times its scale, where the part's rows are written from. Row i of the part has the scale of
+/// lane i. `side` says which tile of the pair it is.
+template <int N>
+__device__ __forceinline__ void put_part(const PartSums<N>& of, float scale, CarriedPart& part, int side) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  float* const x = lane_sums(part, side);
+#pragma unroll
+  for (int row = 0; row < part_rows / 4; ++row) {
+    const float of_row = __shfl_sync(0xFFFFFFFF, scale, row / 2 * 8 + lane % 4 * 2 + row % 2);
+    const int i = row / 2 * 4 + row % 2;
+    x[place_of_sum(i)] = of.sums[i] * of_row;
+    x[place_of_sum(i + 2)] = of.sums[i + 2] * of_row;
+  }
+}
+
+/// A warp adds its sums to the part's rows, leaves these times the weights beside them, and writes their squares: of `rows`
+/// rows, the first one's at `slice_squares`.
+template <int N>
+__device__ __forceinline__ void add_part(const PartSums<N>& of, CarriedPart& part, int side, const LaneWeights& weights,
+                                         float* slice_squares, int rows) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) % warpgroup / 32;
+  float* const x = lane_sums(part, side);
   float sums[part_rows / 2];
 #pragma unroll
   for (int i = 0; i < part_rows / 2; ++i)
-    sums[i] = x[place(i)];  // all before the first store, which might be to the same place
+    sums[i] = x[place_of_sum(i)];  // all before the first store, which might be to the same place
 #pragma unroll
   for (int i = 0; i < part_rows / 2; ++i) sums[i] += of.sums[i];
   float squares[part_rows / 8][2];
@@ -129,7 +141,7 @@ __device__ __forceinline__ void add_part(const PartSums<N>& of, ResidualPart& pa
     normed[2 * j + 1] = two_rows(lower[0] * weights.lower, lower[1] * weights.lower);
   }
 #pragma unroll
-  for (int i = 0; i < part_rows / 2; ++i) x[place(i)] = sums[i];
+  for (int i = 0; i < part_rows / 2; ++i) x[place_of_sum(i)] = sums[i];
   // A quarter of the lanes says where the rows of one 8 x 8 tile go: upper outputs of eight rows, lower ones, the next eight.
   const int row = lane / 16 * 8 + lane % 8;
   const int piece = (warp * 2 + lane / 8 % 2) ^ (lane % 8);
@@ -137,7 +149,7 @@ __device__ __forceinline__ void add_part(const PartSums<N>& of, ResidualPart& pa
   store_transposed(target, normed[0], normed[1], normed[2], normed[3]);
   store_transposed(target + 16 * panel_inputs, normed[4], normed[5], normed[6], normed[7]);
   const RowSquare square = add_squares(squares);
-  part.squares[side * tile_slices + warp][square.row] = square.sum;
+  if (square.row < rows) slice_squares[square.row] = square.sum;
 }
 
 /// silu of several numbers, side by side, by all lanes of a warp. A division has a branch for operands of extreme size, so that
@@ -194,75 +206,67 @@ __device__ __forceinline__ void gate_part(const PartSums<N>& of, float scale, bf
   store_transposed(panel + lane * panel_inputs + piece * 8, gated[0], gated[1], gated[2], gated[3]);
 }
 
-/// Which slice of its tile the four outputs are of that a lane brings and writes.
-__device__ __forceinline__ int carried_slice() { return static_cast<int>(threadIdx.x) % 16 / 4; }
-
 /// A warp brings a part's residual rows from `first_row` on, of the pair of tiles that begins with `tile`; zeros beyond their
-/// outputs. The barrier, at which one arrival ends a phase, says when they are there.
-__device__ __forceinline__ void bring_part(const ResidualRows& source, int first_row, int rows, int tile, ResidualPart& part,
-                                           const EndedSlices& ended, Barrier& full) {
+/// outputs. `rows` may be none. What comes is counted at the barrier, and is to be expected there by `part_bytes`.
+__device__ __forceinline__ void bring_part(const ResidualRows& source, int first_row, int rows, int tile, CarriedPart& part,
+                                           Barrier& full) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int count = min(part_rows, rows);
-  const auto hidden = static_cast<std::size_t>(source.hidden);
-  const int dim = tile * tile_outputs + lane * 4;
-  const float* const from = source.x + static_cast<std::size_t>(first_row) * hidden + dim;
-  float* const to = part.x + lane * 4;
-  if (dim < source.hidden && ended.has(carried_slice())) {  // rows are of eights
-#pragma unroll 4
-    for (int row = 0; row < count; ++row)
-      copy_async(to + row * ResidualPart::pitch, from + static_cast<std::size_t>(row) * hidden);
-  } else {
-    for (int row = 0; row < count; ++row) *reinterpret_cast<float4*>(to + row * ResidualPart::pitch) = float4{};
-  }
-  full.arrive_after_copies();
-  __syncwarp();  // all copies are counted
-  if (lane == 0) full.arrive();
+  const int dim = tile * tile_outputs;
+  const int width = min(2 * tile_outputs, source.hidden - dim);
+  if (lane >= min(part_rows, rows)) return;
+  float* const to = part.x + lane * CarriedPart::pitch;
+  const auto row = static_cast<std::size_t>(first_row + lane);
+  copy_bulk(to, source.x + row * static_cast<std::size_t>(source.hidden) + dim,
+            static_cast<std::uint32_t>(width) * sizeof(float), full);
+}
+__device__ __forceinline__ std::uint32_t part_bytes(const ResidualRows& source, int rows, int tile) {
+  const int width = min(2 * tile_outputs, source.hidden - tile * tile_outputs);
+  return static_cast<std::uint32_t>(max(0, min(part_rows, rows)) * width) * sizeof(float);
+}
+/// Before a part is brought: zeros beyond the outputs of the last pair of tiles.
+__device__ __forceinline__ void clear_beyond(const ResidualRows& source, int tile, CarriedPart& part) {
+  const int width = source.hidden - tile * tile_outputs;  // rows are of eights
+  float* const to = part.x + static_cast<int>(threadIdx.x) % 32 * CarriedPart::pitch;
+  for (int i = width; i < 2 * tile_outputs; i += 4) *reinterpret_cast<float4*>(to + i) = float4{};
+  fence_proxy_async();
 }
 
-/// The writer-th of two warps writes half of a part: every other residual row, and of one of its tiles the rows times the
-/// weights and the squares. Once it returns, the part's memory is free.
-__device__ __forceinline__ void write_part(const ResidualRows& target, int first_row, int rows, int tile,
-                                           const ResidualPart& part, const EndedSlices& ended, int writer) {
+/// A warp writes a part of plain rows, `width` outputs of each, from `target` on.
+__device__ __forceinline__ void write_part_rows(float* target, std::size_t stride, int rows, int width,
+                                                const CarriedPart& part) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const auto hidden = static_cast<std::size_t>(target.hidden);
-  const auto capacity = static_cast<std::size_t>(target.normed.capacity);
   const int count = min(part_rows, rows);
-  bf16* const normed =
-      target.normed.data +
-      (static_cast<std::size_t>(tile + writer) * capacity + static_cast<std::size_t>(first_row)) * panel_inputs;
-  if (ended.all()) {
-    if (lane == 0) {
-      write_bulk(normed, part.normed[writer], static_cast<std::uint32_t>(count * panel_row_bytes));
-      end_writes();
-    }
-  } else {
-    // Eight outputs of a row are 16 bytes; eight rows' places differ by the swizzle alone.
-    const int pieces = 2 * ended.count;
-    for (int i = lane; i < count * pieces; i += 32) {
-      const int row = i / pieces;
-      const int at = row * panel_inputs + ((2 * ended.first + i % pieces) ^ (row % 8)) * 8;
-      *reinterpret_cast<uint4*>(normed + at) = *reinterpret_cast<const uint4*>(part.normed[writer] + at);
-    }
+  const bool sixteens =
+      (stride * sizeof(float) | static_cast<std::size_t>(width) * sizeof(float) | reinterpret_cast<std::size_t>(target)) % 16 ==
+      0;
+  if (sixteens) {
+    if (lane < count)
+      write_bulk(target + static_cast<std::size_t>(lane) * stride, part.x + lane * CarriedPart::pitch,
+                 static_cast<std::uint32_t>(width) * sizeof(float));
+    return;
   }
-  const int dim = tile * tile_outputs + lane * 4;
-  if (dim < target.hidden && ended.has(carried_slice())) {
-    float* const to = target.x + static_cast<std::size_t>(first_row) * hidden + dim;
-    const float* const from = part.x + lane * 4;
-#pragma unroll 4
-    for (int row = writer; row < count; row += 2) {
-      *reinterpret_cast<float4*>(to + static_cast<std::size_t>(row) * hidden) =
-          *reinterpret_cast<const float4*>(from + row * ResidualPart::pitch);
-    }
+  for (int row = 0; row < count; ++row) {
+    for (int i = lane; i < width; i += 32)
+      target[static_cast<std::size_t>(row) * stride + static_cast<std::size_t>(i)] = part.x[row * CarriedPart::pitch + i];
   }
-#pragma unroll
-  for (int i = 0; i < tile_slices; ++i) {
-    const int slice = (tile + writer) * tile_slices + i;
-    if (ended.has(i) && slice * 16 < target.hidden && lane < count)
-      target.squares[static_cast<std::size_t>(slice) * capacity + first_row + lane] =
-          part.squares[writer * tile_slices + i][lane];
+}
+
+/// A warp writes a part of residual rows, and these times the weights.
+__device__ __forceinline__ void write_part(const ResidualRows& target, int first_row, int rows, int tile,
+                                           const CarriedPart& part) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int count = min(part_rows, rows);
+  if (count <= 0) return;
+  const int dim = tile * tile_outputs;
+  const auto hidden = static_cast<std::size_t>(target.hidden);
+  write_part_rows(target.x + static_cast<std::size_t>(first_row) * hidden + dim, hidden, rows,
+                  min(2 * tile_outputs, target.hidden - dim), part);
+  if (lane < 2) {
+    const std::size_t first = static_cast<std::size_t>(tile + lane) * static_cast<std::size_t>(target.normed.capacity) +
+                              static_cast<std::size_t>(first_row);
+    write_bulk(target.normed.data + first * panel_inputs, part.normed[lane],
+               static_cast<std::uint32_t>(count * panel_row_bytes));
   }
-  if (ended.all() && lane == 0) wait_for_writes_read();
-  __syncwarp();
 }
 
 }  // namespace troupe::kernels::cuda

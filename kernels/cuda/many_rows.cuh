@@ -1,74 +1,38 @@
-// Products of many rows: two warpgroups multiply 64 outputs each by the same N rows, a third one brings panels, and writes what
-// the others leave in shared memory. Blocks stay and take one tile after the other, so that the next tile's panels arrive while
-// the last one's sums are written.
+// Products of many rows with one chunk of inputs: two warpgroups multiply 64 outputs each by the same N rows, a third one
+// brings panels, and writes what the others leave in shared memory. Blocks stay and take one tile after the other, so that the
+// next tile's panels arrive while the last one's sums are written. Such wide tiles read the least; all others are in turn
+// (many_rows_in_turn.cuh).
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/cuda/carried_end.cuh"
-#include "kernels/cuda/exchange.cuh"
 #include "kernels/cuda/product_plan.hpp"
-#include "kernels/cuda/tile_end.cuh"
+#include "kernels/cuda/tile_places.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace troupe::kernels::cuda {
 
-/// Which of the chunks of a weight's inputs a block adds up.
-enum class Chunks {
-  one,    ///< there is one
-  both,   ///< both, one after the other
-  split,  ///< one of both; the other block of the cluster has the other one
-};
-
-/// Who ends a tile.
-enum class TileEnd {
-  staged,    ///< the warps that multiply, each for itself (tile_end.cuh)
-  residual,  ///< these and others (carried_end.cuh); residual rows come through the ring, behind a tile's panels,
-  gated,     ///< and a pair of tiles' gated rows lie in shared memory of their own
-};
-/// Blocks that share a tile's outputs have no whole rows of gates.
-constexpr TileEnd tile_end_of(Chunks chunks, Ending ending) {
-  if (ending == Ending::residual) return TileEnd::residual;
-  return ending == Ending::gated && chunks != Chunks::split ? TileEnd::gated : TileEnd::staged;
-}
-
-/// Shared memory: the ring, each stage a panel of two tiles of weights and of the rows; for `split`, where the other block's
-/// sums arrive, by warpgroup; the staging of each warp, or of gated rows.
-template <int N, Chunks C, Ending E>
+/// Shared memory: the ring, each stage a panel of two tiles of weights and of the rows; gated rows. Rows of floats end in
+/// stages of the ring, behind a tile's panels.
+template <int N, Ending E>
 struct ManyRows {
-  static constexpr TileEnd tile_end = tile_end_of(C, E);
+  static constexpr int multiplying_threads = 2 * warpgroup;
+  static constexpr int multiplying_warps = multiplying_threads / 32;
+  static constexpr bool gated = E == Ending::gated;
   static constexpr int tile_bytes = tile_elements * 2;
   static constexpr int row_bytes = panel_inputs * 2;
-  static constexpr int stage_bytes = 2 * tile_bytes + N * row_bytes;
-  static constexpr int exchange_bytes = C == Chunks::split ? 2 * static_cast<int>(sizeof(Exchange<N>)) : 0;
-  static constexpr int staging_bytes = tile_end == TileEnd::staged  ? 2 * warpgroup / 32 * static_cast<int>(sizeof(EndStaging))
-                                       : tile_end == TileEnd::gated ? N * panel_row_bytes
-                                                                    : 0;
-  static constexpr int stages = (225 * 1024 - exchange_bytes - staging_bytes) / stage_bytes;
-  static constexpr int shared_bytes = 1024 + stages * stage_bytes + exchange_bytes + staging_bytes;
-  static constexpr int threads = 3 * warpgroup;
+  static constexpr int stage_parts = N == 256 ? 2 : 1;  ///< that end in a stage
+  static constexpr int part_bytes = gated ? 0 : stage_parts * static_cast<int>(sizeof(CarriedPart));
+  static constexpr int stage_bytes = divided_up(std::max(2 * tile_bytes + N * row_bytes, part_bytes), 1024) * 1024;
+  static constexpr int gated_bytes = gated ? N * panel_row_bytes : 0;
+  static constexpr int stages = (225 * 1024 - gated_bytes) / stage_bytes;
+  static constexpr int shared_bytes = 1024 + stages * stage_bytes + gated_bytes;
+  static constexpr int threads = warpgroup + multiplying_threads;
   static constexpr int producer_registers = 40;
   static constexpr int consumer_registers = 232;
-  static constexpr int ending_warps = (C == Chunks::split ? 1 : k_chunks_max) * ended_slices * 2;
-  static constexpr int group_tiles = 16;  ///< pairs of tiles that are multiplied by all rows before the next ones are
+  static constexpr int writers = 2;  ///< warps, in turn
   static_assert(stages >= 3 && N % part_rows == 0);
-  static_assert(tile_end != TileEnd::residual || sizeof(ResidualPart) <= stage_bytes);
-};
-
-/// Where a ring's next stage is, and which parity the phases of its barriers have.
-template <int Stages>
-struct RingPlace {
-  int slot = 0;
-  std::uint32_t parity = 0;
-
-  __device__ __forceinline__ void advance() {
-    if (++slot == Stages) {
-      slot = 0;
-      parity ^= 1;
-    }
-  }
-  __device__ __forceinline__ void advance(int by) {
-    parity ^= static_cast<std::uint32_t>((slot + by) / Stages) & 1;
-    slot = (slot + by) % Stages;
-  }
 };
 
 template <int Stages>
@@ -81,36 +45,12 @@ struct RingBarriers {
   Barrier written;
 };
 
-/// Of a tile: the first of its 64 outputs each, its first row, and the panels that the block adds up.
-struct TilePlace {
-  int tile;
-  int first_row;
-};
-/// The unit-th product of a pair of tiles and N rows, in an order that keeps what is shared in the L2 cache.
-template <int N>
-__device__ __forceinline__ TilePlace place_of(const Product& p, int unit, int group) {
-  const int pairs = divided_up(p.weight.tiles(), 2);
-  const int row_tiles = divided_up(p.rows, N);
-  const int first_pair = unit / (group * row_tiles) * group;
-  const int width = min(group, pairs - first_pair);
-  const int within = unit - first_pair * row_tiles;
-  return {(first_pair + within % width) * 2, within / width * N};
-}
-
-/// The slices that the warps of a block end (exchange.cuh).
-template <Chunks C>
-__device__ __forceinline__ EndedSlices ended_slices_of_block() {
-  if constexpr (C != Chunks::split) return {};
-  return {static_cast<int>(cluster_rank()) * ended_slices, ended_slices};
-}
-
-/// One warp: brings the panels of the block's tiles, and the residual rows that they are added to. The first panels' weights
-/// are on their way before the kernel that computes the rows has ended.
-template <int N, Chunks C, Ending E>
-__device__ void stream_many_rows(const Product& p, int first_unit, int units, int stride, Panels panels, std::byte* ring,
-                                 RingBarriers<ManyRows<N, C, E>::stages>& barriers) {
-  using Shape = ManyRows<N, C, E>;
-  const EndedSlices ended = ended_slices_of_block<C>();
+/// One warp: brings the panels of the block's tiles, and behind them the residual rows that they are added to, or room for rows
+/// of floats. The first panels' weights are on their way before the kernel that computes the rows has ended.
+template <int N, Ending E>
+__device__ void stream_many_rows(const Product& p, int first_unit, int units, int stride, int panels, std::byte* ring,
+                                 RingBarriers<ManyRows<N, E>::stages>& barriers) {
+  using Shape = ManyRows<N, E>;
   const bool leads = threadIdx.x % 32 == 0;  // copies what is one copy
   const auto weight_panels = static_cast<std::size_t>(p.weight.panels());
   const auto copy_weights = [&](const TilePlace& place, int panel, int slot) {
@@ -131,18 +71,18 @@ __device__ void stream_many_rows(const Product& p, int first_unit, int units, in
     copy_bulk(ring + slot * Shape::stage_bytes + 2 * Shape::tile_bytes, p.input.data + first * panel_inputs,
               static_cast<std::uint32_t>(copied_rows * Shape::row_bytes), barriers.full[slot]);
   };
-  TilePlace place = place_of<N>(p, first_unit, Shape::group_tiles);
-  const int ahead = min(Shape::stages, panels.end - panels.first);
+  TilePlace place = place_of<N>(p, first_unit);
+  const int ahead = min(Shape::stages, panels);
 #pragma unroll 1
-  for (int i = 0; leads && i < ahead; ++i) copy_weights(place, panels.first + i, i);
+  for (int i = 0; leads && i < ahead; ++i) copy_weights(place, i, i);
   wait_for_previous();
 #pragma unroll 1
-  for (int i = 0; leads && i < ahead; ++i) copy_rows(place, panels.first + i, i);
+  for (int i = 0; leads && i < ahead; ++i) copy_rows(place, i, i);
   RingPlace<Shape::stages> at{ahead % Shape::stages, ahead == Shape::stages ? 1U : 0U};
-  int panel = panels.first + ahead;
+  int panel = ahead;
   for (int unit = first_unit;;) {
 #pragma unroll 1
-    for (; panel < panels.end; ++panel) {
+    for (; panel < panels; ++panel) {
       if (leads) {
         barriers.empty[at.slot].wait(at.parity ^ 1);  // at once, in the ring's first round
         copy_weights(place, panel, at.slot);
@@ -150,68 +90,100 @@ __device__ void stream_many_rows(const Product& p, int first_unit, int units, in
       }
       at.advance();
     }
-    if constexpr (Shape::tile_end == TileEnd::residual) {
-      const int parts = parts_of<N>(p.rows - place.first_row);
+    if constexpr (!Shape::gated) {
+      const int rounds = divided_up(parts_of<N>(p.rows - place.first_row), Shape::stage_parts);
 #pragma unroll 1
-      for (int part = 0; part < parts; ++part) {
+      for (int round = 0; round < rounds; ++round) {
         // Only the leader has seen every phase before; the parity of this one would say nothing to the others.
         if (leads) barriers.empty[at.slot].wait(at.parity ^ 1);
         __syncwarp();
-        const int first_row = place.first_row + part * part_rows;
-        bring_part(p.residual, first_row, p.rows - first_row, place.tile,
-                   *reinterpret_cast<ResidualPart*>(ring + at.slot * Shape::stage_bytes), ended, barriers.full[at.slot]);
+        Barrier& full = barriers.full[at.slot];
+        if constexpr (E == Ending::residual) {
+          auto* const parts = reinterpret_cast<CarriedPart*>(ring + at.slot * Shape::stage_bytes);
+          const int first = place.first_row + round * Shape::stage_parts * part_rows;
+          std::uint32_t bytes = 0;
+#pragma unroll
+          for (int i = 0; i < Shape::stage_parts; ++i) {
+            bytes += part_bytes(p.residual, p.rows - first - i * part_rows, place.tile);
+            if (p.residual.hidden < (place.tile + 2) * tile_outputs) clear_beyond(p.residual, place.tile, parts[i]);
+          }
+          __syncwarp();
+          if (leads) full.arrive_expecting(bytes);
+#pragma unroll
+          for (int i = 0; i < Shape::stage_parts; ++i) {
+            const int row = first + i * part_rows;
+            bring_part(p.residual, row, p.rows - row, place.tile, parts[i], full);
+          }
+        } else {
+          if (leads) full.arrive();
+        }
         at.advance();
       }
     }
     unit += stride;
     if (unit >= units) return;
-    place = place_of<N>(p, unit, Shape::group_tiles);
-    panel = panels.first;
+    place = place_of<N>(p, unit);
+    panel = 0;
   }
 }
 
-/// Two warps: write residual rows as their parts are complete, and give the stages back.
-template <int N, Chunks C, Ending E>
-__device__ void write_residual_parts(const Product& p, int first_unit, int units, int stride, int panels, std::byte* ring,
-                                     int writer, RingBarriers<ManyRows<N, C, E>::stages>& barriers) {
-  using Shape = ManyRows<N, C, E>;
-  constexpr int arrivals = warpgroup / 32;  // for as many warps as have read a panel
+/// Warps in turn: write rows of floats as their parts are complete, and give the stages back.
+template <int N, Ending E>
+__device__ void write_parts(const Product& p, int first_unit, int units, int stride, int panels, const std::byte* ring,
+                            int writer, RingBarriers<ManyRows<N, E>::stages>& barriers) {
+  using Shape = ManyRows<N, E>;
   RingPlace<Shape::stages> at;
-  RingPlace<Shape::stages> part_place;
-  const EndedSlices slices = ended_slices_of_block<C>();
+  RingPlace<Shape::stages> ended;
+  int turn = 0;
 #pragma unroll 1
   for (int unit = first_unit; unit < units; unit += stride) {
-    const TilePlace place = place_of<N>(p, unit, Shape::group_tiles);
-    const int parts = parts_of<N>(p.rows - place.first_row);
+    const TilePlace place = place_of<N>(p, unit);
+    const int rounds = divided_up(parts_of<N>(p.rows - place.first_row), Shape::stage_parts);
     at.advance(panels);
 #pragma unroll 1
-    for (int part = 0; part < parts; ++part) {
-      barriers.ended[part_place.slot].wait(part_place.parity);
-      const int first_row = place.first_row + part * part_rows;
-      write_part(p.residual, first_row, p.rows - first_row, place.tile,
-                 *reinterpret_cast<const ResidualPart*>(ring + at.slot * Shape::stage_bytes), slices, writer);
-      if (threadIdx.x % 32 < arrivals) barriers.empty[at.slot].arrive();
+    for (int round = 0; round < rounds; ++round) {
+      if (turn == writer) {
+        barriers.ended[ended.slot].wait(ended.parity);
+        const auto* const parts = reinterpret_cast<const CarriedPart*>(ring + at.slot * Shape::stage_bytes);
+#pragma unroll
+        for (int i = 0; i < Shape::stage_parts; ++i) {
+          const int row = place.first_row + (round * Shape::stage_parts + i) * part_rows;
+          if constexpr (E == Ending::residual) {
+            write_part(p.residual, row, p.rows - row, place.tile, parts[i]);
+          } else {
+            const auto stride_of_rows = static_cast<std::size_t>(p.output_stride);
+            const int dim = place.tile * tile_outputs;
+            write_part_rows(p.output + static_cast<std::size_t>(row) * stride_of_rows + dim, stride_of_rows, p.rows - row,
+                            min(2 * tile_outputs, p.weight.outputs - dim), parts[i]);
+          }
+        }
+        end_writes();
+        wait_for_writes_read();
+        __syncwarp();
+        if (threadIdx.x % 32 < Shape::multiplying_warps) barriers.empty[at.slot].arrive();  // for as many as have read a panel
+      }
+      if (++turn == Shape::writers) turn = 0;
       at.advance();
-      part_place.advance();
+      ended.advance();
     }
   }
   wait_for_writes();
 }
 
 /// One thread: writes each tile's gated rows once they are complete.
-template <int N, Chunks C, Ending E>
+template <int N, Ending E>
 __device__ void write_gated_tiles(const Product& p, int first_unit, int units, int stride, const bf16* panel,
-                                  RingBarriers<ManyRows<N, C, E>::stages>& barriers) {
-  using Shape = ManyRows<N, C, E>;
+                                  RingBarriers<ManyRows<N, E>::stages>& barriers) {
+  using Shape = ManyRows<N, E>;
   std::uint32_t parity = 0;
 #pragma unroll 1
   for (int unit = first_unit; unit < units; unit += stride) {
-    const TilePlace place = place_of<N>(p, unit, Shape::group_tiles);
+    const TilePlace place = place_of<N>(p, unit);
+    const int count = min(N, p.rows - place.first_row);
     const std::size_t first = static_cast<std::size_t>(place.tile / 2) * static_cast<std::size_t>(p.gated.capacity) +
                               static_cast<std::size_t>(place.first_row);
     barriers.ended[0].wait(parity);
-    write_bulk(p.gated.data + first * panel_inputs, panel,
-               static_cast<std::uint32_t>(min(N, p.rows - place.first_row) * panel_row_bytes));
+    write_bulk(p.gated.data + first * panel_inputs, panel, static_cast<std::uint32_t>(count * panel_row_bytes));
     end_writes();
     wait_for_writes_read();
     barriers.written.arrive();
@@ -252,10 +224,10 @@ __device__ __forceinline__ void add_panels(float (&sums)[N / 2], int panels, con
   if (leads) barriers.empty[last].arrive();
 }
 
-/// One of the warps that multiply ends its sums of a tile, part by part.
-template <int N, Chunks C, Ending E>
+/// One of the warps that multiply ends its sums of a tile's rows, part by part.
+template <int N, Ending E>
 struct CarriedEnd {
-  using Shape = ManyRows<N, C, E>;
+  using Shape = ManyRows<N, E>;
   static constexpr int parts_max = N / part_rows;
 
   const Product& p;
@@ -263,7 +235,7 @@ struct CarriedEnd {
   bf16* panel;  ///< of gated rows
   int side;
   RingBarriers<Shape::stages>& barriers;
-  RingPlace<Shape::stages> ended;  ///< parts of residual rows
+  RingPlace<Shape::stages> ended;  ///< stages of parts
   std::uint32_t tile_parity = 0;   ///< of gated rows
 
   /// Each lane's scale of a row of each part, 1 where there are none.
@@ -274,15 +246,27 @@ struct CarriedEnd {
       scales[part] = p.row_scales != nullptr && row < p.rows ? __ldcg(p.row_scales + row) : 1.0f;
     }
   }
+  /// Registers have no index.
+  static __device__ __forceinline__ float scale_of(const float (&scales)[parts_max], int part) {
+    float scale = 1;
+#pragma unroll
+    for (int each = 0; each < parts_max; ++each) scale = each == part ? scales[each] : scale;
+    return scale;
+  }
 
-  __device__ __forceinline__ void add(const float (&sums)[N / 2], const TilePlace& place, const LaneWeights& weights,
-                                      RingPlace<Shape::stages>& at) {
-    const int parts = parts_of<N>(p.rows - place.first_row);
+  /// Calls end(part, its memory, how many of its rows are there) for each part, whose memory is there then.
+  template <class End>
+  __device__ __forceinline__ void for_parts(int first_row, RingPlace<Shape::stages>& at, const End& end) {
+    const int rounds = divided_up(parts_of<N>(p.rows - first_row), Shape::stage_parts);
 #pragma unroll 1
-    for (int part = 0; part < parts; ++part) {
-      const PartSums<N> of(sums, part);
+    for (int round = 0; round < rounds; ++round) {
       barriers.full[at.slot].wait(at.parity);
-      add_part<N>(of, *reinterpret_cast<ResidualPart*>(ring + at.slot * Shape::stage_bytes), side, weights);
+#pragma unroll 1
+      for (int i = 0; i < Shape::stage_parts; ++i) {
+        const int part = round * Shape::stage_parts + i;
+        end(part, reinterpret_cast<CarriedPart*>(ring + at.slot * Shape::stage_bytes)[i],
+            p.rows - first_row - part * part_rows);
+      }
       fence_proxy_async();
       __syncwarp();
       if (threadIdx.x % 32 == 0) barriers.ended[ended.slot].arrive();
@@ -291,18 +275,32 @@ struct CarriedEnd {
     }
   }
 
-  __device__ __forceinline__ void gate(const float (&sums)[N / 2], const float (&scales)[parts_max], const TilePlace& place) {
+  __device__ __forceinline__ void put(const float (&sums)[N / 2], const TilePlace& place, const float (&scales)[parts_max],
+                                      RingPlace<Shape::stages>& at) {
+    for_parts(place.first_row, at, [&](int part, CarriedPart& memory, int) {
+      put_part<N>(PartSums<N>(sums, part), scale_of(scales, part), memory, side);
+    });
+  }
+
+  __device__ __forceinline__ void add(const float (&sums)[N / 2], const TilePlace& place, const LaneWeights& weights,
+                                      RingPlace<Shape::stages>& at) {
+    const int slice = (place.tile + side) * tile_slices + static_cast<int>(threadIdx.x) % warpgroup / 32;
+    const bool there = slice * 16 < p.residual.hidden;
+    float* const squares = p.residual.squares +
+                           static_cast<std::size_t>(slice) * static_cast<std::size_t>(p.residual.normed.capacity) +
+                           place.first_row;
+    for_parts(place.first_row, at, [&](int part, CarriedPart& memory, int count) {
+      add_part<N>(PartSums<N>(sums, part), memory, side, weights, squares + part * part_rows, there ? count : 0);
+    });
+  }
+
+  __device__ __forceinline__ void gate(const float (&sums)[N / 2], const TilePlace& place, const float (&scales)[parts_max]) {
     const bool there = place.tile + side < p.weight.tiles();
     const int parts = parts_of<N>(p.rows - place.first_row);
     barriers.written.wait(tile_parity ^ 1);  // at once, for the first tile
 #pragma unroll 1
-    for (int part = 0; part < parts; ++part) {
-      const PartSums<N> of(sums, part);
-      float scale = 1;
-#pragma unroll
-      for (int each = 0; each < parts_max; ++each) scale = each == part ? scales[each] : scale;
-      gate_part<N>(of, scale, panel + part * part_rows * panel_inputs, side, there);
-    }
+    for (int part = 0; part < parts; ++part)
+      gate_part<N>(PartSums<N>(sums, part), scale_of(scales, part), panel + part * part_rows * panel_inputs, side, there);
     fence_proxy_async();
     __syncwarp();
     if (threadIdx.x % 32 == 0) barriers.ended[0].arrive();
@@ -310,102 +308,64 @@ struct CarriedEnd {
   }
 };
 
-template <int N, Chunks C, Ending E>
-__global__ void __launch_bounds__(ManyRows<N, C, E>::threads, 1) many_rows(const Product p) {
-  using Shape = ManyRows<N, C, E>;
-  constexpr bool split = C == Chunks::split;
+template <int N, Ending E>
+__global__ void __launch_bounds__(ManyRows<N, E>::threads, 1) many_rows(const Product p) {
+  using Shape = ManyRows<N, E>;
   extern __shared__ std::byte unaligned[];
   __shared__ RingBarriers<Shape::stages> barriers;
   std::byte* const ring = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
-  auto* const exchanges = reinterpret_cast<Exchange<N>*>(ring + Shape::stages * Shape::stage_bytes);
-  std::byte* const staged = ring + Shape::stages * Shape::stage_bytes + Shape::exchange_bytes;
-  constexpr int multiplying_warps = 2 * warpgroup / 32;
+  auto* const gated = reinterpret_cast<bf16*>(ring + Shape::stages * Shape::stage_bytes);
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < Shape::stages; ++stage) {
       barriers.full[stage].init(1);
-      barriers.empty[stage].init(multiplying_warps);
-      barriers.ended[stage].init(Shape::ending_warps);
+      barriers.empty[stage].init(Shape::multiplying_warps);
+      barriers.ended[stage].init(Shape::multiplying_warps);
     }
     barriers.written.init(1);
-    if constexpr (split) {
-      exchanges[0].init();
-      exchanges[1].init();
-    }
     fence_barrier_init();
   }
   __syncthreads();
-  if constexpr (split) cluster_sync();  // nobody sends before the barriers are there
   let_next_begin();
-  const int tiles = p.weight.tiles();
-  const int units = divided_up(tiles, 2) * divided_up(p.rows, N);
-  const int chunks = C == Chunks::one ? 1 : k_chunks(p.weight);
-  const int chunk = split ? static_cast<int>(cluster_rank()) : 0;
-  // A cluster of blocks with a chunk each has one tile: where their sums arrive is used once.
-  const int first_unit = static_cast<int>(blockIdx.x) / (split ? k_chunks_max : 1);
-  const int stride = split ? units : static_cast<int>(gridDim.x);
-  const Panels panels = panels_of_chunk(p.weight.panels(), chunk, split ? chunks : 1);
+  const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
+  const int first_unit = static_cast<int>(blockIdx.x);
+  const int stride = static_cast<int>(gridDim.x);
+  const int panels = p.weight.panels();
   if (threadIdx.x < warpgroup) {
     give_registers<Shape::producer_registers>();
     const int warp = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / 32, 0);
     if (warp == 0) {
-      stream_many_rows<N, C, E>(p, first_unit, units, stride, panels, ring, barriers);
-    } else if (Shape::tile_end == TileEnd::residual && warp >= 2) {
-      write_residual_parts<N, C, E>(p, first_unit, units, stride, panels.end - panels.first, ring, warp - 2, barriers);
-    } else if (Shape::tile_end == TileEnd::gated && threadIdx.x == 32) {
-      write_gated_tiles<N, C, E>(p, first_unit, units, stride, reinterpret_cast<const bf16*>(staged), barriers);
+      stream_many_rows<N, E>(p, first_unit, units, stride, panels, ring, barriers);
+    } else if (!Shape::gated && warp >= 2) {
+      write_parts<N, E>(p, first_unit, units, stride, panels, ring, warp - 2, barriers);
+    } else if (Shape::gated && threadIdx.x == 32) {
+      write_gated_tiles<N, E>(p, first_unit, units, stride, gated, barriers);
     }
   } else {
     take_registers<Shape::consumer_registers>();
     // From another lane, so that the compiler sees that all lanes of a warp have the same.
     const int side = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / warpgroup, 0) - 1;
     RingPlace<Shape::stages> at;
-    CarriedEnd<N, C, E> carried{p, ring, reinterpret_cast<bf16*>(staged), side, barriers, {}};
-    const auto add = [&](float(&sums)[N / 2], int count) {
-      add_panels<N, Shape::stages, Shape::stage_bytes>(sums, count, ring, side, barriers, at);
-    };
+    CarriedEnd<N, E> carried{p, ring, gated, side, barriers, {}};
     for (int unit = first_unit; unit < units; unit += stride) {
-      const TilePlace place = place_of<N>(p, unit, Shape::group_tiles);
+      const TilePlace place = place_of<N>(p, unit);
       // What the end needs of global memory is loaded before the products; the previous kernel's scales are there with its
       // rows.
-      const LaneWeights weights =
-          Shape::tile_end == TileEnd::residual ? LaneWeights(p.residual, place.tile + side) : LaneWeights();
+      const LaneWeights weights = E == Ending::residual ? LaneWeights(p.residual, place.tile + side) : LaneWeights();
       float scales[N / part_rows];
-      if constexpr (Shape::tile_end == TileEnd::gated) {
+      if constexpr (E != Ending::residual) {
         barriers.full[at.slot].wait(at.parity);
         carried.load_scales(place.first_row, scales);
       }
       float sums[N / 2];
-      bool shares_end = true;
-      if constexpr (C == Chunks::both) {
-        const int first_panels = panels_of_chunk(panels.end, 0, chunks).end;
-        float first[N / 2];
-        add(first, first_panels);
-        add(sums, panels.end - first_panels);
-#pragma unroll
-        for (int i = 0; i < N / 2; ++i) {
-          sums[i] = first[i] + sums[i];
-          asm volatile(
-              ""
-              : "+f"(sums[i])::"memory");  // at once, and not where the sum is needed: that would keep both sets of registers
-        }
+      add_panels<N, Shape::stages, Shape::stage_bytes>(sums, panels, ring, side, barriers, at);
+      if constexpr (E == Ending::residual) {
+        carried.add(sums, place, weights, at);
+      } else if constexpr (E == Ending::rows) {
+        carried.put(sums, place, scales, at);
       } else {
-        add(sums, panels.end - panels.first);
-        if constexpr (split) shares_end = exchange_chunks<N>(exchanges[side], 0, chunk, sums);
-      }
-      if constexpr (Shape::tile_end == TileEnd::residual) {
-        if (shares_end) carried.add(sums, place, weights, at);
-      } else if constexpr (Shape::tile_end == TileEnd::gated) {
-        carried.gate(sums, scales, place);
-      } else {
-        EndStaging& staging = reinterpret_cast<EndStaging*>(staged)[threadIdx.x / 32 - warpgroup / 32];
-        if (shares_end && place.tile + side < tiles)
-          end_staged_tile<N, E>(p, place.tile + side, place.first_row, sums, staging);
+        carried.gate(sums, place, scales);
       }
     }
-  }
-  if constexpr (split) {
-    __syncwarp();
-    cluster_sync();  // nobody's memory goes while others send to it
   }
 }
 

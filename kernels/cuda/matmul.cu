@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cuda/exchange.cuh"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/many_rows.cuh"
+#include "kernels/cuda/many_rows_in_turn.cuh"
+#include "kernels/cuda/tile_end.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -185,42 +188,38 @@ cudaError_t launch_few_rows(cudaStream_t stream, const Product& p) {
   }
 }
 
-template <int N, Chunks C>
+template <int N>
 cudaError_t launch_many_rows(cudaStream_t stream, const Product& p) {
-  const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
-  const int cluster = C == Chunks::split ? k_chunks_max : 1;
-  const int blocks = C == Chunks::split ? units * k_chunks_max : std::min(units, processors());
   return by_ending(p, [&](auto ending) {
-    using Shape = ManyRows<N, C, ending()>;
-    const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, cluster};
-    return launch(stream, shape, many_rows<N, C, ending()>, p);
+    using Shape = ManyRows<N, ending()>;
+    const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, N);
+    const LaunchShape shape{dim3(static_cast<unsigned>(std::min(units, processors()))), Shape::threads, Shape::shared_bytes};
+    return launch(stream, shape, many_rows<N, ending()>, p);
   });
 }
 
-/// What is compiled for a plan of 128 outputs.
+template <Chunks C>
+cudaError_t launch_in_turn(cudaStream_t stream, const Product& p) {
+  return by_ending(p, [&](auto ending) {
+    using Shape = InTurn<C, ending()>;
+    const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, Shape::rows);
+    const int blocks = std::min(units, processors() / Shape::blocks) * Shape::blocks;
+    const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, Shape::blocks};
+    return launch(stream, shape, many_rows_in_turn<C, ending()>, p);
+  });
+}
+
+/// By a plan of 128 outputs.
 cudaError_t launch_many_rows_by(cudaStream_t stream, const Product& p, const ProductPlan& plan) {
-  const Chunks chunks = k_chunks(p.weight) == 1 ? Chunks::one : plan.split ? Chunks::split : Chunks::both;
-  switch (plan.rows) {
-    case 128:
-      switch (chunks) {
-        case Chunks::one: return launch_many_rows<128, Chunks::one>(stream, p);
-        case Chunks::both: return launch_many_rows<128, Chunks::both>(stream, p);
-        case Chunks::split: return launch_many_rows<128, Chunks::split>(stream, p);
-      }
-      break;
-    case 192:
-      switch (chunks) {
-        case Chunks::one: return launch_many_rows<192, Chunks::one>(stream, p);
-        case Chunks::both: return launch_many_rows<192, Chunks::both>(stream, p);
-        case Chunks::split: return launch_many_rows<192, Chunks::split>(stream, p);
-      }
-      break;
-    case 256:
-      if (chunks == Chunks::one) return launch_many_rows<256, Chunks::one>(stream, p);
-      break;
-    default: break;
+  if (in_turn(plan)) {
+    if (plan.split) return launch_in_turn<Chunks::split>(stream, p);
+    return k_chunks(p.weight) == 1 ? launch_in_turn<Chunks::one>(stream, p) : launch_in_turn<Chunks::both>(stream, p);
   }
-  return cudaErrorInvalidValue;
+  switch (plan.rows) {
+    case 192: return launch_many_rows<192>(stream, p);
+    case 256: return launch_many_rows<256>(stream, p);
+    default: return cudaErrorInvalidValue;
+  }
 }
 
 __global__ void __launch_bounds__(warpgroup)

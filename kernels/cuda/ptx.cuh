@@ -30,11 +30,6 @@ class Barrier {
   __device__ __forceinline__ void arrive_expecting(std::uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address()), "r"(bytes) : "memory");
   }
-  /// Has the phase wait for what the thread has begun to copy so far with copy_async, and for nothing else: to arrive is up to
-  /// somebody else, after this.
-  __device__ __forceinline__ void arrive_after_copies() {
-    asm volatile("cp.async.mbarrier.arrive.shared::cta.b64 [%0];" ::"r"(address()) : "memory");
-  }
   /// Whether the phase of this parity has ended.
   __device__ __forceinline__ bool has_ended(std::uint32_t parity) {
     std::uint32_t ended;
@@ -176,6 +171,10 @@ __device__ __forceinline__ void wait_until(const std::int32_t* counter, std::int
 __device__ __forceinline__ void cluster_sync() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
+/// In two steps: what a thread did before it arrived is seen by those who have waited. Threads that have ended count as
+/// arrived.
+__device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 __device__ __forceinline__ std::uint32_t cluster_rank() {
   std::uint32_t rank;
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
@@ -187,6 +186,14 @@ __device__ __forceinline__ Type* in_block(Type* pointer, std::uint32_t block) {
   std::uint64_t address;
   asm("mapa.u64 %0, %1, %2;" : "=l"(address) : "l"(pointer), "r"(block));
   return reinterpret_cast<Type*>(address);
+}
+/// Arrives at the barrier that another block of the cluster has in this one's place.
+__device__ __forceinline__ void arrive_in(Barrier& barrier, std::uint32_t block) {
+  asm volatile(
+      "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(&barrier)),
+      "r"(block)
+      : "memory");
 }
 /// Stores four numbers at `target` in the shared memory of a block of the cluster, and counts their 16 bytes at its `barrier`.
 __device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {

@@ -63,12 +63,12 @@ Cublas::~Cublas() { functions_->destroy(functions_->handle); }
 void Cublas::multiply(cudaStream_t stream, const void* weights, const void* input, void* output, CublasOutput type, int outputs,
                       int inputs, int rows) {
   const float one = 1;
-  const float zero = 0;
+  const float beta = type == CublasOutput::added ? 1 : 0;
   const cudaDataType output_type = type == CublasOutput::bfloat16 ? CUDA_R_16BF : CUDA_R_32F;
   check_cublas(functions_->set_stream(functions_->handle, stream), "cublasSetStream");
   // Columns are contiguous to cuBLAS: [outputs, rows] = transposed [inputs, outputs] times [inputs, rows].
   check_cublas(functions_->gemm(functions_->handle, op_t, op_n, outputs, rows, inputs, &one, weights, CUDA_R_16BF, inputs,
-                                input, CUDA_R_16BF, inputs, &zero, output, output_type, outputs, compute_32f, gemm_default),
+                                input, CUDA_R_16BF, inputs, &beta, output, output_type, outputs, compute_32f, gemm_default),
                "cublasGemmEx");
 }
 

@@ -7,7 +7,8 @@
 
 namespace troupe::kernels::cuda {
 
-enum class CublasOutput { float32, bfloat16 };
+/// What becomes of a product: rows of floats or of bf16, or it is added to rows of floats that are there.
+enum class CublasOutput { float32, bfloat16, added };
 
 class Cublas {
  public:
@@ -17,7 +18,7 @@ class Cublas {
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
 
-  /// output[row, n] = sum over k of input[row, k] * weight[n, k] of plain bf16 rows, added up in float.
+  /// output[row, n] = sum over k of input[row, k] * weight[n, k] of plain bf16 rows, added up in float; += for `added`.
   void multiply(cudaStream_t stream, const void* weights, const void* input, void* output, CublasOutput type, int outputs,
                 int inputs, int rows);
 

@@ -70,7 +70,7 @@ class CudaProducts : public OnHopper, public testing::WithParamInterface<Shape> 
         if (HasFatalFailure()) return;
       }
     }
-    ASSERT_GE(fitting, 8);
+    ASSERT_GE(fitting, 7);
   }
 
   std::optional<Matrix> matrix_;
@@ -341,6 +341,33 @@ TEST(ProductPlans, OfRealShapesFit) {
   }
 }
 
+// Where one was clearly faster than the others on an H200 (gpu_kernels_bench --plans).
+TEST(ProductPlans, AreTheOnesMeasuredFastest) {
+  struct Fastest {
+    Shape shape;
+    Ending ending;
+    int rows;
+    ProductPlan plan;
+  };
+  const Fastest all[] = {
+      {{6144, 4096}, Ending::rows, 1024, {128, 128, false}},      {{6144, 4096}, Ending::rows, 4096, {128, 128, false}},
+      {{4096, 4096}, Ending::residual, 1024, {128, 128, false}},  {{4096, 4096}, Ending::residual, 4096, {128, 128, false}},
+      {{28672, 4096}, Ending::gated, 192, {128, 192, false}},     {{28672, 4096}, Ending::gated, 1024, {128, 256, false}},
+      {{4096, 14336}, Ending::residual, 1024, {128, 128, false}}, {{4096, 14336}, Ending::residual, 4096, {128, 128, false}},
+      {{3072, 2048}, Ending::rows, 1024, {128, 128, true}},       {{3072, 2048}, Ending::rows, 4096, {128, 128, false}},
+      {{2048, 2048}, Ending::residual, 4096, {128, 128, false}},  {{2048, 8192}, Ending::residual, 1024, {128, 128, false}},
+      {{2048, 8192}, Ending::residual, 4096, {128, 128, false}},  {{4096, 1024}, Ending::rows, 1024, {128, 128, false}},
+      {{4096, 1024}, Ending::rows, 4096, {128, 128, false}},      {{1024, 2048}, Ending::residual, 1024, {128, 128, true}},
+      {{1024, 2048}, Ending::residual, 4096, {128, 128, false}},  {{6144, 1024}, Ending::gated, 1024, {128, 128, false}},
+      {{6144, 1024}, Ending::gated, 4096, {128, 128, false}},     {{1024, 3072}, Ending::residual, 1024, {128, 128, true}},
+      {{1024, 3072}, Ending::residual, 4096, {128, 128, false}},
+  };
+  for (const Fastest& each : all) {
+    const ProductPlan plan = pick({nullptr, each.shape.outputs, each.shape.inputs}, each.rows, 132, each.ending);
+    EXPECT_EQ(plan, each.plan) << each.shape << ", " << each.rows << " rows";
+  }
+}
+
 std::string name_of(const testing::TestParamInfo<Shape>& info) {
   return std::to_string(info.param.outputs) + "By" + std::to_string(info.param.inputs);
 }
@@ -355,7 +382,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PlainProducts,
 // Gates and ups come in eights.
 INSTANTIATE_TEST_SUITE_P(Shapes, GatedProducts,
                          testing::Values(Shape{6144, 1024}, Shape{1024, 192}, Shape{320, 320}, Shape{1008, 3331},
-                                         Shape{336, 333}, Shape{4112, 333}, Shape{16, 1}),
+                                         Shape{336, 333}, Shape{4112, 333}, Shape{5008, 520}, Shape{16, 1}),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Shapes, ResidualProducts,
                          testing::Values(Shape{2048, 2048}, Shape{4096, 1024}, Shape{6144, 1024}, Shape{1000, 3331},

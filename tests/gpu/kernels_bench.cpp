@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 
 #include "tests/gpu/decode_model.hpp"
 #include "tests/gpu/timing.hpp"
@@ -12,7 +13,7 @@ namespace troupe::kernels::cuda {
 namespace {
 
 constexpr int rows_max = 4096;
-constexpr int row_counts[] = {1, 8, 16, 32, 64, 128, 192, 256, 512, 1024, rows_max};
+static_assert(std::end(product_rows)[-1] == rows_max);
 /// From how many rows on all plans are compared: below, weights are what takes time.
 constexpr int many_rows_min = 64;
 constexpr double bytes_of_matrices = 1 << 30;
@@ -67,9 +68,12 @@ class ProductBench {
         residual_(kind.residual ? rows_max : 8, kind.outputs) {}
 
   ProductSpeed measure(int rows) const {
-    ProductSpeed speed{kind_.model, kind_.matrix, kind_.outputs, kind_.inputs, rows, 0, std::nullopt};
+    ProductSpeed speed{kind_.model, kind_.matrix, kind_.outputs, kind_.inputs, rows, 0, {}, {}, {}};
     speed.seconds = our_seconds_of(rows, std::nullopt);
-    if (cublas_ != nullptr) speed.cublas_seconds = cublas_seconds_of(count_of(rows), rows);
+    if (kind_.residual) speed.plain_seconds = plain_seconds_of(rows);
+    if (cublas_ == nullptr) return speed;
+    speed.cublas_seconds = cublas_seconds_of(rows, kind_.gated ? CublasOutput::bfloat16 : CublasOutput::float32);
+    if (kind_.residual) speed.cublas_added_seconds = cublas_seconds_of(rows, CublasOutput::added);
     return speed;
   }
   PlansSpeed measure_all(int rows, int processors) const {
@@ -98,11 +102,15 @@ class ProductBench {
         multiply(stream, matrix.weights, input_.tiles, rows, output_.data(), plan);
     });
   }
+  double plain_seconds_of(int rows) const {
+    return seconds_of(count_of(rows), [&](cudaStream_t stream, const Matrix& matrix) {
+      multiply(stream, matrix.weights, input_.tiles, rows, output_.data());
+    });
+  }
   /// Nothing if cuBLAS fails, which is said.
-  std::optional<double> cublas_seconds_of(std::size_t count, int rows) const {
-    const CublasOutput type = kind_.gated ? CublasOutput::bfloat16 : CublasOutput::float32;
+  std::optional<double> cublas_seconds_of(int rows, CublasOutput type) const {
     try {
-      return seconds_of(count, [&](cudaStream_t stream, const Matrix& matrix) {
+      return seconds_of(count_of(rows), [&](cudaStream_t stream, const Matrix& matrix) {
         cublas_->multiply(stream, matrix.memory.data(), input_.memory.data(), output_.data(), type, kind_.outputs, kind_.inputs,
                           rows);
       });
@@ -169,21 +177,21 @@ DecodeSpeed measure_step(const DecodeKind& kind, const DecodeModel& model, const
 
 }  // namespace
 
-void measure_products(std::vector<ProductSpeed>& speeds, Cublas* cublas) {
+void measure_products(std::vector<ProductSpeed>& speeds, Cublas* cublas, const std::vector<int>& rows) {
   for (const Kind& kind : kinds) {
     std::fprintf(stderr, "gpu_kernels_bench: products of %s %s\n", kind.model, kind.matrix);
     const ProductBench bench(kind, cublas);
-    for (const int rows : row_counts) speeds.push_back(bench.measure(rows));
+    for (const int count : rows) speeds.push_back(bench.measure(count));
   }
 }
 
-void measure_plans(std::vector<PlansSpeed>& speeds, Cublas* cublas) {
+void measure_plans(std::vector<PlansSpeed>& speeds, Cublas* cublas, const std::vector<int>& rows) {
   int processors = 0;
   check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0));
   for (const Kind& kind : kinds) {
     const ProductBench bench(kind, cublas);
-    for (const int rows : row_counts) {
-      if (rows >= many_rows_min) speeds.push_back(bench.measure_all(rows, processors));
+    for (const int count : rows) {
+      if (count >= many_rows_min) speeds.push_back(bench.measure_all(count, processors));
     }
   }
 }

@@ -19,17 +19,17 @@ struct ProductSpeed {
   int rows = 0;
   double seconds = 0;
   std::optional<double> cublas_seconds;  ///< of the product alone, where ours goes on to what models do with it
+  /// Of products that models add to residual rows: cuBLAS's with the sum (beta = 1), which reads and writes the same rows as
+  /// ours but leaves nothing for the next norm; and ours as plain rows of floats, which is what `cublas_seconds` is of
+  /// cuBLAS's.
+  std::optional<double> cublas_added_seconds;
+  std::optional<double> plain_seconds;
 
   double weight_bytes() const { return 2.0 * outputs * inputs; }
   double operations() const { return 2.0 * outputs * inputs * rows; }
   /// The time of reading the weights once, as a share of the time taken.
   double of_floor(double read_bytes_per_second) const { return weight_bytes() / read_bytes_per_second / seconds; }
   double operations_per_second() const { return operations() / seconds; }
-  /// cuBLAS's time as a share of the time taken.
-  std::optional<double> of_cublas() const {
-    if (!cublas_seconds) return std::nullopt;
-    return *cublas_seconds / seconds;
-  }
 };
 
 /// A product by one of the ways to cut it into tiles.
@@ -55,9 +55,12 @@ struct DecodeSpeed {
   double of_floor(double read_bytes_per_second) const { return floor_seconds(read_bytes_per_second) / seconds; }
 };
 
-/// Adds to `speeds`; `cublas` may be null.
-void measure_products(std::vector<ProductSpeed>& speeds, Cublas* cublas);
-void measure_plans(std::vector<PlansSpeed>& speeds, Cublas* cublas);
+/// The numbers of rows of which products are measured.
+inline constexpr int product_rows[] = {1, 8, 16, 32, 64, 128, 192, 256, 512, 1024, 4096};
+
+/// Adds to `speeds`; `cublas` may be null. `rows` are some of product_rows; plans are compared from 64 rows on.
+void measure_products(std::vector<ProductSpeed>& speeds, Cublas* cublas, const std::vector<int>& rows);
+void measure_plans(std::vector<PlansSpeed>& speeds, Cublas* cublas, const std::vector<int>& rows);
 void measure_decoding(std::vector<DecodeSpeed>& speeds);
 
 }  // namespace troupe::kernels::cuda

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <optional>
+#include <sstream>
 #include <string>
 
 #include "tests/gpu/decode_attention_bench.hpp"
@@ -31,9 +33,14 @@ struct Measured {
 
 constexpr const char* parts[] = {"products", "decoding", "decode_attention", "attention", "passes", "moe", "sampling"};
 
-/// Everything, or one of the parts.
-Measured measure(const std::string& only) {
-  const auto wants = [&](const char* part) { return only.empty() || only == part; };
+/// What the command line asks for.
+struct Wanted {
+  std::string only;       ///< one of the parts; empty: all
+  std::vector<int> rows;  ///< of products
+};
+
+Measured measure(const Wanted& wanted) {
+  const auto wants = [&](const char* part) { return wanted.only.empty() || wanted.only == part; };
   Measured measured;
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, 0));
@@ -41,7 +48,7 @@ Measured measure(const std::string& only) {
   measured.read_bytes_per_second = read_ceiling();
   const auto cublas = Cublas::open();
   measured.cublas = cublas != nullptr;
-  if (wants("products")) measure_products(measured.products, cublas.get());
+  if (wants("products")) measure_products(measured.products, cublas.get(), wanted.rows);
   if (wants("decoding")) measure_decoding(measured.decoding);
   if (wants("decode_attention")) measure_decode_attention(measured.decode_attention);
   if (wants("attention")) measure_attention(measured.attention);
@@ -49,6 +56,14 @@ Measured measure(const std::string& only) {
   if (wants("moe")) measure_moe(measured.moe);
   if (wants("sampling")) measure_sampling(measured.sampling);
   return measured;
+}
+
+/// Of what something took beside us, if it was measured: its microseconds, and these as a share of ours.
+void print_seconds(const char* name, const char* share, const std::optional<double>& seconds, double ours) {
+  if (seconds)
+    std::printf(", \"%s\": %.2f, \"%s\": %.3f", name, *seconds * 1e6, share, *seconds / ours);
+  else
+    std::printf(", \"%s\": null, \"%s\": null", name, share);
 }
 
 void print_json(const Measured& measured) {
@@ -59,13 +74,13 @@ void print_json(const Measured& measured) {
   for (const ProductSpeed& speed : measured.products) {
     std::printf(
         "%s  {\"model\": \"%s\", \"matrix\": \"%s\", \"outputs\": %d, \"inputs\": %d, \"rows\": %d, \"us\": %.2f, "
-        "\"of_floor\": %.3f, \"tflops\": %.1f, \"cublas_us\": ",
+        "\"of_floor\": %.3f, \"tflops\": %.1f",
         separator, speed.model.c_str(), speed.matrix.c_str(), speed.outputs, speed.inputs, speed.rows, speed.seconds * 1e6,
         speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
-    if (speed.cublas_seconds)
-      std::printf("%.2f, \"of_cublas\": %.3f}", *speed.cublas_seconds * 1e6, *speed.of_cublas());
-    else
-      std::printf("null, \"of_cublas\": null}");
+    print_seconds("cublas_us", "of_cublas", speed.cublas_seconds, speed.seconds);
+    print_seconds("cublas_same_work_us", "of_cublas_same_work", speed.cublas_added_seconds, speed.seconds);
+    print_seconds("plain_us", "of_plain", speed.plain_seconds, speed.seconds);
+    std::printf("}");
     separator = ",\n";
   }
   std::printf("],\n \"decoding\": [");
@@ -125,20 +140,28 @@ void print_json(const Measured& measured) {
   std::printf("]}\n");
 }
 
-void print_cublas(const ProductSpeed& speed) {
-  if (speed.cublas_seconds)
-    std::printf("%10.2f %9.2f\n", *speed.cublas_seconds * 1e6, *speed.of_cublas());
+/// Microseconds, and these as a share of ours.
+void print_beside(const std::optional<double>& seconds, double ours) {
+  if (seconds)
+    std::printf(" %10.2f %5.2f", *seconds * 1e6, *seconds / ours);
   else
-    std::printf("%10s %9s\n", "-", "-");
+    std::printf(" %10s %5s", "-", "-");
 }
+void print_beside(const ProductSpeed& speed) {
+  print_beside(speed.cublas_seconds, speed.seconds);
+  print_beside(speed.cublas_added_seconds, speed.seconds);
+  print_beside(speed.plain_seconds, speed.seconds);
+}
+constexpr const char* beside = "    cuBLAS, of ours  added to rows, our plain one";
 
 /// A line for each shape and number of rows: by each plan, and a star at the picked one.
 void print_plans(const std::vector<PlansSpeed>& speeds) {
-  std::printf("%-15s %5s %8s %8s %9s  by plan, us\n", "product", "rows", "us", "cuBLAS", "of cuBLAS");
+  std::printf("%-15s %5s %8s %s  by plan, us\n", "product", "rows", "us", beside);
   for (const PlansSpeed& speed : speeds) {
     const ProductSpeed& picked = speed.picked;
-    std::printf("%-5s %-9s %5d %8.2f %8.2f %9.2f ", picked.model.c_str(), picked.matrix.c_str(), picked.rows,
-                picked.seconds * 1e6, picked.cublas_seconds.value_or(0) * 1e6, picked.of_cublas().value_or(0));
+    std::printf("%-5s %-9s %5d %8.2f", picked.model.c_str(), picked.matrix.c_str(), picked.rows, picked.seconds * 1e6);
+    print_beside(picked);
+    std::printf(" ");
     for (const PlanSpeed& by : speed.plans) {
       std::printf(" %s%dx%d%s %.2f", by.plan == speed.pick ? "*" : "", by.plan.outputs, by.plan.rows, by.plan.split ? "s" : "",
                   by.seconds * 1e6);
@@ -149,12 +172,13 @@ void print_plans(const std::vector<PlansSpeed>& speeds) {
 
 void print_table(const Measured& measured) {
   const double ceiling = measured.read_bytes_per_second;
-  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %10s %9s\n", measured.gpu.c_str(), ceiling / 1e9, "product",
-              "rows", "us", "of floor", "TFLOP/s", "cuBLAS us", "of cuBLAS");
+  std::printf("%s: reads %.0f GB/s\n\n%-15s %6s %10s %9s %8s %s\n", measured.gpu.c_str(), ceiling / 1e9, "product", "rows",
+              "us", "of floor", "TFLOP/s", beside);
   for (const ProductSpeed& speed : measured.products) {
-    std::printf("%-5s %-9s %6d %10.2f %9.3f %8.1f ", speed.model.c_str(), speed.matrix.c_str(), speed.rows, speed.seconds * 1e6,
+    std::printf("%-5s %-9s %6d %10.2f %9.3f %8.1f", speed.model.c_str(), speed.matrix.c_str(), speed.rows, speed.seconds * 1e6,
                 speed.of_floor(ceiling), speed.operations_per_second() / 1e12);
-    print_cublas(speed);
+    print_beside(speed);
+    std::printf("\n");
   }
   std::printf("\n%-8s %6s %8s %9s %9s %9s\n", "decoding", "batch", "context", "ms", "floor ms", "of floor");
   for (const DecodeSpeed& speed : measured.decoding) {
@@ -196,7 +220,7 @@ bool is_part(const std::string& name) { return std::find(std::begin(parts), std:
 /// What is printed: everything as a table or as JSON, or products of many rows by all plans.
 enum class Report { table, json, plans };
 
-int run(Report report, const std::string& only) {
+int run(Report report, const Wanted& wanted) {
   if (const auto why = why_no_hopper()) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", why->c_str());
     return 3;
@@ -204,39 +228,64 @@ int run(Report report, const std::string& only) {
   if (report == Report::plans) {
     const auto cublas = Cublas::open();
     std::vector<PlansSpeed> speeds;
-    measure_plans(speeds, cublas.get());
+    measure_plans(speeds, cublas.get(), wanted.rows);
     print_plans(speeds);
     return 0;
   }
-  const Measured measured = measure(only);
+  const Measured measured = measure(wanted);
   report == Report::json ? print_json(measured) : print_table(measured);
   return 0;
+}
+
+/// Numbers of rows with commas between; empty if one of them is not among product_rows.
+std::vector<int> rows_of(const std::string& list) {
+  std::vector<int> rows;
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    const auto* const found = std::find_if(std::begin(product_rows), std::end(product_rows),
+                                           [&](int count) { return std::to_string(count) == word; });
+    if (found == std::end(product_rows)) return {};
+    rows.push_back(*found);
+  }
+  return rows;
+}
+
+int usage() {
+  std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART] [--rows LIST]\nA part is one of", stderr);
+  for (const char* part : parts) std::fprintf(stderr, " %s", part);
+  std::fputs(".\nRows of products, with commas between, are some of", stderr);
+  for (const int count : product_rows) std::fprintf(stderr, " %d", count);
+  std::fputs(
+      ".\n--plans compares all ways to cut products of 64 rows and more into tiles. Beside ours: cuBLAS's product alone, and "
+      "of\n"
+      "products that are added to residual rows cuBLAS's with the sum, and ours as plain rows.\n",
+      stderr);
+  return 2;
 }
 
 }  // namespace
 }  // namespace troupe::kernels::cuda
 
 int main(int argc, char** argv) {
-  using troupe::kernels::cuda::Report;
+  using namespace troupe::kernels::cuda;
   Report report = Report::table;
-  std::string only;
+  Wanted wanted{{}, {std::begin(product_rows), std::end(product_rows)}};
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     if (option == "--json") {
       report = Report::json;
     } else if (option == "--plans") {
       report = Report::plans;
-    } else if (option == "--only" && i + 1 < argc && troupe::kernels::cuda::is_part(argv[i + 1])) {
-      only = argv[++i];
+    } else if (option == "--only" && i + 1 < argc && is_part(argv[i + 1])) {
+      wanted.only = argv[++i];
+    } else if (option == "--rows" && i + 1 < argc && !rows_of(argv[i + 1]).empty()) {
+      wanted.rows = rows_of(argv[++i]);
     } else {
-      std::fputs("usage: gpu_kernels_bench [--json | --plans] [--only PART], where a part is one of", stderr);
-      for (const char* part : troupe::kernels::cuda::parts) std::fprintf(stderr, " %s", part);
-      std::fputs("\n", stderr);
-      return 2;
+      return usage();
     }
   }
   try {
-    return troupe::kernels::cuda::run(report, only);
+    return run(report, wanted);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_kernels_bench: %s\n", error.what());
     return 1;
