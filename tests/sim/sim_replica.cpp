@@ -55,7 +55,7 @@ std::unique_ptr<engine::Engine> make_engine(policy::Tier tier, const Clock& cloc
 std::vector<policy::Message> messages_for(const schemas::EnginePrepare& request) {
   switch (request.purpose) {
     case schemas::Purpose::answer: return policy::messages_of(request.parts);
-    case schemas::Purpose::classify: return policy::classify_messages(request.parts.question);
+    case schemas::Purpose::classify: return policy::classify_messages(request.parts.instruction, request.parts.question);
     case schemas::Purpose::rewrite: return policy::rewrite_messages(request.parts.recent, request.parts.question);
     case schemas::Purpose::summarize: return policy::summary_messages(request.parts.summary, request.parts.recent);
   }
