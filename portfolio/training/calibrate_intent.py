@@ -66,8 +66,8 @@ def main(troupe: str, tier: str = "mini") -> None:
             print(f"{name}, {'held-out patterns' if holdout else 'patterns of training'}: {len(outside)} out of scope, {len(inside)} in scope")
             for least in THRESHOLDS:
                 refused = lambda group: sum(row["said"] == "out_of_scope" and row["confidence"] >= least for row in group)  # noqa: E731
-                share = f"{100 * refused(outside) / len(outside):5.1f} % of these" if outside else ""
-                print(f"  from {least:5.3f} on: {share} refused, and {refused(inside)} of those")
+                share = f"{100 * refused(outside) / len(outside):5.1f} % of these and " if outside else ""
+                print(f"  from {least:5.3f} on: {share}{refused(inside)} of those are refused")
 
 
 if __name__ == "__main__":

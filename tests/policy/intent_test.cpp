@@ -48,7 +48,7 @@ TEST(Intent, IsAskedForWithThePolicysPrompt) {
 
 TEST(Intent, ReadsAReplyThatIsALabelAndNothingElse) {
   const Intent intent = handbook_intent();
-  for (const IntentLabel& label : intent.labels) EXPECT_EQ(intent.read(label.name, 0.95), (TakenFor{label.name, "", 0.95}));
+  for (const IntentLabel& label : intent.labels) EXPECT_EQ(intent.read(label.name, 0.99), (TakenFor{label.name, "", 0.99}));
   EXPECT_EQ(intent.read(" lookup\n", 0.01), (TakenFor{"lookup", "", 0.01})) << "by default any label is sure enough";
   for (const char* reply : {"", "unknown", "Lookup", "lookup compare", "look"})
     EXPECT_EQ(intent.read(reply, 0.9), (TakenFor{"unknown", "", std::nullopt})) << reply;
