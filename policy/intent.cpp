@@ -73,8 +73,8 @@ std::vector<Error> check(const Intent& intent) {
   check_share("intent.confidence_min", intent.confidence_min);
   check_share("intent.out_of_scope_confidence_min", intent.out_of_scope_confidence_min);
   if (intent.labels.empty() || intent.labels.size() > Intent::labels_max) {
-    out_of_range("intent.labels has " + std::to_string(intent.labels.size()) + " names, expected 1 to " +
-                 std::to_string(Intent::labels_max));
+    found.push_back({ErrorCode::invalid_argument, "intent.labels has " + std::to_string(intent.labels.size()) +
+                                                      " names, expected 1 to " + std::to_string(Intent::labels_max)});
   }
   std::set<std::string_view> names;
   for (const IntentLabel& label : intent.labels) {

@@ -42,7 +42,7 @@ TEST(IntentSet, NamesTheLineThatIsWrong) {
   expect_refused(good + R"({"id": "b", "answer": "x"})", ErrorCode::not_found, {"f.jsonl:2: messages is missing"});
   expect_refused(good + R"({"id": "b", "answer": 5, "messages": []})", ErrorCode::invalid_argument, {"f.jsonl:2: answer is 5"});
   const std::string user = R"({"role": "user", "content": "x"})";
-  for (const std::string& messages : {"[]", "[" + user + "]", "[" + user + ", " + user + "]"}) {
+  for (const std::string& messages : {std::string("[]"), "[" + user + "]", "[" + user + ", " + user + "]"}) {
     expect_refused(good + R"({"id": "b", "answer": "x", "messages": )" + messages + "}", ErrorCode::invalid_argument,
                    {"f.jsonl:2: messages", "a system message and a user message"});
   }
