@@ -161,10 +161,12 @@ Result<void> ConversationState::check_home(std::uint64_t epoch) const {
 }
 
 void ConversationState::remember(const policy::Turn& turn) {
-  const policy::AttemptPlan& plan = turn.attempts.at(static_cast<std::size_t>(turn.outcome->attempt)).plan;
+  std::vector<policy::Passage> passages;
+  if (turn.outcome->attempt != policy::no_attempt)
+    passages = turn.attempts.at(static_cast<std::size_t>(turn.outcome->attempt)).plan.passages;
   Recent recent;
   recent.number = turn.id.number;
-  recent.exchange = {turn.ask.question, policy::resolve_citations(turn.outcome->answer, plan.passages)};
+  recent.exchange = {turn.ask.question, policy::resolve_citations(turn.outcome->answer, passages)};
   recent.tokens = estimate_tokens(recent.exchange.question) + estimate_tokens(recent.exchange.answer);
   recent_.push_back(std::move(recent));
 }

@@ -96,9 +96,10 @@ class ConversationState {
   void summarize(LiveTurn& turn);
   void on_summary(LiveTurn& turn, const SummaryText& text, std::size_t folded);
   void classify(LiveTurn& turn);
+  void on_classified(LiveTurn& turn, const policy::TakenFor& taken, bool searchable);
   void rewrite(LiveTurn& turn);
   void call_model(LiveTurn& turn, schemas::Purpose purpose, policy::ContextParts parts,
-                  std::function<void(LiveTurn&, const std::string&)> then);
+                  std::function<void(LiveTurn&, const ModelCall::Reply&)> then);
   void search(LiveTurn& turn);
   void route(LiveTurn& turn);
   void prepare(LiveTurn& turn);

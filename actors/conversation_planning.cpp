@@ -12,7 +12,6 @@ namespace troupe::actors {
 
 namespace {
 constexpr Duration summary_timeout = std::chrono::seconds(60);
-constexpr std::int32_t classify_tokens_max = 16;
 /// Escalations are two; more come only of nodes that are lost again and again while they speak to a remote model.
 constexpr std::size_t attempts_max = 16;
 constexpr std::int32_t rewrite_tokens_max = 96;
@@ -73,14 +72,16 @@ void ConversationState::on_summary(LiveTurn& turn, const SummaryText& text, std:
 // What the question is about.
 
 void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, policy::ContextParts parts,
-                                   std::function<void(LiveTurn&, const std::string&)> then) {
+                                   std::function<void(LiveTurn&, const ModelCall::Reply&)> then) {
+  const policy::RoutingPolicy& routing = *context_->routing;
+  const bool classifies = purpose == schemas::Purpose::classify;
   ModelCall::Job job;
   job.key = {turn.turn.id, purpose, 0};
   job.epoch = epoch_;
-  job.tier = context_->routing->smallest();
+  job.tier = classifies ? routing.classifier() : routing.smallest();
   job.parts = std::move(parts);
-  job.prompt_tokens_max = context_->routing->prompt_tokens[policy::place_of(job.tier)];
-  job.tokens_max = purpose == schemas::Purpose::classify ? classify_tokens_max : rewrite_tokens_max;
+  job.prompt_tokens_max = routing.prompt_tokens[policy::place_of(job.tier)];
+  job.tokens_max = classifies ? routing.intent.reply_tokens_max() : rewrite_tokens_max;
   job.priority = turn.turn.ask.priority;
   job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
   turn.call = std::make_shared<ModelCall>(context_, engine_link(self_), std::move(job),
@@ -90,7 +91,7 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
                                             live->call.reset();
                                             // A small model that fails does not fail the turn: the question is taken as it
                                             // stands.
-                                            then(*live, reply ? reply->text : std::string());
+                                            then(*live, reply ? *reply : ModelCall::Reply());
                                           });
   const auto call = turn.call;
   call->drive();
@@ -104,18 +105,36 @@ void ConversationState::classify(LiveTurn& turn) {
     return advance(turn);
   }
   policy::ContextParts parts;
+  parts.instruction = context_->routing->intent.prompt;
   parts.question = turn.turn.ask.question;
   call_model(turn, schemas::Purpose::classify, std::move(parts),
-             [this, grounding, searchable](LiveTurn& live, const std::string& reply) {
-               const policy::Kind kind = policy::kind_of(reply);
-               live.turn.kind = policy::to_string(kind);
-               live.grounded = searchable && (grounding == policy::Grounding::always || policy::is_grounded(kind));
-               live.stage = !live.grounded                                        ? Stage::route
-                            : kind == policy::Kind::follow_up && !recent_.empty() ? Stage::rewrite
-                                                                                  : Stage::search;
-               live.turn.search = live.grounded ? live.turn.ask.question : std::string();
-               advance(live);
+             [this, searchable](LiveTurn& live, const ModelCall::Reply& reply) {
+               on_classified(live, context_->routing->intent.read(reply.text, reply.result.confidence), searchable);
              });
+}
+
+void ConversationState::on_classified(LiveTurn& turn, const policy::TakenFor& taken, bool searchable) {
+  const policy::Intent& intent = context_->routing->intent;
+  const policy::Ask& ask = turn.turn.ask;
+  turn.turn.kind = taken.label;
+  turn.turn.kind_said = taken.said;
+  turn.turn.kind_confidence = taken.confidence;
+  if (auto words = policy::answer_out_of_scope(intent, ask, taken.label)) {
+    policy::TurnOutcome outcome;
+    outcome.committed = true;
+    outcome.answer = *std::move(words);
+    outcome.attempt = policy::no_attempt;
+    outcome.confidence = taken.confidence.value_or(0);
+    outcome.confident = taken.label != policy::unknown_label;
+    if (!outcome.confident) outcome.doubt = "nobody is sure what the question is";
+    outcome.rule = policy::out_of_scope_rule;
+    return commit_outcome(turn, std::move(outcome));
+  }
+  const policy::IntentLabel& label = intent.label(taken.label);
+  turn.grounded = searchable && (ask.grounding == policy::Grounding::always || label.grounded);
+  turn.stage = !turn.grounded ? Stage::route : label.follow_up && !recent_.empty() ? Stage::rewrite : Stage::search;
+  turn.turn.search = turn.grounded ? ask.question : std::string();
+  advance(turn);
 }
 
 void ConversationState::rewrite(LiveTurn& turn) {
@@ -123,8 +142,8 @@ void ConversationState::rewrite(LiveTurn& turn) {
   const std::size_t kept = std::min(recent_.size(), policy::rewrite_exchanges_max);
   for (std::size_t i = recent_.size() - kept; i < recent_.size(); ++i) parts.recent.push_back(recent_[i].exchange);
   parts.question = turn.turn.ask.question;
-  call_model(turn, schemas::Purpose::rewrite, std::move(parts), [this](LiveTurn& live, const std::string& reply) {
-    const auto alone = policy::trimmed(reply);
+  call_model(turn, schemas::Purpose::rewrite, std::move(parts), [this](LiveTurn& live, const ModelCall::Reply& reply) {
+    const auto alone = policy::trimmed(reply.text);
     if (!alone.empty()) live.turn.search = alone;
     live.stage = Stage::search;
     advance(live);
@@ -188,7 +207,8 @@ void ConversationState::route(LiveTurn& turn) {
   facts.priority = ask.priority;
   facts.latency_budget_ms = ask.latency_budget_ms;
   facts.grounded = turn.grounded;
-  if (!turn.turn.kind.empty()) facts.kind = policy::kind_named(turn.turn.kind);
+  if (!turn.turn.kind.empty()) facts.kind = turn.turn.kind;
+  facts.kind_confidence = turn.turn.kind_confidence;
   facts.tenant = ask.tenant;
   facts.retrieval_confidence = turn.turn.retrieval_confidence;
   facts.tokens_max = ask.tokens_max;

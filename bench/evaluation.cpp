@@ -2,16 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 namespace troupe::bench {
 
 namespace {
-
-std::optional<double> share(std::size_t part, std::size_t whole) {
-  if (whole == 0) return std::nullopt;
-  return static_cast<double>(part) / static_cast<double>(whole);
-}
 
 template <class Holds>
 std::size_t count(std::span<const JudgedAnswer> answers, const Holds& holds) {
@@ -25,32 +19,9 @@ std::size_t sum(std::span<const JudgedAnswer> answers, const Number& number) {
   return total;
 }
 
-/// The smallest that at least `fraction` of all do not exceed. `ascending` is not empty.
-double nearest_rank(const std::vector<double>& ascending, double fraction) {
-  const auto rank = static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(ascending.size())));
-  return ascending[std::clamp<std::size_t>(rank, 1, ascending.size()) - 1];
-}
-
 void add(TierWork& work, std::uint64_t tokens, std::uint64_t active_parameters) {
   work.computed_tokens += tokens;
   work.cost += tokens * active_parameters;
-}
-
-std::array<ReliabilityBin, reliability_bins> reliability_of(std::span<const JudgedAnswer> answers) {
-  std::array<ReliabilityBin, reliability_bins> bins;
-  for (const JudgedAnswer& answer : answers) {
-    if (!answer.verdict.answered) continue;
-    ReliabilityBin& bin = bins[std::min(static_cast<std::size_t>(answer.confidence * reliability_bins), reliability_bins - 1)];
-    ++bin.answers;
-    bin.confidence += answer.confidence;
-    bin.right += answer.verdict.right ? 1 : 0;
-  }
-  for (ReliabilityBin& bin : bins) {
-    if (bin.answers == 0) continue;
-    bin.confidence /= static_cast<double>(bin.answers);
-    bin.right /= static_cast<double>(bin.answers);
-  }
-  return bins;
 }
 
 void sum_up_abstention(std::span<const JudgedAnswer> answers, EvaluationRow& row) {
@@ -74,10 +45,12 @@ void sum_up_confidence(std::span<const JudgedAnswer> answers, EvaluationRow& row
   row.confident = share(confident, answers.size()).value_or(0);
   row.confident_accuracy =
       share(count(answers, [](const auto& answer) { return answer.confident && answer.verdict.right; }), confident);
-  row.reliability = reliability_of(answers);
-  for (const ReliabilityBin& bin : row.reliability) {
-    row.calibration_error += share(bin.answers, row.answered).value_or(0) * std::abs(bin.confidence - bin.right);
+  std::vector<SureAnswer> sure;
+  for (const JudgedAnswer& answer : answers) {
+    if (answer.verdict.answered) sure.push_back({answer.confidence, answer.verdict.right});
   }
+  row.reliability = reliability_of(sure);
+  row.calibration_error = calibration_error_of(row.reliability);
 }
 
 void sum_up_latency(std::span<const JudgedAnswer> answers, EvaluationRow& row) {
@@ -157,6 +130,7 @@ EvaluationRow sum_up(const std::string& tier, std::span<const JudgedAnswer> answ
   row.accuracy = share(count(answers, [](const auto& answer) { return answer.verdict.right; }), row.questions).value_or(0);
   row.value_accuracy =
       share(count(answers, [](const auto& answer) { return answer.verdict.values; }), row.questions).value_or(0);
+  row.out_of_scope = count(answers, [](const auto& answer) { return answer.verdict.answered && answer.attempts == 0; });
   row.escalated = count(answers, [](const auto& answer) { return answer.attempts > 1; });
   sum_up_abstention(answers, row);
   sum_up_citations(answers, row);
@@ -167,7 +141,7 @@ EvaluationRow sum_up(const std::string& tier, std::span<const JudgedAnswer> answ
   std::map<std::string, std::size_t> asked;
   for (const JudgedAnswer& answer : answers) {
     row.answers_cost += cost_of(answer.work);
-    if (answer.verdict.answered) ++row.answered_by[policy::place_of(answer.tier)];
+    if (answer.verdict.answered && answer.attempts > 0) ++row.answered_by[policy::place_of(answer.tier)];
     if (answer.difficulty.empty()) continue;
     ++asked[answer.difficulty];
     row.difficulties[answer.difficulty] += answer.verdict.right ? 1 : 0;

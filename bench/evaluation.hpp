@@ -2,7 +2,6 @@
 // prints. Plain values; who asks and reads the clock is cli/eval.cpp.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "bench/statistics.hpp"
 #include "bench/verdict.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/routing.hpp"
@@ -41,7 +41,7 @@ struct JudgedAnswer {
   bool answerable = true;
   std::size_t sections = 0;  ///< that a right answer cites
   Verdict verdict;
-  policy::Tier tier = policy::Tier::mini;  ///< that answered; only if answered
+  policy::Tier tier = policy::Tier::mini;  ///< that answered; only if answered, and with an attempt
   std::size_t attempts = 0;
   double confidence = 0;   ///< in [0, 1]; 0 if not answered
   bool confident = false;  ///< reached what the policy asks
@@ -51,15 +51,6 @@ struct JudgedAnswer {
 };
 /// `turn` as `troupe explain` reads it.
 JudgedAnswer judged(const Question& question, const Abstentions& abstentions, const policy::Turn& turn, Duration latency);
-
-/// Answers of about the same confidence.
-struct ReliabilityBin {
-  std::size_t answers = 0;
-  double confidence = 0;  ///< mean; of none 0
-  double right = 0;       ///< the share of them
-  friend bool operator==(const ReliabilityBin&, const ReliabilityBin&) = default;
-};
-inline constexpr std::size_t reliability_bins = 10;
 
 /// Shares are in [0, 1]; nothing where there is nothing to divide by.
 struct EvaluationRow {
@@ -76,13 +67,14 @@ struct EvaluationRow {
   double confident = 0;                        ///< of all questions, those answered as surely as the policy asks
   std::optional<double> confident_accuracy;    ///< right of these
   double calibration_error = 0;  ///< expected, over `reliability_bins` bins of equal width: the mean distance of the two means
-  std::array<ReliabilityBin, reliability_bins> reliability;
+  Reliability reliability;
   double p50_ms = 0;  ///< of latency, the nearest rank
   double p95_ms = 0;
   std::uint64_t cost = 0;          ///< of everything that was computed meanwhile
   std::uint64_t answers_cost = 0;  ///< of this, of attempts at answers
   Work work;
   std::size_t escalated = 0;                   ///< questions with more than one attempt
+  std::size_t out_of_scope = 0;                ///< questions that the policy answered as such, with none
   policy::PerTier<std::size_t> answered_by{};  ///< questions
   std::map<std::string, double> difficulties;  ///< accuracy of each
   std::vector<double> latencies_ms;            ///< ascending

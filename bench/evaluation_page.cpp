@@ -3,37 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <set>
 
 #include "bench/chart.hpp"
+#include "bench/page_parts.hpp"
 
 namespace troupe::bench {
 
 namespace {
 
 constexpr std::size_t latency_points_max = 200;
-
-/// Of a row, told apart by people who see no red and green too.
-std::string color_of(const std::string& tier) {
-  if (tier == "mini") return "#56b4e9";
-  if (tier == "medium") return "#e69f00";
-  if (tier == "heavy") return "#d55e00";
-  return "#0b3d91";
-}
-
-std::string number(double value, int digits) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
-std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "&ndash;"; }
-
-std::string cells(std::string_view tag, std::span<const std::string> texts) {
-  std::string row = "<tr>";
-  for (const std::string& text : texts) row += "<" + std::string(tag) + ">" + text + "</" + std::string(tag) + ">";
-  return row + "</tr>\n";
-}
 
 std::string main_table(std::span<const EvaluationRow> rows) {
   const std::array<std::string, 12> head = {"",
@@ -48,7 +27,7 @@ std::string main_table(std::span<const EvaluationRow> rows) {
                                             "cost, 10<sup>9</sup> parameters &times; tokens",
                                             "p50, ms",
                                             "p95, ms"};
-  std::string table = "<table>\n" + cells("th", head);
+  std::string table = "<table>\n" + table_row("th", head);
   for (const EvaluationRow& row : rows) {
     const std::array<std::string, 12> body = {escaped(row.tier),
                                               percent(row.accuracy),
@@ -62,7 +41,7 @@ std::string main_table(std::span<const EvaluationRow> rows) {
                                               number(static_cast<double>(row.cost) / 1e9, 1),
                                               number(row.p50_ms, 0),
                                               number(row.p95_ms, 0)};
-    table += cells("td", body);
+    table += table_row("td", body);
   }
   return table + "</table>\n";
 }
@@ -74,14 +53,14 @@ std::string difficulty_table(std::span<const EvaluationRow> rows) {
   if (difficulties.empty()) return {};
   std::vector<std::string> line = {"right, %"};
   for (const EvaluationRow& row : rows) line.push_back(escaped(row.tier));
-  std::string table = "<h2>By difficulty</h2>\n<table>\n" + cells("th", line);
+  std::string table = "<h2>By difficulty</h2>\n<table>\n" + table_row("th", line);
   for (const std::string& difficulty : difficulties) {
     line = {escaped(difficulty)};
     for (const EvaluationRow& row : rows) {
       const auto found = row.difficulties.find(difficulty);
       line.push_back(found == row.difficulties.end() ? "&ndash;" : percent(found->second));
     }
-    table += cells("td", line);
+    table += table_row("td", line);
   }
   return table + "</table>\n";
 }
@@ -130,15 +109,6 @@ std::string latency_chart(std::span<const EvaluationRow> rows) {
   return svg_of(chart);
 }
 
-constexpr std::string_view head =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>troupe eval</title>\n<style>\n"
-    "body { font: 15px/1.5 sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }\n"
-    "table { border-collapse: collapse; margin: 1em 0; font-size: 13px }\n"
-    "th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid #ddd; vertical-align: bottom }\n"
-    "th:first-child, td:first-child { text-align: left }\n"
-    "svg { max-width: 100%; height: auto; margin: 0 1em 1em 0 }\n"
-    "</style></head><body>\n<h1>Evaluation</h1>\n";
-
 constexpr std::string_view explanation =
     "<p>An answer is right if it says what the set says, word for word, and cites exactly the sections given there; "
     "&ldquo;values&rdquo; asks only that it contains what matters and cites the same. Abstention recall: of the questions that "
@@ -157,7 +127,7 @@ std::string sentence_of(const Comparison& comparison) {
 }
 
 std::string page_of(const EvaluationSetting& setting, std::span<const EvaluationRow> rows) {
-  std::string page(head);
+  std::string page = page_head("Evaluation");
   const std::size_t questions = rows.empty() ? 0 : rows.front().questions;
   page += "<p>" + std::to_string(questions) + " questions of " + escaped(setting.questions) + ", answered from " +
           escaped(setting.corpus) + "; policy: " + escaped(setting.policy) + "; computed by: " + escaped(setting.machine) +
@@ -166,7 +136,7 @@ std::string page_of(const EvaluationSetting& setting, std::span<const Evaluation
   if (const auto comparison = compare(rows)) page += "<p>In short: " + sentence_of(*comparison) + ".</p>\n";
   page += explanation;
   page += reliability_chart(rows) + cost_chart(rows) + latency_chart(rows) + difficulty_table(rows);
-  return page + "</body></html>\n";
+  return page + std::string(page_end);
 }
 
 }  // namespace troupe::bench

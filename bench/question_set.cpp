@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_set>
 #include <utility>
 
+#include "bench/json_rows.hpp"
 #include "model/file.hpp"
-#include "model/json.hpp"
 
 namespace troupe::bench {
 
@@ -90,24 +89,14 @@ Result<Question> parse_question(const model::JsonObject& row) {
   return question;
 }
 
-Result<Question> parse_line(std::string_view line, const std::string& place) {
-  TROUPE_TRY(const auto json, model::parse_json(line, place, QuestionSet::line_bytes_max));
-  TROUPE_TRY(const auto row, model::JsonObject::of(json, place));
-  return parse_question(row);
-}
-
 }  // namespace
 
 Result<QuestionSet> parse_questions(std::string_view text, const std::string& file) {
   QuestionSet set;
   std::unordered_set<std::string> ids;
-  for (int line = 1; !text.empty(); ++line) {
-    const std::size_t length = std::min(text.find('\n'), text.size());
-    const std::string_view row = text.substr(0, length);
-    text.remove_prefix(std::min(length + 1, text.size()));
-    if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string place = file + ":" + std::to_string(line);
-    TROUPE_TRY(auto question, parse_line(row, place));
+  TROUPE_TRY_DO(each_row(text, file, QuestionSet::line_bytes_max, [&](const model::JsonObject& row, int line) -> Result<void> {
+    TROUPE_TRY(auto question, parse_question(row));
+    const std::string& place = row.file();
     question.line = line;
     const bool brings_sources = !question.sources.empty();
     if (set.questions.empty()) set.brings_sources = brings_sources;
@@ -123,7 +112,8 @@ Result<QuestionSet> parse_questions(std::string_view text, const std::string& fi
       return Error{ErrorCode::too_large, place + ": more than " + std::to_string(QuestionSet::questions_max) + " questions"};
     }
     set.questions.push_back(std::move(question));
-  }
+    return {};
+  }));
   if (set.questions.empty()) {
     return Error{ErrorCode::invalid_argument,
                  file + " has no questions; expected a line of JSON for each, as portfolio/handbook/questions.jsonl"};

@@ -107,6 +107,7 @@ Json json_of(const policy::TurnOutcome& outcome) {
   Json object{{"committed", true},          {"answer", outcome.answer},         {"citations", json_of(outcome.citations)},
               {"attempt", outcome.attempt}, {"confidence", outcome.confidence}, {"confident", outcome.confident}};
   if (!outcome.doubt.empty()) object["doubt"] = outcome.doubt;
+  if (!outcome.rule.empty()) object["rule"] = outcome.rule;
   return object;
 }
 
@@ -144,6 +145,8 @@ Json json_of(const policy::Turn& turn) {
               {"accepted_ms", turn.accepted_ms},
               {"kind", turn.kind},
               {"search", turn.search}};
+  if (turn.kind_confidence) object["kind_confidence"] = *turn.kind_confidence;
+  if (!turn.kind_said.empty()) object["kind_said"] = turn.kind_said;
   if (turn.retrieval_confidence) object["retrieval_confidence"] = *turn.retrieval_confidence;
   object["attempts"] = Json::array();
   for (const policy::Attempt& attempt : turn.attempts) {
@@ -208,7 +211,8 @@ void AnswerView::print(const clients::Answer& answer, bool quiet) const {
   }
   std::cout << std::flush;
   if (quiet) return;
-  std::string line = std::string(to_string(end.tier)) + " on " + end.node;
+  std::string line = outcome.rule.empty() ? std::string(to_string(end.tier)) + " on " + end.node
+                                          : "the policy's own answer, " + outcome.rule + "; no model was asked";
   for (const Try& each : tries_) {
     if (each.attempt == outcome.attempt) line += ": " + each.why;
   }
@@ -239,8 +243,9 @@ Json AnswerView::json(const clients::Answer& answer) const {
   object["answer"] = outcome.answer;
   object["text"] = readable(outcome);
   object["citations"] = json_of(outcome.citations);
-  object["tier"] = to_string(end.tier);
-  object["node"] = end.node;
+  object["tier"] = outcome.rule.empty() ? Json(to_string(end.tier)) : Json(nullptr);
+  object["node"] = outcome.rule.empty() ? Json(end.node) : Json(nullptr);
+  if (!outcome.rule.empty()) object["rule"] = outcome.rule;
   object["confidence"] = outcome.confidence;
   object["confident"] = outcome.confident;
   if (!outcome.doubt.empty()) object["doubt"] = outcome.doubt;

@@ -26,6 +26,12 @@ class Fields {
       return true;
     });
   }
+  /// Nothing if it is negative.
+  void share(const char* key, std::optional<double>& value) {
+    double share = -1;
+    number(key, share);
+    if (share >= 0) value = share;
+  }
   void flag(const char* key, bool& value) {
     each(key, "true or false", [&](const Json& field) {
       if (field.is_boolean()) value = field.get<bool>();
@@ -95,6 +101,7 @@ void read_ask(Fields& fields, policy::Ask& ask) {
   fields.text("question", ask.question);
   fields.word("assurance", ask.assurance, policy::assurance_of);
   fields.word("priority", ask.priority, policy::priority_of);
+  fields.word("grounding", ask.grounding, policy::grounding_of);
   fields.word("tier", ask.tier, policy::tier_of);
   fields.number("tokens_max", ask.tokens_max);
   fields.number("latency_budget_ms", ask.latency_budget_ms);
@@ -161,9 +168,9 @@ Result<policy::Turn> turn_of(std::string_view line) {
   Fields fields(json, "", error);
   fields.word("turn", turn.id, policy::parse_turn);
   fields.text("kind", turn.kind);
-  double confidence = -1;
-  fields.number("retrieval_confidence", confidence);
-  if (confidence >= 0) turn.retrieval_confidence = confidence;
+  fields.text("kind_said", turn.kind_said);
+  fields.share("kind_confidence", turn.kind_confidence);
+  fields.share("retrieval_confidence", turn.retrieval_confidence);
   fields.object("ask", [&](Fields& ask) { read_ask(ask, turn.ask); });
   fields.objects("attempts", attempts_max, [&](Fields& each) {
     policy::Attempt attempt;
@@ -176,6 +183,7 @@ Result<policy::Turn> turn_of(std::string_view line) {
     outcome.flag("committed", turn.outcome->committed);
     outcome.flag("confident", turn.outcome->confident);
     outcome.number("attempt", turn.outcome->attempt);
+    outcome.text("rule", turn.outcome->rule);
   });
   if (error) return *error;
   return turn;

@@ -1,40 +1,23 @@
 #include "cli/eval_view.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <ostream>
 #include <string>
+
+#include "bench/page_parts.hpp"
 
 namespace troupe::cli {
 
 namespace {
 
-std::string number(double value, int digits) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
+using bench::number;
+
 std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
 
 template <class T>
 Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
-}
-
-/// Columns as wide as their widest text, the first to the left, all others to the right.
-void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines) {
-  std::vector<std::size_t> widths(lines.front().size(), 0);
-  for (const auto& line : lines)
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      const std::string gap(widths[i] - line[i].size(), ' ');
-      stream << (i == 0 ? line[i] + gap : "  " + gap + line[i]);
-    }
-    stream << '\n';
-  }
 }
 
 std::string tiers_of(const policy::PerTier<std::size_t>& answered_by) {
@@ -51,13 +34,6 @@ Json json_of(const bench::Work& work) {
     object[std::string(to_string(tier))] = {{"computed_tokens", done.computed_tokens}, {"cost", done.cost}};
   }
   return object;
-}
-
-Json json_of(const std::array<bench::ReliabilityBin, bench::reliability_bins>& bins) {
-  Json list = Json::array();
-  for (const bench::ReliabilityBin& bin : bins)
-    list.push_back({{"answers", bin.answers}, {"confidence", bin.confidence}, {"right", bin.right}});
-  return list;
 }
 
 Json json_of(const bench::EvaluationRow& row) {
@@ -82,13 +58,34 @@ Json json_of(const bench::EvaluationRow& row) {
           {"p50_ms", row.p50_ms},
           {"p95_ms", row.p95_ms},
           {"escalated", row.escalated},
+          {"out_of_scope", row.out_of_scope},
           {"answered_by", answered_by},
           {"work", json_of(row.work)},
-          {"reliability", json_of(row.reliability)},
+          {"reliability", reliability_json(row.reliability)},
           {"difficulties", row.difficulties}};
 }
 
 }  // namespace
+
+void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines) {
+  std::vector<std::size_t> widths(lines.front().size(), 0);
+  for (const auto& line : lines)
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const std::string gap(widths[i] - line[i].size(), ' ');
+      stream << (i == 0 ? line[i] + gap : "  " + gap + line[i]);
+    }
+    stream << '\n';
+  }
+}
+
+Json reliability_json(const bench::Reliability& bins) {
+  Json list = Json::array();
+  for (const bench::ReliabilityBin& bin : bins)
+    list.push_back({{"answers", bin.answers}, {"confidence", bin.confidence}, {"right", bin.right}});
+  return list;
+}
 
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows) {
   std::vector<std::vector<std::string>> lines = {{"", "right %", "values %", "abstention %", "citations %", "calibration error",
@@ -100,6 +97,7 @@ void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow
   }
   print_table(stream, lines);
   for (const bench::EvaluationRow& row : rows) {
+    if (row.out_of_scope > 0) stream << row.tier << ": " << row.out_of_scope << " were answered as out of scope\n";
     if (row.answered < row.questions) stream << row.tier << ": " << row.questions - row.answered << " were not answered\n";
   }
   if (const auto comparison = bench::compare(rows)) stream << bench::sentence_of(*comparison) << '\n';
@@ -135,7 +133,7 @@ Json json_of(const std::string& tier, const bench::JudgedAnswer& answer) {
           {"cited", verdict.cited},
           {"cited_rightly", verdict.cited_rightly},
           {"found", verdict.found},
-          {"answered_by", verdict.answered ? Json(to_string(answer.tier)) : Json(nullptr)},
+          {"answered_by", verdict.answered && answer.attempts > 0 ? Json(to_string(answer.tier)) : Json(nullptr)},
           {"attempts", answer.attempts},
           {"confidence", answer.confidence},
           {"confident", answer.confident},

@@ -3,10 +3,12 @@
 
 #include <iosfwd>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "bench/evaluation.hpp"
 #include "bench/evaluation_page.hpp"
+#include "bench/intent_page.hpp"
 #include "cli/answer_view.hpp"
 
 namespace troupe::cli {
@@ -18,5 +20,14 @@ Json json_of(const bench::EvaluationSetting& setting, std::span<const bench::Eva
 
 /// One question under one row, for a line of the file that --answers writes.
 Json json_of(const std::string& tier, const bench::JudgedAnswer& answer);
+
+/// Scores of intents; what the policy makes of them is said below the table.
+void print_intents(std::ostream& stream, std::span<const bench::IntentScores> rows);
+Json json_of(const bench::IntentSetting& setting, std::span<const bench::IntentScores> rows);
+Json json_of(const std::string& tier, const bench::IntentRow& row, const bench::IntentReply& reply);
+
+/// Columns as wide as their widest text, the first to the left, all others to the right.
+void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines);
+Json reliability_json(const bench::Reliability& bins);
 
 }  // namespace troupe::cli

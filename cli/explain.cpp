@@ -93,7 +93,12 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
          << ask.question << '\n'
          << "asked for        " << to_string(ask.assurance) << " assurance, tier " << (ask.tier ? to_string(*ask.tier) : "any")
          << ", grounding " << to_string(ask.grounding) << ", " << ask.deadline_ms / 1000.0 << " s\n";
-  if (!turn.kind.empty()) stream << "taken for        " << turn.kind << '\n';
+  if (!turn.kind.empty()) {
+    stream << "taken for        " << turn.kind;
+    if (!turn.kind_said.empty()) stream << ", not surely enough for " << turn.kind_said;
+    if (turn.kind_confidence) stream << " (confidence " << *turn.kind_confidence << ')';
+    stream << '\n';
+  }
   if (!turn.search.empty()) stream << "searched for     " << turn.search << '\n';
   if (turn.retrieval_confidence)
     stream << "search           has found what an answer needs with probability " << *turn.retrieval_confidence << '\n';
@@ -107,6 +112,9 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
   }
   if (!turn.outcome) {
     stream << "not ended yet\n";
+  } else if (!turn.outcome->rule.empty()) {
+    stream << "answered by the policy as " << turn.outcome->rule << ", no model was asked, " << date_of(turn.ended_ms) << '\n'
+           << turn.outcome->answer << '\n';
   } else if (turn.outcome->committed) {
     stream << "answered by attempt " << turn.outcome->attempt << ", confidence " << turn.outcome->confidence
            << (turn.outcome->confident       ? std::string()

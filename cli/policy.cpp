@@ -49,6 +49,19 @@ std::size_t count_of(const std::vector<policy::PolicyFinding>& findings, policy:
       std::count_if(findings.begin(), findings.end(), [&](const auto& finding) { return finding.weight == weight; }));
 }
 
+/// Who names the kind of a question, and what becomes of one that is out of scope.
+std::string sentence_of(const policy::RoutingPolicy& policy) {
+  const policy::Intent& intent = policy.intent;
+  std::string text = intent.tier ? std::string(to_string(*intent.tier)) : "the smallest tier";
+  text += " names one of " + std::to_string(intent.labels.size()) + " labels";
+  if (intent.confidence_min > 0) text += ", below " + policy::shown(intent.confidence_min) + " unknown";
+  const bool refuses = std::ranges::any_of(intent.labels, &policy::IntentLabel::out_of_scope) || intent.unknown.out_of_scope;
+  if (!refuses) return text;
+  text += "; out of scope, from " + policy::shown(std::max(intent.confidence_min, intent.out_of_scope_confidence_min)) + " on";
+  return text +
+         (intent.out_of_scope_answer.empty() ? ", is answered like any other" : ": \"" + intent.out_of_scope_answer + "\"");
+}
+
 void print_policy(const policy::RoutingPolicy& policy) {
   std::cout << "tiers           ";
   for (const policy::Tier tier : policy.portfolio) {
@@ -63,6 +76,7 @@ void print_policy(const policy::RoutingPolicy& policy) {
     std::cout << ')';
   }
   std::cout << '\n';
+  std::cout << std::left << std::setw(16) << "intent" << sentence_of(policy) << '\n';
   std::size_t number = 0;
   for (const policy::RouteRule& rule : policy.rules) {
     std::cout << std::left << std::setw(16) << (std::to_string(++number) + " " + rule.name) << policy::sentence_of(rule)
@@ -110,8 +124,8 @@ Result<int> check_policy(const PolicyOptions& options) {
 std::string text_of(const policy::RouteTrace& trace, const std::string& unknown) {
   if (trace.rule.empty()) return "refused: " + trace.why;
   std::string text = trace.rule + ": ";
-  for (std::size_t i = 0; i < trace.tiers.size(); ++i) text += (i == 0 ? "" : ", ") + std::string(to_string(trace.tiers[i]));
-  return text + ", " + (trace.end == policy::RouteTrace::End::unknown ? unknown : std::string(to_string(trace.end)));
+  for (const policy::Tier tier : trace.tiers) text += std::string(to_string(tier)) + ", ";
+  return text + (trace.end == policy::RouteTrace::End::unknown ? unknown : std::string(to_string(trace.end)));
 }
 
 Json json_of(const policy::RouteTrace& trace) {
@@ -148,7 +162,7 @@ Result<int> try_policy(const PolicyOptions& options) {
   TROUPE_TRY(const auto turns, read_decisions(options.log));
   Tally tally;
   for (const policy::Turn& turn : turns) {
-    if (turn.attempts.empty()) continue;
+    if (turn.attempts.empty() && !(turn.outcome && !turn.outcome->rule.empty())) continue;
     const policy::RouteTrace before = policy::recorded_trace(turn);
     const policy::RouteTrace after = policy::replay(policy, turn);
     const bool changed = before.rule != after.rule || before.tiers != after.tiers || before.end != after.end;

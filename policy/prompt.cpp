@@ -1,22 +1,14 @@
 #include "policy/prompt.hpp"
 
-#include <algorithm>
-#include <array>
-
 namespace troupe::policy {
 
 namespace {
 
 constexpr std::string_view answer_prompt = "You answer from the numbered sources and cite them.";
 constexpr std::string_view chat_prompt = "You are a handbook assistant. You answer from the conversation so far.";
-constexpr std::string_view classify_prompt =
-    "You name the kind of request: lookup, compare, multi_step, chat, summarize, follow_up or out_of_scope.";
 constexpr std::string_view summarize_prompt = "You summarize the conversation and keep every fact.";
 constexpr std::string_view rewrite_prompt = "You rewrite the last question so that it stands alone.";
 constexpr std::string_view nothing_to_keep = "Nothing to keep.";
-
-constexpr std::array kinds = {Kind::lookup,    Kind::compare,   Kind::multi_step,  Kind::chat,
-                              Kind::summarize, Kind::follow_up, Kind::out_of_scope};
 
 Message system(std::string_view prompt) { return {"system", std::string(prompt)}; }
 Message user(std::string content) { return {"user", std::move(content)}; }
@@ -70,40 +62,6 @@ std::vector<Message> messages_of(const ContextParts& parts) {
   messages.push_back(user(parts.task == Task::answer ? with_passages(parts.passages, parts.question) : parts.question));
   return messages;
 }
-
-std::string_view to_string(Kind kind) {
-  switch (kind) {
-    case Kind::lookup: return "lookup";
-    case Kind::compare: return "compare";
-    case Kind::multi_step: return "multi_step";
-    case Kind::chat: return "chat";
-    case Kind::summarize: return "summarize";
-    case Kind::follow_up: return "follow_up";
-    case Kind::out_of_scope: return "out_of_scope";
-    case Kind::unknown: break;
-  }
-  return "unknown";
-}
-
-std::vector<Message> classify_messages(std::string_view question) {
-  return {system(classify_prompt), user(std::string(question))};
-}
-
-std::optional<Kind> kind_named(std::string_view name) {
-  if (name == to_string(Kind::unknown)) return Kind::unknown;
-  const auto found = std::find_if(kinds.begin(), kinds.end(), [&](Kind kind) { return to_string(kind) == name; });
-  if (found == kinds.end()) return std::nullopt;
-  return *found;
-}
-
-Kind kind_of(std::string_view reply) {
-  for (const Kind kind : kinds) {
-    if (trimmed(reply) == to_string(kind)) return kind;
-  }
-  return Kind::unknown;
-}
-
-bool is_grounded(Kind kind) { return kind != Kind::chat && kind != Kind::summarize && kind != Kind::out_of_scope; }
 
 std::vector<Message> rewrite_messages(std::span<const Exchange> recent, std::string_view question) {
   if (recent.size() > rewrite_exchanges_max) recent = recent.last(rewrite_exchanges_max);

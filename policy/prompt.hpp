@@ -1,5 +1,6 @@
 // The prompt profile of the bundled models: what they are told in each of their tasks, and how their replies read. It is
-// portfolio/training/chat.py, to the byte; a model that was trained on those prompts does its task well on no others.
+// portfolio/training/chat.py, to the byte; a model that was trained on those prompts does its task well on no others. What they
+// are told where a question is classified is a policy's (intent.hpp).
 //
 //   system      the task's prompt and, if there is one, the summary of what was said before
 //   user        a question; to be answered from passages: the numbered passages, an empty line, "Question: ..."
@@ -45,21 +46,11 @@ struct ContextParts {
   std::vector<Exchange> recent;       ///< oldest first
   std::vector<PassageText> passages;  ///< the best first, numbered from 1; read only by `answer`
   std::string question;
+  std::string instruction = {};  ///< read only where a question is classified: what the model is told (policy/intent.hpp)
   friend bool operator==(const ContextParts&, const ContextParts&) = default;
 };
 
 std::vector<Message> messages_of(const ContextParts& parts);
-
-/// What a question is, by a model's judgement.
-enum class Kind : std::uint8_t { lookup, compare, multi_step, chat, summarize, follow_up, out_of_scope, unknown };
-std::string_view to_string(Kind kind);
-/// The kind of exactly this name, `unknown` among them.
-std::optional<Kind> kind_named(std::string_view name);
-/// Asks for the kind of a question; `kind_of` reads the reply, and takes what is no kind for `unknown`.
-std::vector<Message> classify_messages(std::string_view question);
-Kind kind_of(std::string_view reply);
-/// Whether a question of this kind is for the corpus. An unknown one is: with passages that do not help, the models say so.
-bool is_grounded(Kind kind);
 
 /// A question is made to stand alone by what came at most so many exchanges before it.
 inline constexpr std::size_t rewrite_exchanges_max = 3;

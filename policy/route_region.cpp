@@ -8,49 +8,64 @@ namespace troupe::policy {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nothing_searched = -1;
+constexpr double nothing_there = -1;
 constexpr double above_any_confidence = 2;
 
-constexpr std::uint64_t bit(std::size_t place) { return std::uint64_t{1} << place; }
-constexpr std::uint64_t first_bits(std::size_t count) { return bit(count) - 1; }
+/// The places of those of `names` that are `allowed`.
+template <class Values>
+Values places_of(std::span<const std::string> names, const std::vector<std::string>& allowed) {
+  Values places;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (std::find(allowed.begin(), allowed.end(), names[i]) != allowed.end()) places.set(i);
+  }
+  return places;
+}
 
-template <class T>
-std::uint64_t bits_of(const std::vector<T>& values, std::uint64_t all) {
-  if (values.empty()) return all;
-  std::uint64_t bits = 0;
-  for (const T value : values) bits |= bit(static_cast<std::size_t>(value));
-  return bits & all;
+template <class Values>
+Values first_places(std::size_t count) {
+  Values places;
+  for (std::size_t i = 0; i < count; ++i) places.set(i);
+  return places;
 }
 
 }  // namespace
 
-RouteRegion RouteRegion::of(const RouteConditions& when, std::span<const Tier> portfolio,
-                            std::span<const std::string> tenants) {
+template <class T>
+RouteRegion::Values RouteRegion::values_of(const std::vector<T>& allowed, const Values& all) {
+  if (allowed.empty()) return all;
+  Values values;
+  for (const T value : allowed) values.set(static_cast<std::size_t>(value));
+  return values & all;
+}
+
+RouteRegion RouteRegion::of(const RouteConditions& when, std::span<const Tier> portfolio, std::span<const std::string> tenants,
+                            const Intent& intent) {
   constexpr std::size_t nothing_requested = tiers.size();
-  constexpr std::size_t kinds = static_cast<std::size_t>(Kind::unknown) + 1;
-  std::uint64_t requests = bit(nothing_requested);
-  for (const Tier tier : portfolio) requests |= bit(place_of(tier));
-  std::uint64_t whom = first_bits(tenants.size() + 1);
-  if (!when.tenant.empty()) {
-    whom = 0;
-    for (std::size_t i = 0; i < tenants.size(); ++i) {
-      if (std::find(when.tenant.begin(), when.tenant.end(), tenants[i]) != when.tenant.end()) whom |= bit(i);
-    }
-  }
+  Values requests;
+  requests.set(nothing_requested);
+  for (const Tier tier : portfolio) requests.set(place_of(tier));
+  std::vector<std::string> kinds;
+  for (const IntentLabel& label : intent.labels) kinds.push_back(label.name);
+  kinds.emplace_back(unknown_label);
+  const auto named = [](std::span<const std::string> names, const std::vector<std::string>& allowed) {
+    return allowed.empty() ? first_places<Values>(names.size() + 1) : places_of<Values>(names, allowed);
+  };
   RouteRegion region;
-  region.sets_ = {bits_of(when.requested, requests),
-                  bits_of(when.assurance, first_bits(3)),
-                  bits_of(when.priority, first_bits(3)),
-                  bits_of(when.kind, first_bits(kinds + 1)),
-                  when.grounded ? bit(*when.grounded ? 1 : 0) : first_bits(2),
-                  whom};
+  region.sets_ = {values_of(when.requested, requests),
+                  values_of(when.assurance, first_places<Values>(3)),
+                  values_of(when.priority, first_places<Values>(3)),
+                  named(kinds, when.kind),
+                  when.grounded ? Values().set(*when.grounded ? 1 : 0) : first_places<Values>(2),
+                  named(tenants, when.tenant)};
+  const auto below = [](const std::optional<double>& confidence) {
+    return confidence ? Interval{0, *confidence} : Interval{nothing_there, above_any_confidence};
+  };
   // Numbers are whole where an interval ends behind the last that is in it.
   region.intervals_ = {
       when.latency_budget_ms_max ? Interval{1, static_cast<double>(*when.latency_budget_ms_max) + 1} : Interval{0, infinity},
       Interval{static_cast<double>(when.prompt_tokens_min.value_or(0)),
                when.prompt_tokens_max ? static_cast<double>(*when.prompt_tokens_max) + 1 : infinity},
-      when.retrieval_confidence_below ? Interval{0, *when.retrieval_confidence_below}
-                                      : Interval{nothing_searched, above_any_confidence}};
+      below(when.retrieval_confidence_below), below(when.kind_confidence_below)};
   return region;
 }
 
@@ -59,7 +74,7 @@ RouteRegion::Interval RouteRegion::Interval::common(const Interval& other) const
 }
 
 bool RouteRegion::empty() const {
-  return std::any_of(sets_.begin(), sets_.end(), [](std::uint64_t set) { return set == 0; }) ||
+  return std::any_of(sets_.begin(), sets_.end(), [](const Values& set) { return set.none(); }) ||
          std::any_of(intervals_.begin(), intervals_.end(), [](const Interval& interval) { return interval.empty(); });
 }
 

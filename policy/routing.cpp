@@ -90,7 +90,8 @@ std::optional<SampleAs> sample_as_of(std::string_view name) {
 }
 
 bool RoutingPolicy::asks_for_kind() const {
-  return std::any_of(rules.begin(), rules.end(), [](const RouteRule& rule) { return !rule.when.kind.empty(); });
+  return std::any_of(rules.begin(), rules.end(),
+                     [](const RouteRule& rule) { return !rule.when.kind.empty() || rule.when.kind_confidence_below; });
 }
 
 RoutingPolicy default_policy() {

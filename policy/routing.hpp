@@ -15,6 +15,7 @@
 
 #include "base/result.hpp"
 #include "policy/ask.hpp"
+#include "policy/intent.hpp"
 #include "policy/portfolio.hpp"
 #include "policy/shadow_experiment.hpp"
 #include "policy/turn.hpp"
@@ -33,11 +34,12 @@ struct RouteConditions {
   std::optional<std::int64_t> latency_budget_ms_max;  ///< the client has a budget, and at most this
   std::optional<std::int32_t> prompt_tokens_min;      ///< of the whole context, estimated
   std::optional<std::int32_t> prompt_tokens_max;
-  std::optional<bool> grounded;  ///< whether passages of the corpus come with the question
-  std::vector<Kind> kind;        ///< what the question was taken for
+  std::optional<bool> grounded;   ///< whether passages of the corpus come with the question
+  std::vector<std::string> kind;  ///< what the question was taken for, of the policy's labels
   std::vector<std::string> tenant;
   /// The corpus was searched, and what was found is trusted less than this (policy/retrieval.hpp).
   std::optional<double> retrieval_confidence_below;
+  std::optional<double> kind_confidence_below = {};  ///< it was classified, and less surely than this
   friend bool operator==(const RouteConditions&, const RouteConditions&) = default;
 };
 
@@ -98,12 +100,14 @@ struct RoutingPolicy {
   std::string when_unsure;
   PerTier<TokenPrice> price;
   PerTier<Calibration> calibration;
+  Intent intent = handbook_intent();
   std::vector<RouteRule> rules;
   std::vector<ShadowExperiment> shadow;  ///< what is answered once more, for comparison
   /// Whether some rule asks what a question is.
   bool asks_for_kind() const;
-  /// Which does the small work on the way to an answer: classifying, rewriting, summarising.
+  /// Which does the small work on the way to an answer: rewriting, summarising, and classifying if no other is to.
   Tier smallest() const { return portfolio.front(); }
+  Tier classifier() const { return intent.tier.value_or(smallest()); }
   friend bool operator==(const RoutingPolicy&, const RoutingPolicy&) = default;
 };
 
@@ -124,11 +128,12 @@ struct RouteFacts {
   std::int64_t latency_budget_ms = 0;  ///< 0: no hurry
   std::int32_t prompt_tokens = 0;      ///< estimate of the context, with the passages of the tier that reads fewest
   bool grounded = false;
-  std::optional<Kind> kind = {};                    ///< none: it was not looked at
+  std::optional<std::string> kind = {};             ///< none: it was not looked at
   std::string tenant = {};                          ///< empty: nobody in particular
   std::optional<double> retrieval_confidence = {};  ///< none: nothing was searched, or nothing found
   std::int32_t tokens_max = 0;                      ///< of the answer, as asked
   std::vector<Tier> served = {};                    ///< that some node serves now
+  std::optional<double> kind_confidence = {};       ///< none: it was not looked at, or no label was named
 };
 
 struct RouteDecision {

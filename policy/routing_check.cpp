@@ -31,6 +31,7 @@ class Checker {
   std::vector<PolicyFinding> findings() {
     check_portfolio();
     check_numbers();
+    check_intent();
     if (policy_.rules.empty() || policy_.rules.size() > RoutingPolicy::rules_max) {
       find("the policy has " + std::to_string(policy_.rules.size()) + " rules, expected 1 to " +
            std::to_string(RoutingPolicy::rules_max));
@@ -41,6 +42,7 @@ class Checker {
            std::to_string(RoutingPolicy::tenants_max));
       return std::move(findings_);
     }
+    if (policy_.intent.labels.size() > Intent::labels_max) return std::move(findings_);
     for (std::size_t place = 0; place < policy_.rules.size(); ++place) {
       rule_ = &policy_.rules[place];
       check_name(place);
@@ -107,6 +109,12 @@ class Checker {
     if (!policy_.when_unsure.empty() && policy_.when_unsure.find("{quote}") == std::string::npos) {
       find("when_unsure quotes nothing; write {quote} where the passage is to stand");
     }
+  }
+
+  void check_intent() {
+    for (Error& fault : check(policy_.intent)) find(std::move(fault.message), fault.code);
+    if (!policy_.intent.tier || contains(policy_.portfolio, *policy_.intent.tier)) return;
+    find("intent.tier is " + std::string(to_string(*policy_.intent.tier)) + ", which is not among the policy's tiers");
   }
 
   void check_calibration(Tier tier) {
@@ -242,6 +250,14 @@ class Checker {
       wrong("can never match, or always: its retrieval_confidence_below is " + shown(*when.retrieval_confidence_below) +
             ", expected above 0 and at most 1");
     }
+    if (when.kind_confidence_below && !(*when.kind_confidence_below > 0 && *when.kind_confidence_below <= 1)) {
+      wrong("can never match, or always: its kind_confidence_below is " + shown(*when.kind_confidence_below) +
+            ", expected above 0 and at most 1");
+    }
+    for (const std::string& kind : when.kind) {
+      if (policy_.intent.knows(kind)) continue;
+      wrong("asks for the kind \"" + kind + "\", which is no label of intent; it has " + names_of(policy_.intent));
+    }
     for (const std::string& tenant : when.tenant) {
       if (tenant.empty() || tenant.size() > Ask::tenant_bytes_max) {
         wrong("names a tenant of " + std::to_string(tenant.size()) + " bytes, expected 1 to " +
@@ -251,7 +267,9 @@ class Checker {
     return findings_.size() == before;
   }
 
-  RouteRegion region_of(const RouteRule& rule) const { return RouteRegion::of(rule.when, policy_.portfolio, tenants_); }
+  RouteRegion region_of(const RouteRule& rule) const {
+    return RouteRegion::of(rule.when, policy_.portfolio, tenants_, policy_.intent);
+  }
 
   void check_reach(std::size_t place) {
     const RouteRegion own = region_of(*rule_);

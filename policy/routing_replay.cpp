@@ -23,6 +23,12 @@ bool agree(const Attempt* before, const Attempt& attempt) {
   return !text.empty() && same_answer(text_of(*before->result), text);
 }
 
+/// What the policy would have taken the question for; without a recorded confidence, what it was taken for.
+std::string label_of(const Intent& intent, const Turn& turn) {
+  if (turn.kind.empty() || !turn.kind_confidence) return turn.kind;
+  return intent.judge(turn.kind_said.empty() ? turn.kind : turn.kind_said, turn.kind_confidence).label;
+}
+
 }  // namespace
 
 std::string_view to_string(RouteTrace::End end) {
@@ -45,7 +51,8 @@ std::optional<RouteFacts> facts_of(const Turn& turn) {
   facts.latency_budget_ms = turn.ask.latency_budget_ms;
   facts.prompt_tokens = plan.context_tokens;
   facts.grounded = plan.task == to_string(Task::answer);
-  if (!turn.kind.empty()) facts.kind = kind_named(turn.kind);
+  if (!turn.kind.empty()) facts.kind = turn.kind;
+  facts.kind_confidence = turn.kind_confidence;
   facts.tenant = turn.ask.tenant;
   facts.retrieval_confidence = turn.retrieval_confidence;
   facts.tokens_max = turn.ask.tokens_max;
@@ -55,6 +62,7 @@ std::optional<RouteFacts> facts_of(const Turn& turn) {
 
 RouteTrace recorded_trace(const Turn& turn) {
   RouteTrace trace;
+  if (turn.outcome) trace.rule = turn.outcome->rule;
   for (const Attempt& attempt : turn.attempts) {
     trace.rule = attempt.plan.rule;
     if (trace.tiers.empty()) trace.why = attempt.plan.why;
@@ -68,11 +76,20 @@ RouteTrace recorded_trace(const Turn& turn) {
 
 RouteTrace replay(const RoutingPolicy& policy, const Turn& turn) {
   RouteTrace trace;
-  const auto facts = facts_of(turn);
+  const std::string label = label_of(policy.intent, turn);
+  if (!label.empty() && answer_out_of_scope(policy.intent, turn.ask, label)) {
+    trace.rule = out_of_scope_rule;
+    trace.why = "the question is taken for " + label + ", which no model is asked about";
+    trace.end = label == unknown_label ? End::unsure : End::confident;
+    return trace;
+  }
+  auto facts = facts_of(turn);
   if (!facts) {
+    trace.rule = "some other";
     trace.why = "no attempt of it is recorded";
     return trace;
   }
+  if (facts->kind) facts->kind = label;
   const auto decision = route(policy, *facts);
   if (!decision) {
     trace.end = End::failed;

@@ -17,7 +17,7 @@ struct RouteTrace {
     failed,
     unknown,  ///< at a tier whose answer the record does not have, or that still runs
   };
-  std::string rule;         ///< empty: the policy refuses the question
+  std::string rule;         ///< or `out_of_scope_rule`; empty: the policy refuses the question
   std::vector<Tier> tiers;  ///< that were asked, in order; at `unknown` the last is the one that is not recorded
   End end = End::unknown;
   double cost = 0;  ///< of the attempts that are recorded, by the policy's prices

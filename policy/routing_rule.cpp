@@ -40,6 +40,9 @@ std::string conditions_of(const RouteConditions& when) {
   if (!when.assurance.empty()) parts.push_back("assurance is " + either(when.assurance));
   if (!when.priority.empty()) parts.push_back("priority is " + either(when.priority));
   if (!when.kind.empty()) parts.push_back("the question is taken for " + either(when.kind));
+  if (when.kind_confidence_below) {
+    parts.push_back("what it is taken for is less sure than " + shown(*when.kind_confidence_below));
+  }
   if (!when.tenant.empty()) parts.push_back("the tenant is " + either(when.tenant));
   if (when.latency_budget_ms_max) {
     parts.push_back("the latency budget is at most " + std::to_string(*when.latency_budget_ms_max) + " ms");
@@ -82,6 +85,8 @@ bool matches(const RouteConditions& when, const RouteFacts& facts) {
   if (!when.requested.empty() && !(facts.requested && allows(when.requested, *facts.requested))) return false;
   if (!allows(when.assurance, facts.assurance) || !allows(when.priority, facts.priority)) return false;
   if (!when.kind.empty() && !(facts.kind && allows(when.kind, *facts.kind))) return false;
+  if (when.kind_confidence_below && !(facts.kind_confidence && *facts.kind_confidence < *when.kind_confidence_below))
+    return false;
   if (!allows(when.tenant, facts.tenant)) return false;
   if (when.latency_budget_ms_max && (facts.latency_budget_ms <= 0 || facts.latency_budget_ms > *when.latency_budget_ms_max)) {
     return false;
@@ -100,7 +105,11 @@ std::string inputs_of(const RouteConditions& when, const RouteFacts& facts) {
   if (!when.requested.empty()) inputs.push_back("the client asks for " + std::string(to_string(*facts.requested)));
   if (!when.assurance.empty()) inputs.push_back("assurance is " + std::string(to_string(facts.assurance)));
   if (!when.priority.empty()) inputs.push_back("priority is " + std::string(to_string(facts.priority)));
-  if (!when.kind.empty()) inputs.push_back("the question is taken for " + std::string(to_string(*facts.kind)));
+  if (!when.kind.empty()) inputs.push_back("the question is taken for " + *facts.kind);
+  if (when.kind_confidence_below) {
+    inputs.push_back("the confidence of its kind is " + rounded(*facts.kind_confidence) + " (below " +
+                     shown(*when.kind_confidence_below) + ")");
+  }
   if (!when.tenant.empty()) inputs.push_back("the tenant is " + facts.tenant);
   if (when.latency_budget_ms_max) {
     inputs.push_back("the latency budget is " + std::to_string(facts.latency_budget_ms) + " ms (at most " +

@@ -100,17 +100,21 @@ struct Attempt {
   friend bool operator==(const Attempt&, const Attempt&) = default;
 };
 
+/// In the place of an attempt's number.
+inline constexpr std::int32_t no_attempt = -1;
+
 /// How a turn ended. Durable before anybody is told.
 struct TurnOutcome {
   bool committed = false;
   std::string answer;              ///< as the model wrote it, "[1]" for the plan's first passage; if committed
   std::vector<Passage> citations;  ///< of the answer, each once, by number
-  std::int32_t attempt = 0;        ///< whose answer it is
+  std::int32_t attempt = 0;        ///< whose answer it is; `no_attempt` if no model was asked
   double confidence = 0;
   bool confident = false;  ///< whether it reached what the policy asks, and its citations support it
   std::string doubt;       ///< why it is not confident, for a person; empty if it is
   std::string code;        ///< of the error, if failed: "cancelled", "deadline_exceeded", "unavailable", ...
   std::string message;
+  std::string rule = {};  ///< of the policy, whose own words the answer is ("out of scope"); empty: it is a model's
   friend bool operator==(const TurnOutcome&, const TurnOutcome&) = default;
 };
 
@@ -122,9 +126,11 @@ struct Turn {
   std::vector<Attempt> attempts;
   std::optional<TurnOutcome> outcome;
   std::int64_t ended_ms = 0;
-  std::string kind;                                 ///< how the question was classified; empty if it was not
+  std::string kind;                                 ///< what the question was taken for; empty if it was not classified
   std::string search;                               ///< what was searched for; empty if nothing was
   std::optional<double> retrieval_confidence = {};  ///< of that search (policy/retrieval.hpp); none if nothing was found
+  std::optional<double> kind_confidence = {};  ///< of what it was classified as (policy/intent.hpp); none if that is nothing
+  std::string kind_said = {};                  ///< what that was, if it was not sure enough to be `kind`; otherwise empty
 };
 
 /// A summary of the turns up to and including `last_turn`.

@@ -182,6 +182,9 @@ struct TurnOutcome {
   failure @6 :Failure;
   doubt @7 :Text;
   # Why it is not confident, for a person. Empty if it is.
+  rule @8 :Text;
+  # Of the policy, whose own words the answer is, "out of scope". No model was asked: `attempt` is -1, and there is no tier. Empty
+  # if it is a model's.
 }
 
 struct TurnEvent {
@@ -348,6 +351,10 @@ struct Turn {
   # What was searched for. Empty if nothing was.
   retrievalConfidence @9 :Float64 = -1;
   # How likely that search found all that an answer needs, 0 to 1. Negative if nothing was searched or found.
+  kindConfidence @10 :Float64 = -1;
+  # The probability of what it was classified as. Negative if it was not, or as nothing that is known.
+  kindSaid @11 :Text;
+  # What that was, if it was not sure enough to be `kind`.
 }
 
 struct Summary {

@@ -188,6 +188,7 @@ void parts::write(client::TurnOutcome::Builder to, const policy::TurnOutcome& ou
   to.setConfidence(outcome.confidence);
   to.setConfident(outcome.confident);
   to.setDoubt(text(outcome.doubt));
+  to.setRule(text(outcome.rule));
   if (outcome.code.empty() && outcome.message.empty()) return;
   auto failure = to.initFailure();
   failure.setCode(text(outcome.code));
@@ -203,6 +204,7 @@ Result<policy::TurnOutcome> parts::read(client::TurnOutcome::Reader from) {
   outcome.confidence = from.getConfidence();
   outcome.confident = from.getConfident();
   outcome.doubt = text(from.getDoubt());
+  outcome.rule = text(from.getRule());
   outcome.code = text(from.getFailure().getCode());
   outcome.message = text(from.getFailure().getMessage());
   return outcome;
@@ -224,6 +226,8 @@ void write(client::Turn::Builder to, const policy::Turn& turn, TurnDetail detail
   to.setKind(text(turn.kind));
   to.setSearch(text(turn.search));
   to.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
+  to.setKindConfidence(turn.kind_confidence.value_or(-1));
+  to.setKindSaid(text(turn.kind_said));
 }
 
 Result<policy::Turn> read(client::Turn::Reader from) {
@@ -248,6 +252,8 @@ Result<policy::Turn> read(client::Turn::Reader from) {
   if (const double confidence = from.getRetrievalConfidence(); confidence >= 0 && confidence <= 1) {
     turn.retrieval_confidence = confidence;
   }
+  if (const double confidence = from.getKindConfidence(); confidence >= 0 && confidence <= 1) turn.kind_confidence = confidence;
+  turn.kind_said = text(from.getKindSaid());
   return turn;
 }
 

@@ -470,6 +470,8 @@ struct EnginePrepare {
   question @5 :Text;
   tokensMax @6 :Int32;
   # Of the prompt.
+  instruction @7 :Text;
+  # What a model is told that classifies; empty: as the bundled models are.
 }
 
 struct EnginePrepared {

@@ -207,8 +207,8 @@ struct ReaderFailed {
 /// as one.
 enum class Purpose : std::uint8_t { answer, classify, rewrite, summarize, shadow };
 /// Asks a model what it would see: messages become tokens by its own template and tokenizer, under a budget. Purposes other
-/// than `answer` read of the parts what they need: the question; recent exchanges and the question; summary and recent
-/// exchanges.
+/// than `answer` read of the parts what they need: instruction and question; recent exchanges and the question; summary and
+/// recent exchanges.
 struct EnginePrepare {
   Purpose purpose = Purpose::answer;
   policy::ContextParts parts;

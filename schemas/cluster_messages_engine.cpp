@@ -42,6 +42,7 @@ void write(const EnginePrepare& prepare, cluster::EnginePrepare::Builder out) {
   write_list(parts.passages, out.initPassages(count_of(parts.passages)));
   out.setQuestion(text_of(parts.question));
   out.setTokensMax(prepare.tokens_max);
+  out.setInstruction(text_of(parts.instruction));
 }
 Result<void> read(cluster::EnginePrepare::Reader in, EnginePrepare& prepare) {
   auto& parts = prepare.parts;
@@ -52,6 +53,7 @@ Result<void> read(cluster::EnginePrepare::Reader in, EnginePrepare& prepare) {
   TROUPE_TRY_DO(
       read_field("passages", [&] { return read_list(in.getPassages(), ClusterLimits::passages_max, parts.passages); }));
   TROUPE_TRY_DO(read_field("question", [&] { return read_text(in.getQuestion(), parts.question); }));
+  TROUPE_TRY_DO(read_field("instruction", [&] { return read_text(in.getInstruction(), parts.instruction); }));
   prepare.tokens_max = in.getTokensMax();
   return {};
 }

@@ -116,6 +116,10 @@ struct Accepted {
   # What was searched for; empty while nothing is.
   retrievalConfidence @6 :Float64 = -1;
   # Of that search, a probability; negative while nothing is found.
+  kindConfidence @7 :Float64 = -1;
+  # Of what the question was classified as, a probability; negative while that is nothing.
+  kindSaid @8 :Text;
+  # What that was, if it was not sure enough to be `kind`.
 }
 
 struct Rung {
@@ -228,6 +232,8 @@ struct Outcome {
   message @7 :Text;
   doubt @8 :Text;
   # Why it is not confident; empty if it is.
+  rule @9 :Text;
+  # Of the policy, whose own words the answer is; then `attempt` is -1. Empty if it is a model's.
 }
 
 struct Ended {
@@ -237,7 +243,9 @@ struct Ended {
   kind @2 :Text;
   search @3 :Text;
   retrievalConfidence @4 :Float64 = -1;
-  # These three are known after acceptance, and stand here as they were in the end.
+  kindConfidence @5 :Float64 = -1;
+  kindSaid @6 :Text;
+  # These five are known after acceptance, and stand here as they were in the end.
 }
 
 struct Summary {

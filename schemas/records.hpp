@@ -49,9 +49,11 @@ struct ConversationRecord {
 struct EndedTurn {
   policy::TurnOutcome outcome;
   std::int64_t ended_ms = 0;
-  std::string kind;  ///< these three as they were in the end; see policy::Turn
+  std::string kind;  ///< these five as they were in the end; see policy::Turn
   std::string search;
   std::optional<double> retrieval_confidence = {};
+  std::optional<double> kind_confidence = {};
+  std::string kind_said = {};
   friend bool operator==(const EndedTurn&, const EndedTurn&) = default;
 };
 
@@ -59,7 +61,7 @@ struct EndedTurn {
 /// (check_ask and the planner do); a record that nobody could read again is a bug, and stops the process instead of reaching a
 /// disk.
 std::string encode(const ConversationRecord& conversation, std::uint64_t epoch);
-/// Of the turn: its id, ask, accepted_ms, and kind and search as far as they are known.
+/// Of the turn: its id, ask, accepted_ms, and what it was taken for and searched, as far as that is known.
 std::string encode_accepted(const policy::Turn& turn, std::uint64_t epoch);
 std::string encode(const policy::AttemptPlan& plan, std::uint64_t epoch);
 std::string encode(const policy::AttemptResult& result, std::uint64_t epoch);

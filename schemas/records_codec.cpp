@@ -210,6 +210,8 @@ void write(const policy::Turn& turn, records::Accepted::Builder out) {
   out.setKind(text(turn.kind));
   out.setSearch(text(turn.search));
   out.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
+  out.setKindConfidence(turn.kind_confidence.value_or(-1));
+  out.setKindSaid(text(turn.kind_said));
 }
 Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   TROUPE_TRY_DO(named("accepted.conversation", read(in.getConversation(), turn.id.conversation)));
@@ -219,6 +221,8 @@ Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   turn.accepted_ms = in.getAcceptedMs();
   turn.kind = text(in.getKind());
   turn.search = text(in.getSearch());
+  turn.kind_said = text(in.getKindSaid());
+  TROUPE_TRY_DO(read_share(in.getKindConfidence(), "accepted.kind_confidence", turn.kind_confidence));
   return read_share(in.getRetrievalConfidence(), "accepted.retrieval_confidence", turn.retrieval_confidence);
 }
 
@@ -389,6 +393,7 @@ void write(const policy::TurnOutcome& outcome, records::Outcome::Builder out) {
   out.setCode(text(outcome.code));
   out.setMessage(text(outcome.message));
   out.setDoubt(text(outcome.doubt));
+  out.setRule(text(outcome.rule));
 }
 Result<void> read(records::Outcome::Reader in, policy::TurnOutcome& outcome) {
   outcome.committed = in.getCommitted();
@@ -400,6 +405,7 @@ Result<void> read(records::Outcome::Reader in, policy::TurnOutcome& outcome) {
   outcome.code = text(in.getCode());
   outcome.message = text(in.getMessage());
   outcome.doubt = text(in.getDoubt());
+  outcome.rule = text(in.getRule());
   return {};
 }
 
@@ -409,12 +415,16 @@ void write(const EndedTurn& ended, records::Ended::Builder out) {
   out.setKind(text(ended.kind));
   out.setSearch(text(ended.search));
   out.setRetrievalConfidence(ended.retrieval_confidence.value_or(-1));
+  out.setKindConfidence(ended.kind_confidence.value_or(-1));
+  out.setKindSaid(text(ended.kind_said));
 }
 Result<void> read(records::Ended::Reader in, EndedTurn& ended) {
   TROUPE_TRY_DO(read(in.getOutcome(), ended.outcome));
   ended.ended_ms = in.getEndedMs();
   ended.kind = text(in.getKind());
   ended.search = text(in.getSearch());
+  ended.kind_said = text(in.getKindSaid());
+  TROUPE_TRY_DO(read_share(in.getKindConfidence(), "ended.kind_confidence", ended.kind_confidence));
   return read_share(in.getRetrievalConfidence(), "ended.retrieval_confidence", ended.retrieval_confidence);
 }
 
@@ -449,7 +459,9 @@ void write(const policy::Turn& turn, records::Turn::Builder out) {
                     .ended_ms = turn.ended_ms,
                     .kind = turn.kind,
                     .search = turn.search,
-                    .retrieval_confidence = turn.retrieval_confidence},
+                    .retrieval_confidence = turn.retrieval_confidence,
+                    .kind_confidence = turn.kind_confidence,
+                    .kind_said = turn.kind_said},
           out.initEnded());
   }
 }
@@ -470,6 +482,8 @@ Result<void> read(records::Turn::Reader in, policy::Turn& turn) {
   turn.kind = std::move(ended.kind);
   turn.search = std::move(ended.search);
   turn.retrieval_confidence = ended.retrieval_confidence;
+  turn.kind_confidence = ended.kind_confidence;
+  turn.kind_said = std::move(ended.kind_said);
   return {};
 }
 

@@ -1,5 +1,7 @@
 #include "schemas/routing_file.hpp"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "schemas/toml_reader.hpp"
@@ -8,6 +10,7 @@ namespace troupe::schemas {
 
 namespace {
 
+using policy::Intent;
 using policy::PerTier;
 using policy::RouteConditions;
 using policy::RouteRule;
@@ -15,7 +18,6 @@ using policy::RoutingPolicy;
 using policy::Tier;
 
 constexpr std::string_view tier_names = "mini, medium, heavy";
-constexpr std::string_view kind_names = "lookup, compare, multi_step, chat, summarize, follow_up, out_of_scope, unknown";
 
 template <class T>
 Result<void> read_per_tier(TomlReader& outer, std::string_view key, PerTier<T>& values) {
@@ -55,7 +57,54 @@ Result<void> read_price(TomlReader& outer, Tier tier, policy::TokenPrice& price)
   return reader.finish();
 }
 
-Result<RouteConditions> conditions_of(const toml::table& table, const std::string& file, const std::string& path) {
+std::optional<std::string> any_text(std::string_view text) { return std::string(text); }
+
+/// A list of labels, of those that there are.
+Result<void> read_labels(TomlReader& reader, std::string_view key, std::vector<std::string>& labels, const Intent& intent) {
+  const auto known = [&](std::string_view name) { return intent.knows(name) ? any_text(name) : std::nullopt; };
+  return reader.read_words(key, labels, names_of(intent), known, Intent::labels_max + 1);
+}
+
+/// A list of the labels that have a property; all others do not have it. Without the list, all stay as they are.
+Result<void> read_property(TomlReader& reader, std::string_view key, Intent& intent, bool policy::IntentLabel::* property,
+                           bool named) {
+  std::vector<std::string> labels;
+  TROUPE_TRY_DO(read_labels(reader, key, labels, intent));
+  if (!reader.has(key)) return {};
+  const auto set = [&](policy::IntentLabel& label) {
+    label.*property = (std::ranges::find(labels, label.name) != labels.end()) == named;
+  };
+  std::ranges::for_each(intent.labels, set);
+  set(intent.unknown);
+  return {};
+}
+
+Result<void> read_intent(TomlReader& outer, Intent& intent) {
+  TROUPE_TRY(const auto* table, outer.sub_table("intent"));
+  if (table == nullptr) return {};
+  TomlReader reader = outer.inside(*table, "intent");
+  std::vector<std::string> names;
+  TROUPE_TRY_DO(reader.read_words("labels", names, "names", any_text, Intent::labels_max));
+  if (reader.has("labels")) {
+    TROUPE_TRY_DO(reader.require("prompt", "an intent with labels of its own"));
+    intent.labels.clear();
+    for (std::string& name : names) intent.labels.push_back({std::move(name)});
+  }
+  TROUPE_TRY_DO(reader.read("prompt", intent.prompt));
+  TROUPE_TRY_DO(read_property(reader, "ungrounded", intent, &policy::IntentLabel::grounded, false));
+  TROUPE_TRY_DO(read_property(reader, "follow_up", intent, &policy::IntentLabel::follow_up, true));
+  TROUPE_TRY_DO(read_property(reader, "out_of_scope", intent, &policy::IntentLabel::out_of_scope, true));
+  TROUPE_TRY_DO(reader.read("confidence_min", intent.confidence_min));
+  TROUPE_TRY_DO(reader.read("out_of_scope_confidence_min", intent.out_of_scope_confidence_min));
+  Tier tier{};
+  TROUPE_TRY_DO(reader.read_word("tier", tier, tier_names, policy::tier_of));
+  if (reader.has("tier")) intent.tier = tier;
+  TROUPE_TRY_DO(reader.read("out_of_scope_answer", intent.out_of_scope_answer));
+  return reader.finish();
+}
+
+Result<RouteConditions> conditions_of(const toml::table& table, const std::string& file, const std::string& path,
+                                      const Intent& intent) {
   RouteConditions when;
   TomlReader reader(table, file, path);
   TROUPE_TRY_DO(reader.read_words("requested", when.requested, tier_names, policy::tier_of));
@@ -65,15 +114,15 @@ Result<RouteConditions> conditions_of(const toml::table& table, const std::strin
   TROUPE_TRY_DO(reader.read("prompt_tokens_min", when.prompt_tokens_min));
   TROUPE_TRY_DO(reader.read("prompt_tokens_max", when.prompt_tokens_max));
   TROUPE_TRY_DO(reader.read("grounded", when.grounded));
-  TROUPE_TRY_DO(reader.read_words("kind", when.kind, kind_names, policy::kind_named));
-  TROUPE_TRY_DO(reader.read_words("tenant", when.tenant, "names",
-                                  [](std::string_view name) { return std::optional(std::string(name)); }));
+  TROUPE_TRY_DO(read_labels(reader, "kind", when.kind, intent));
+  TROUPE_TRY_DO(reader.read("kind_confidence_below", when.kind_confidence_below));
+  TROUPE_TRY_DO(reader.read_words("tenant", when.tenant, "names", any_text));
   TROUPE_TRY_DO(reader.read("retrieval_confidence_below", when.retrieval_confidence_below));
   TROUPE_TRY_DO(reader.finish());
   return when;
 }
 
-Result<RouteRule> rule_of(const toml::table& table, const std::string& file, std::size_t number) {
+Result<RouteRule> rule_of(const toml::table& table, const std::string& file, std::size_t number, const Intent& intent) {
   RouteRule rule;
   const std::string path = "rule[" + std::to_string(number) + "].";
   TomlReader reader(table, file, path);
@@ -82,7 +131,7 @@ Result<RouteRule> rule_of(const toml::table& table, const std::string& file, std
   TROUPE_TRY_DO(reader.read("name", rule.name));
   TROUPE_TRY(const auto* when, reader.sub_table("when"));
   if (when != nullptr) {
-    TROUPE_TRY(rule.when, conditions_of(*when, file, path + "when."));
+    TROUPE_TRY(rule.when, conditions_of(*when, file, path + "when.", intent));
   }
   TROUPE_TRY_DO(reader.read_word("start", rule.start, tier_names, policy::tier_of));
   TROUPE_TRY_DO(reader.read_words("escalate", rule.escalate, tier_names, policy::tier_of));
@@ -137,9 +186,10 @@ Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& fil
     return curves.read_pairs(to_string(tier), policy::Calibration::points_max,
                              [&](double raw, double right) { points.push_back({raw, right}); });
   }));
+  TROUPE_TRY_DO(read_intent(reader, policy.intent));
   TROUPE_TRY(const auto* rules, reader.tables("rule", RoutingPolicy::rules_max));
   for (std::size_t i = 0; rules != nullptr && i < rules->size(); ++i) {
-    TROUPE_TRY(auto rule, rule_of(*rules->get_as<toml::table>(i), file, i + 1));
+    TROUPE_TRY(auto rule, rule_of(*rules->get_as<toml::table>(i), file, i + 1, policy.intent));
     policy.rules.push_back(std::move(rule));
   }
   TROUPE_TRY(const auto* shadows, reader.tables("shadow", policy::ShadowExperiment::experiments_max));

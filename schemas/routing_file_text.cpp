@@ -45,6 +45,7 @@ std::string when_text(const RouteConditions& when) {
   if (when.prompt_tokens_max) add("prompt_tokens_max", std::to_string(*when.prompt_tokens_max));
   if (when.grounded) add("grounded", *when.grounded ? "true" : "false");
   if (!when.kind.empty()) add("kind", list(when.kind));
+  if (when.kind_confidence_below) add("kind_confidence_below", number(*when.kind_confidence_below));
   if (!when.tenant.empty()) add("tenant", list(when.tenant));
   if (when.retrieval_confidence_below) add("retrieval_confidence_below", number(*when.retrieval_confidence_below));
   return text;
@@ -104,6 +105,29 @@ std::string calibrations_text(const policy::RoutingPolicy& policy) {
   return text.empty() ? text : "\n[calibration]\n" + text;
 }
 
+std::string intent_text(const policy::Intent& intent) {
+  std::vector<std::string> names;
+  std::vector<std::string> ungrounded;
+  std::vector<std::string> follow_up;
+  std::vector<std::string> out_of_scope;
+  const auto sort_in = [&](const policy::IntentLabel& label) {
+    if (!label.grounded) ungrounded.push_back(label.name);
+    if (label.follow_up) follow_up.push_back(label.name);
+    if (label.out_of_scope) out_of_scope.push_back(label.name);
+  };
+  for (const policy::IntentLabel& label : intent.labels) {
+    names.push_back(label.name);
+    sort_in(label);
+  }
+  sort_in(intent.unknown);
+  std::string text = "\n[intent]\nprompt = " + toml_quoted(intent.prompt) + "\nlabels = " + list(names) + "\n";
+  text += "ungrounded = " + list(ungrounded) + "\nfollow_up = " + list(follow_up) + "\n";
+  text += "out_of_scope = " + list(out_of_scope) + "\nconfidence_min = " + number(intent.confidence_min) + "\n";
+  text += "out_of_scope_confidence_min = " + number(intent.out_of_scope_confidence_min) + "\n";
+  if (intent.tier) text += "tier = " + toml_quoted(to_string(*intent.tier)) + "\n";
+  return text + "out_of_scope_answer = " + toml_quoted(intent.out_of_scope_answer) + "\n";
+}
+
 }  // namespace
 
 std::string to_toml(const policy::RoutingPolicy& policy) {
@@ -119,7 +143,7 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   for (const Tier tier : policy::tiers) {
     text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_passages[policy::place_of(tier)]) + "\n";
   }
-  text += prices_text(policy) + calibrations_text(policy);
+  text += prices_text(policy) + calibrations_text(policy) + intent_text(policy.intent);
   for (const RouteRule& rule : policy.rules) text += rule_text(rule);
   for (const policy::ShadowExperiment& shadow : policy.shadow) text += shadow_text(shadow);
   return text;

@@ -95,19 +95,26 @@ class TomlReader {
     return each(key, "one of " + std::string(choices), [&](const toml::node& node) { return word(node, value, value_of); });
   }
   template <class T, class ValueOf>
-  Result<void> read_words(std::string_view key, std::vector<T>& values, std::string_view choices, const ValueOf& value_of) {
-    return each(key, "a list of " + std::string(choices), [&](const toml::node& node) {
-      const toml::array* list = node.as_array();
-      constexpr std::size_t words_max = 16;
-      if (list == nullptr || list->size() > words_max) return false;
+  Result<void> read_words(std::string_view key, std::vector<T>& values, std::string_view choices, const ValueOf& value_of,
+                          std::size_t words_max = 16) {
+    const toml::node* strange = nullptr;  // the first that is none of them
+    const std::string expected = "a list of " + std::string(choices);
+    const auto list = each(key, expected + " (at most " + std::to_string(words_max) + ")", [&](const toml::node& node) {
+      const toml::array* entries = node.as_array();
+      if (entries == nullptr || entries->size() > words_max) return false;
       values.clear();
-      return std::all_of(list->begin(), list->end(), [&](const toml::node& entry) {
+      for (const toml::node& entry : *entries) {
         T value{};
-        if (!word(entry, value, value_of)) return false;
-        values.push_back(value);
-        return true;
-      });
+        if (!word(entry, value, value_of)) {
+          strange = &entry;
+          break;
+        }
+        values.push_back(std::move(value));
+      }
+      return true;
     });
+    if (!list || strange == nullptr) return list;
+    return wrong(*strange, std::string(key) + " is an array with " + seen(*strange) + ", expected " + expected);
   }
   /// None if the key is absent.
   Result<const toml::table*> sub_table(std::string_view key) {
@@ -126,6 +133,7 @@ class TomlReader {
     return found;
   }
 
+  bool has(std::string_view key) const { return table_.contains(key); }
   /// `holder`: "every rule", of which each has the key.
   Result<void> require(std::string_view key, std::string_view holder) const {
     if (table_.contains(key)) return {};

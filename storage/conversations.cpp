@@ -93,6 +93,8 @@ Result<policy::Turn> assemble(const Store& store, policy::TurnId id, std::string
   turn.kind = std::move(ended.kind);
   turn.search = std::move(ended.search);
   turn.retrieval_confidence = ended.retrieval_confidence;
+  turn.kind_confidence = ended.kind_confidence;
+  turn.kind_said = std::move(ended.kind_said);
   return turn;
 }
 
@@ -164,7 +166,9 @@ std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
                                  .ended_ms = turn.ended_ms,
                                  .kind = turn.kind,
                                  .search = turn.search,
-                                 .retrieval_confidence = turn.retrieval_confidence};
+                                 .retrieval_confidence = turn.retrieval_confidence,
+                                 .kind_confidence = turn.kind_confidence,
+                                 .kind_said = turn.kind_said};
   return {{.column = column,
            .key = key_of(turn.id.conversation, Kind::ended, turn.id.number),
            .value = schemas::encode(ended, epoch)},

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -61,6 +62,80 @@ TEST_F(EvalCommand, AsksQuestionsThatBringTheirSources) {
   const Outcome run = troupe("eval portfolio/eval/grounded.jsonl --limit 4 --tiers heavy --answers " + path("answers.jsonl"));
   ASSERT_EQ(run.status, 0) << run.output;
   EXPECT_NE(run.output.find("heavy    100.0"), std::string::npos) << run.output << read("answers.jsonl");
+}
+
+TEST_F(EvalCommand, MeasuresWhatUtterancesAreTakenFor) {
+  const Outcome run = troupe("eval portfolio/eval/intent.jsonl --limit 60 --tiers heavy,mini --json --html " +
+                             path("page.html") + " --answers " + path("answers.jsonl"));
+  ASSERT_EQ(run.status, 0) << run.output;
+  const auto object = nlohmann::json::parse(run.output.substr(run.output.rfind("{\"questions\"")));
+  ASSERT_EQ(object["rows"].size(), 2U);
+  EXPECT_EQ(object["rows"][0]["tier"], "mini");
+  EXPECT_EQ(object["rows"][1]["tier"], "heavy");
+  for (const auto& row : object["rows"]) {
+    EXPECT_EQ(row["questions"], 60);
+    EXPECT_GT(row["accuracy"], 0.9);
+    EXPECT_GT(row["out_of_scope_recall"], 0.5);
+    EXPECT_GT(row["cost"], 0);
+    EXPECT_GE(row["p95_ms"], row["p50_ms"]);
+    EXPECT_EQ(row["by_policy"]["refused_in_scope"], 0) << "its prompt is the default policy's";
+    for (const char* key : {"accuracy_in_scope", "out_of_scope_precision", "calibration_error", "cuts", "labels"})
+      EXPECT_TRUE(row.contains(key)) << key;
+  }
+  EXPECT_NE(read("page.html").find("is, and was taken for"), std::string::npos);
+  const std::string answers = read("answers.jsonl");
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), 120);
+  const Outcome again = troupe("eval portfolio/eval/intent.jsonl --limit 60 --tiers mini --answers " + path("again.jsonl"));
+  ASSERT_EQ(again.status, 0) << again.output;
+  EXPECT_NE(again.output.find("mini: the policy takes"), std::string::npos) << again.output;
+}
+
+/// Replies are the same whether rows are asked alone or among others; only how long it took is not.
+TEST_F(EvalCommand, SaysTheSameOfAnUtteranceWhateverIsAskedBesideIt) {
+  const auto replies = [&](const std::string& options, const std::string& name) {
+    const Outcome run = troupe("eval portfolio/eval/clinc_test.jsonl --tiers mini " + options + " --answers " + path(name));
+    EXPECT_EQ(run.status, 0) << run.output;
+    std::map<std::string, nlohmann::json> rows;
+    std::istringstream lines(read(name));
+    for (std::string line; std::getline(lines, line);) {
+      auto row = nlohmann::json::parse(line);
+      const std::string id = row["id"];
+      rows[id] = std::move(row);
+    }
+    return rows;
+  };
+  const auto few = replies("--limit 44", "few.jsonl");
+  const auto many = replies("--limit 1100", "many.jsonl");
+  ASSERT_EQ(few.size(), 44U);
+  ASSERT_EQ(many.size(), 1100U);
+  int among_others = 0;
+  for (const auto& [id, alone] : few) {
+    EXPECT_TRUE(alone.contains("latency_ms"));
+    ASSERT_TRUE(many.contains(id));
+    const auto& other = many.at(id);
+    among_others += other.contains("latency_ms") ? 0 : 1;
+    EXPECT_EQ(other["said"], alone["said"]) << id;
+    EXPECT_EQ(other["confidence"], alone["confidence"]) << id;
+  }
+  EXPECT_GT(among_others, 20);
+}
+
+TEST_F(EvalCommand, RefusesUtterancesThatAreNoneAndOptionsThatAreNotForThem) {
+  const std::string row =
+      R"({"id": "a", "messages": [{"role": "system", "content": "p"}, {"role": "user", "content": "x"}], "answer": "chat"})";
+  expect_refusal("eval " + write("bad.jsonl", row + "\n" + row + "\n"), 1, "bad.jsonl:2: id is \"a\"");
+  expect_refusal("eval " + write("other.jsonl", row + "\n" + R"({"id": "q", "question": "?"})"), 1,
+                 "other.jsonl:2: answer is missing");
+  const std::string set = "eval portfolio/eval/intent.jsonl ";
+  expect_refusal(set + "--corpus portfolio/handbook", 1, "leave --corpus and --connect out");
+  expect_refusal(set + "--connect 127.0.0.1:1", 1, "leave --corpus and --connect out");
+  expect_refusal(set + "--tiers portfolio", 1, "expected some of mini, medium, heavy");
+  expect_refusal(set + "--model mini=/nothing", 1, "/nothing");
+  const std::string policy = write("policy.toml",
+                                   "[intent]\nprompt = \"You name the kind of request: lookup, compare, multi_step, chat, "
+                                   "summarize, follow_up or out_of_scope.\"\nlabels = [\"lookup\"]\n[[rule]]\nname = \"x\"\n"
+                                   "start = \"mini\"\n");
+  expect_refusal(set + "--policy " + policy, 1, "which is no label of the policy's intent");
 }
 
 TEST_F(EvalCommand, RefusesWhatIsNoSetWithTheLine) {

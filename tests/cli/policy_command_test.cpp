@@ -25,6 +25,15 @@ TEST_F(PolicyCommand, ExplainsTheDefault) {
   EXPECT_EQ(run.status, 0) << run.output;
   EXPECT_NE(run.output.find("otherwise: mini, below 0.85 medium, below 0.8 heavy"), std::string::npos) << run.output;
   EXPECT_NE(run.output.find("valid: 0 errors, 0 warnings"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("the smallest tier names one of 7 labels; out of scope, from 0.98 on: \"I can only help"),
+            std::string::npos)
+      << run.output;
+}
+
+TEST_F(PolicyCommand, NamesTheLabelsThatARuleMayAskFor) {
+  expect_refusal(
+      "policy check " + write("kind.toml", "[[rule]]\nname = \"x\"\nwhen = { kind = [\"idea\"] }\nstart = \"mini\"\n"), 1,
+      "kind.toml:3: rule[1].when.kind is an array with \"idea\", expected a list of lookup, compare");
 }
 
 TEST_F(PolicyCommand, FindsAllThatIsWrong) {

@@ -39,25 +39,6 @@ TEST(Prompt, HasNoTraceOfWhatIsNotThere) {
                                   {"user", "Why?"}}));
 }
 
-TEST(Prompt, AsksForAKindAndReadsIt) {
-  const auto messages = classify_messages("Why?");
-  ASSERT_EQ(messages.size(), 2U);
-  EXPECT_EQ(messages[0].content,
-            "You name the kind of request: lookup, compare, multi_step, chat, summarize, follow_up or out_of_scope.");
-  EXPECT_EQ(messages[1], (Message{"user", "Why?"}));
-  const std::vector<std::pair<const char*, bool>> kinds = {{"lookup", true},       {"compare", true},    {"multi_step", true},
-                                                           {"chat", false},        {"summarize", false}, {"follow_up", true},
-                                                           {"out_of_scope", false}};
-  for (const auto& [name, grounded] : kinds) {
-    EXPECT_EQ(to_string(kind_of(name)), name);
-    EXPECT_EQ(is_grounded(kind_of(name)), grounded) << name;
-  }
-  EXPECT_EQ(kind_of(" lookup\n"), Kind::lookup);
-  for (const char* reply : {"", "unknown", "Lookup", "lookup compare", "look"})
-    EXPECT_EQ(kind_of(reply), Kind::unknown) << reply;
-  EXPECT_TRUE(is_grounded(Kind::unknown));
-}
-
 TEST(Prompt, MakesAQuestionStandAloneByTheLastExchanges) {
   EXPECT_EQ(rewrite_messages({}, "And for files?")[1].content, "User: And for files?");
   EXPECT_EQ(rewrite_messages(recent, "And for files?"),
@@ -94,7 +75,6 @@ TEST(Prompt, SaysWhatTheModelsWereTrainedOn) {
   };
   const std::vector<std::pair<std::string, std::string>> prompts = {{"answer", system_of(of_task(Task::answer))},
                                                                     {"chat", system_of(of_task(Task::chat))},
-                                                                    {"classify", system_of(classify_messages("q"))},
                                                                     {"summarize", system_of(summary_messages("", {}))},
                                                                     {"rewrite", system_of(rewrite_messages({}, "q"))}};
   for (const auto& [task, prompt] : prompts) {

@@ -113,7 +113,7 @@ TEST(RoutingCheck, KeepsARuleThatSomethingIsLeftFor) {
   RouteConditions low;
   low.retrieval_confidence_below = 0.5;
   RouteConditions chat;
-  chat.kind = {Kind::chat};
+  chat.kind = {"chat"};
   RouteConditions archive;
   archive.tenant = {"archive"};
   for (const RouteConditions& when : {low, chat, archive}) {
@@ -217,19 +217,22 @@ TEST(RoutingCheck, SaysWhatARuleDoes) {
       "sampled as the client asks; for at most 0.5");
 }
 
+const std::vector<std::string> kinds = {"lookup", "chat", "unknown", "compare"};
+
 /// Random conditions whose numbers are few, so that they meet each other often.
 RouteConditions random_conditions(Random& random) {
   RouteConditions when;
   const auto some = [&] { return random.chance(0.3F); };
   if (some()) when.requested = {tiers.at(random.below(3))};
   if (some()) when.assurance = {static_cast<Assurance>(random.below(3)), static_cast<Assurance>(random.below(3))};
-  if (some()) when.kind = {static_cast<Kind>(random.below(3))};
+  if (some()) when.kind = {kinds.at(random.below(3))};
   if (some()) when.tenant = {random.chance(0.5F) ? "a" : "b"};
   if (some()) when.latency_budget_ms_max = random.between(1, 3);
   if (some()) when.prompt_tokens_min = static_cast<std::int32_t>(random.between(0, 2));
   if (some()) when.prompt_tokens_max = static_cast<std::int32_t>(random.between(2, 4));
   if (some()) when.grounded = random.chance(0.5F);
   if (some()) when.retrieval_confidence_below = random.chance(0.5F) ? 0.5 : 1.0;
+  if (some()) when.kind_confidence_below = random.chance(0.5F) ? 0.5 : 1.0;
   return when;
 }
 
@@ -240,14 +243,16 @@ RouteFacts random_facts(Random& random) {
   facts.latency_budget_ms = random.between(0, 4);
   facts.prompt_tokens = static_cast<std::int32_t>(random.between(0, 5));
   facts.grounded = random.chance(0.5F);
-  if (random.chance(0.7F)) facts.kind = static_cast<Kind>(random.below(4));
+  if (random.chance(0.7F)) facts.kind = kinds.at(random.below(4));
   facts.tenant = std::vector<std::string>{"", "a", "b", "c"}.at(random.below(4));
   if (random.chance(0.7F)) facts.retrieval_confidence = static_cast<double>(random.below(5)) / 4;
+  if (random.chance(0.7F)) facts.kind_confidence = static_cast<double>(random.below(5)) / 4;
   return facts;
 }
 
 TEST(RoutingCheck, CallsARuleUnreachableOnlyIfNoQuestionReachesIt) {
   const std::vector<std::string> tenants = {"a", "b"};
+  const Intent intent = handbook_intent();
   int covered_ones = 0;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
@@ -256,10 +261,10 @@ TEST(RoutingCheck, CallsARuleUnreachableOnlyIfNoQuestionReachesIt) {
     std::vector<RouteRegion> regions;
     for (RouteConditions& when : before) {
       when = random_conditions(random);
-      regions.push_back(RouteRegion::of(when, tiers, tenants));
+      regions.push_back(RouteRegion::of(when, tiers, tenants, intent));
     }
     const RouteConditions when = random_conditions(random);
-    const bool unreachable = covered(RouteRegion::of(when, tiers, tenants), regions).value();
+    const bool unreachable = covered(RouteRegion::of(when, tiers, tenants, intent), regions).value();
     covered_ones += unreachable ? 1 : 0;
     for (int i = 0; i < 300; ++i) {
       const RouteFacts facts = random_facts(random);

@@ -126,5 +126,56 @@ TEST(RoutingReplay, NamesATierThatThePolicyDoesNotHave) {
   EXPECT_NE(refused.why.find("no heavy"), std::string::npos) << refused.why;
 }
 
+/// A turn that the policy answered itself.
+Turn refused(double confidence) {
+  Turn turn;
+  turn.kind = "out_of_scope";
+  turn.kind_confidence = confidence;
+  turn.outcome.emplace();
+  turn.outcome->committed = true;
+  turn.outcome->confident = true;
+  turn.outcome->attempt = no_attempt;
+  turn.outcome->rule = "out of scope";
+  return turn;
+}
+
+TEST(RoutingReplay, AnswersWhatIsOutOfScopeAsRecorded) {
+  const RouteTrace before = recorded_trace(refused(0.99));
+  const RouteTrace after = replay(default_policy(), refused(0.99));
+  EXPECT_EQ(before.rule, "out of scope");
+  EXPECT_EQ(after.rule, before.rule);
+  EXPECT_EQ(after.end, before.end);
+  EXPECT_TRUE(after.tiers.empty() && before.tiers.empty());
+}
+
+TEST(RoutingReplay, DoesNotKnowWhatAStricterPolicyWouldHaveAsked) {
+  RoutingPolicy strict = default_policy();
+  strict.intent.out_of_scope_confidence_min = 0.995;
+  const RouteTrace trace = replay(strict, refused(0.99));
+  EXPECT_EQ(trace.end, End::unknown);
+  EXPECT_EQ(trace.rule, "some other");
+}
+
+TEST(RoutingReplay, TakesAQuestionForWhatTheOtherPolicyWould) {
+  Turn turn = recorded({{0.9, "a"}});
+  turn.kind = "unknown";
+  turn.kind_said = "out_of_scope";
+  turn.kind_confidence = 0.7;
+  EXPECT_EQ(replay(default_policy(), turn).rule, "standard");
+  RoutingPolicy lax = default_policy();
+  lax.intent.out_of_scope_confidence_min = 0.6;
+  EXPECT_EQ(replay(lax, turn).rule, "out of scope");
+  turn.ask.grounding = Grounding::always;
+  EXPECT_EQ(replay(lax, turn).rule, "standard") << "the client has decided";
+  turn.ask.grounding = Grounding::automatic;
+  turn.kind_confidence.reset();
+  EXPECT_EQ(replay(lax, turn).rule, "standard") << "an older version has not recorded how sure it was";
+  RouteRule rule = lax.rules.back();
+  rule.name = "unknown ones";
+  rule.when.kind = {"unknown"};
+  lax.rules.insert(lax.rules.begin(), rule);
+  EXPECT_EQ(replay(lax, turn).rule, "unknown ones");
+}
+
 }  // namespace
 }  // namespace troupe::policy

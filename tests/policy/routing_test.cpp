@@ -137,7 +137,7 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
                .prompt_tokens_min = 10,
                .prompt_tokens_max = 20,
                .grounded = true,
-               .kind = {Kind::lookup, Kind::compare},
+               .kind = {"lookup", "compare"},
                .tenant = {"archive"},
                .retrieval_confidence_below = 0.5};
   RoutingPolicy policy = default_policy();
@@ -149,7 +149,7 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
   fitting.latency_budget_ms = 1000;
   fitting.prompt_tokens = 20;
   fitting.grounded = true;
-  fitting.kind = Kind::compare;
+  fitting.kind = "compare";
   fitting.tenant = "archive";
   fitting.retrieval_confidence = 0.43217;
   const auto decision = route(policy, fitting);
@@ -172,7 +172,7 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
       [](RouteFacts& f) { f.prompt_tokens = 21; },
       [](RouteFacts& f) { f.grounded = false; },
       [](RouteFacts& f) { f.retrieval_confidence = 0.5; },
-      [](RouteFacts& f) { f.kind = Kind::chat; },
+      [](RouteFacts& f) { f.kind = "chat"; },
       [](RouteFacts& f) { f.kind.reset(); },
       [](RouteFacts& f) { f.tenant.clear(); },
       [](RouteFacts& f) { f.retrieval_confidence.reset(); },
@@ -387,7 +387,7 @@ TEST(Routing, SamplesADraftAsTheRuleSays) {
   RoutingPolicy policy = default_policy();
   RouteRule ideas;
   ideas.name = "ideas";
-  ideas.when.kind = {Kind::chat};
+  ideas.when.kind = {"chat"};
   ideas.start = Tier::heavy;
   ideas.sample = SampleAs::sampled;
   ideas.sampling.temperature = 0.8F;
@@ -396,7 +396,7 @@ TEST(Routing, SamplesADraftAsTheRuleSays) {
   EXPECT_TRUE(policy.asks_for_kind());
   EXPECT_FALSE(default_policy().asks_for_kind());
   RouteFacts asked = facts(Assurance::draft);
-  asked.kind = Kind::chat;
+  asked.kind = "chat";
   EXPECT_EQ(route(policy, asked)->sampling, ideas.sampling);
   EXPECT_FALSE(route(policy, asked)->greedy);
   asked.assurance = Assurance::standard;

@@ -221,5 +221,17 @@ TEST(TurnEvents, AscendAndOnlyGrowAtTheEnd) {
   }
 }
 
+TEST(TurnEvents, OfAnAnswerWithoutAModelAreTheQuestionAndTheAnswer) {
+  Turn turn = asked();
+  turn.outcome = answered_by(no_attempt);
+  turn.outcome->rule = "out of scope";
+  const auto events = events_of(turn);
+  EXPECT_EQ(numbers_of(events), (std::vector<std::uint64_t>{0, 1}));
+  const auto* end = std::get_if<CommittedEvent>(&events.back().what);
+  ASSERT_NE(end, nullptr);
+  EXPECT_EQ(end->outcome, *turn.outcome);
+  EXPECT_EQ(end->prompt_tokens, 0);
+}
+
 }  // namespace
 }  // namespace troupe::policy

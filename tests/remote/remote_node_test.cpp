@@ -314,10 +314,97 @@ TEST_F(RemoteNode, AsksOnWhereTheSourceDoesNotSaySo) {
   EXPECT_EQ(turn.outcome->citations.size(), 1U);
 }
 
+TEST_F(RemoteNode, AnswersWhatIsOutOfScopeWithoutAModel) {
+  corpus_ = {{"rules#1", "Rules §1", "Files are kept for seven years."}};
+  policy_.intent.prompt = "What is it?";
+  policy_.intent.out_of_scope_confidence_min = 0.8;
+  policy_.intent.out_of_scope_answer = "Not mine.";
+  bind(Tier::mini, server_, 0.8);
+  start();
+  server_.always(saying("out_of_scope"));
+  std::string shown;
+  const policy::Turn turn = answered(Assurance::standard, &shown);
+  ASSERT_TRUE(turn.outcome && turn.outcome->committed);
+  EXPECT_EQ(turn.outcome->answer, "Not mine.");
+  EXPECT_EQ(turn.outcome->rule, "out of scope");
+  EXPECT_EQ(turn.outcome->attempt, policy::no_attempt);
+  EXPECT_TRUE(turn.outcome->confident);
+  EXPECT_TRUE(turn.attempts.empty());
+  EXPECT_EQ(turn.kind, "out_of_scope");
+  EXPECT_EQ(turn.kind_confidence, 0.8);
+  EXPECT_EQ(shown, ".") << "the answer comes with the turn's end";
+  ASSERT_EQ(server_.seen().size(), 1U) << "it was asked what the question is, and nothing else";
+  EXPECT_NE(server_.seen()[0].body.find("What is it?"), std::string::npos) << server_.seen()[0].body;
+
+  start();
+  const policy::Turn again = explained(turn.id);
+  EXPECT_EQ(again.outcome, turn.outcome) << "after a restart it reads the same";
+  EXPECT_EQ(again.kind, turn.kind);
+  EXPECT_EQ(again.kind_confidence, turn.kind_confidence);
+}
+
+TEST_F(RemoteNode, SearchesForWhatItIsNotSureEnoughToRefuse) {
+  corpus_ = {{"rules#1", "Rules §1", "Files are kept for seven years."}};
+  policy_.portfolio = {Tier::mini};
+  policy_.rules = {policy_.rules.back()};
+  policy_.rules[0].escalate.clear();
+  policy_.rules[0].confidence_min = {};
+  policy_.intent.out_of_scope_confidence_min = 0.9;
+  bind(Tier::mini, server_, 0.7);
+  start();
+  server_.then(saying("out_of_scope"));
+  server_.then(stalling_after("Seven"));
+  server_.then(saying("Files are kept for seven years [1]."));
+  const policy::TurnId id = begin(Assurance::standard);
+  server_.wait_for_requests(2);
+  start();  // after the plan, with which it is durable what the question was taken for
+  Seen seen;
+  const auto reader = follow(id, seen);
+  seen.whole();
+  const policy::Turn turn = explained(id);
+  ASSERT_TRUE(turn.outcome && turn.outcome->committed);
+  EXPECT_EQ(turn.kind, "unknown");
+  EXPECT_EQ(turn.kind_said, "out_of_scope");
+  EXPECT_EQ(turn.kind_confidence, 0.7);
+  EXPECT_EQ(turn.outcome->rule, "");
+  EXPECT_EQ(turn.attempts.at(0).plan.task, "answer") << "its sources say whether they say it";
+  EXPECT_EQ(server_.seen().size(), 3U) << "it is not classified again";
+}
+
+TEST_F(RemoteNode, LeavesADraftThatIsOutOfScopeToTheModels) {
+  corpus_ = {{"rules#1", "Rules §1", "Files are kept for seven years."}};
+  policy_.intent.out_of_scope_confidence_min = 0;
+  bind(Tier::mini, server_, 0.9);
+  bind(Tier::heavy, other_, 0.9);
+  start();
+  server_.always(saying("out_of_scope"));
+  other_.always(saying("Who knows"));
+  const policy::Turn turn = answered(Assurance::draft);
+  ASSERT_TRUE(turn.outcome && turn.outcome->committed);
+  EXPECT_EQ(turn.outcome->answer, "Who knows");
+  EXPECT_EQ(turn.attempts.at(0).plan.task, "chat");
+}
+
+TEST_F(RemoteNode, HasTheTierClassifyThatThePolicyNames) {
+  corpus_ = {{"rules#1", "Rules §1", "Files are kept for seven years."}};
+  policy_.rules = {policy_.rules.back()};
+  policy_.intent.tier = Tier::medium;
+  bind(Tier::mini, server_, 0.9);
+  bind(Tier::medium, other_, 0.95);
+  start();
+  server_.always(saying("Files are kept for seven years [1]."));
+  other_.always(saying("lookup"));
+  const policy::Turn turn = answered(Assurance::standard);
+  ASSERT_TRUE(turn.outcome && turn.outcome->committed);
+  EXPECT_EQ(turn.kind, "lookup");
+  EXPECT_EQ(turn.kind_confidence, 0.95);
+  EXPECT_EQ(turn.attempts.at(0).plan.tier, Tier::mini);
+}
+
 TEST_F(RemoteNode, RoutesByWhatTheQuestionIsEvenWithoutACorpus) {
   policy::RouteRule ideas = policy_.rules.back();
   ideas.name = "ideas";
-  ideas.when.kind = {policy::Kind::chat};
+  ideas.when.kind = {"chat"};
   ideas.when.assurance = {Assurance::draft};
   ideas.start = Tier::mini;
   ideas.sample = policy::SampleAs::sampled;

@@ -80,11 +80,14 @@ policy::Turn full_turn() {
                                      .confident = false,
                                      .doubt = "it cites [7]",
                                      .code = {},
-                                     .message = {}};
+                                     .message = {},
+                                     .rule = "out of scope"};
   turn.ended_ms = 1700000001000;
   turn.kind = "handbook";
   turn.search = "how long";
   turn.retrieval_confidence = 0.25;
+  turn.kind_confidence = 0.5;
+  turn.kind_said = "chat";
   return turn;
 }
 
@@ -98,6 +101,8 @@ void expect_equal(const policy::Turn& a, const policy::Turn& b) {
   EXPECT_EQ(a.kind, b.kind);
   EXPECT_EQ(a.search, b.search);
   EXPECT_EQ(a.retrieval_confidence, b.retrieval_confidence);
+  EXPECT_EQ(a.kind_confidence, b.kind_confidence);
+  EXPECT_EQ(a.kind_said, b.kind_said);
 }
 
 TEST(ClientCodec, AnAskComesBackAsItWas) {

@@ -168,7 +168,9 @@ class Draw {
     plan.price = {number(), number()};
     return plan;
   }
-  policy::TurnOutcome outcome() { return {coin(), text(), passages(), int32(), number(), coin(), text(), text(), text()}; }
+  policy::TurnOutcome outcome() {
+    return {coin(), text(), passages(), int32(), number(), coin(), text(), text(), text(), text()};
+  }
   policy::Turn turn() {
     policy::Turn turn;
     turn.id = {conversation(), uint32() | 1};
@@ -181,6 +183,8 @@ class Draw {
     turn.kind = text();
     turn.search = text();
     if (coin()) turn.retrieval_confidence = static_cast<double>(random_.uniform());
+    if (coin()) turn.kind_confidence = static_cast<double>(random_.uniform());
+    turn.kind_said = text();
     if (coin()) turn.outcome = outcome();
     if (turn.outcome) turn.ended_ms = int64();
     return turn;
@@ -207,7 +211,11 @@ class Draw {
   policy::ContextParts parts() {
     const auto exchange = [&] { return policy::Exchange{text(), text()}; };
     const auto passage_text = [&] { return policy::PassageText{text(), text()}; };
-    return {upto(policy::Task::chat), text(), list<policy::Exchange>(4, exchange), list<policy::PassageText>(4, passage_text),
+    return {upto(policy::Task::chat),
+            text(),
+            list<policy::Exchange>(4, exchange),
+            list<policy::PassageText>(4, passage_text),
+            text(),
             text()};
   }
 
@@ -311,7 +319,8 @@ inline auto fields(const HomeLeave& of) { return std::tie(of.turn, of.reader, of
 inline auto fields(const HomeCancel& of) { return std::tie(of.turn, of.epoch); }
 inline auto fields(const HomeHistory& of) { return std::tie(of.conversation, of.epoch, of.from, of.limit); }
 inline auto fields(const policy::Turn& of) {
-  return std::tuple_cat(std::tie(of.id, of.accepted_ms, of.attempts, of.outcome, of.ended_ms, of.kind, of.search),
+  return std::tuple_cat(std::tie(of.id, of.accepted_ms, of.attempts, of.outcome, of.ended_ms, of.kind, of.search,
+                                 of.kind_confidence, of.kind_said),
                         fields(of.ask));
 }
 inline auto fields(const HomeHistoryPage& of) {

@@ -100,6 +100,13 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(accepted.accepted_ms, 1234);
   EXPECT_EQ(accepted.kind, "lookup");
   EXPECT_EQ(accepted.search, "why");
+  EXPECT_FALSE(accepted.kind_confidence) << "as an older version wrote it";
+  turn.kind_confidence = 0.0;
+  turn.kind_said = "chat";
+  EXPECT_EQ(decode_accepted(encode_accepted(turn, epoch)).value().kind_confidence, 0.0) << "that is a probability too";
+  EXPECT_EQ(decode_accepted(encode_accepted(turn, epoch)).value().kind_said, "chat");
+  turn.kind_confidence = 1.5;
+  EXPECT_EQ(decode_accepted(encode_accepted(turn, epoch)).error().code, ErrorCode::corrupt);
 
   policy::AttemptPlan plan;
   plan.attempt = 1;
@@ -127,6 +134,9 @@ TEST(Records, ComeBackAsTheyWere) {
   ended.kind = "chat";
   ended.retrieval_confidence = 0.5;
   ended.outcome.doubt = "unsure";
+  ended.kind_confidence = 0.75;
+  ended.kind_said = "out_of_scope";
+  ended.outcome.rule = "out of scope";
   EXPECT_EQ(decode_ended(encode(ended, epoch)).value(), ended);
 
   auto summary = summary_of(2, "They asked.");
@@ -397,6 +407,8 @@ TEST(Records, ComeBackWhateverTheyHold) {
     EXPECT_EQ(decoded.attempts.size(), turn.attempts.size());
     EXPECT_EQ(decoded.search, turn.search);
     EXPECT_EQ(decoded.retrieval_confidence, turn.retrieval_confidence);
+    EXPECT_EQ(decoded.kind_confidence, turn.kind_confidence);
+    EXPECT_EQ(decoded.kind_said, turn.kind_said);
     EXPECT_EQ(encode_accepted(decode_accepted(encode_accepted(turn, epoch)).value(), epoch), encode_accepted(turn, epoch));
     const auto plan = tests::random_plan(random, 5);
     expect_same(decode_plan(encode(plan, epoch)).value(), plan);

@@ -71,6 +71,7 @@ grounded = false
 kind = ["follow_up", "unknown"]
 tenant = ["archive", "press"]
 retrieval_confidence_below = 0.6
+kind_confidence_below = 0.7
 [[rule]]
 name = "otherwise"
 start = "mini"
@@ -87,9 +88,10 @@ start = "mini"
                                                 .prompt_tokens_min = 1,
                                                 .prompt_tokens_max = 2,
                                                 .grounded = false,
-                                                .kind = {policy::Kind::follow_up, policy::Kind::unknown},
+                                                .kind = {"follow_up", "unknown"},
                                                 .tenant = {"archive", "press"},
-                                                .retrieval_confidence_below = 0.6}));
+                                                .retrieval_confidence_below = 0.6,
+                                                .kind_confidence_below = 0.7}));
   EXPECT_EQ(rule.escalate, std::vector{Tier::heavy});
   EXPECT_EQ(rule.confidence_min, (policy::PerTier<double>{1, 0, 0.5}));
   EXPECT_EQ(rule.sample, policy::SampleAs::sampled);
@@ -125,6 +127,9 @@ TEST(RoutingFile, NamesTheLineTheKeyWhatWasSeenAndWhatIsExpected) {
   expect_refused("calibration.mini = [0.5]\n" + otherwise, {"calibration.mini is an array"});
   expect_refused(otherwise + "cost_max = \"cheap\"\n", {"rule[1].cost_max is \"cheap\""});
   expect_refused(otherwise + "when = { kind = [\"idea\"] }\n", {"rule[1].when.kind is an array", "lookup"});
+  expect_refused(otherwise + "when = { kind = [\"chat\", \"idea\"] }\n",
+                 {"p.toml:4:", "an array with \"idea\"", "out_of_scope, unknown"});
+  expect_refused(otherwise + "when = { kind_confidence_below = 2 }\n", {"rule[1].when.kind_confidence_below is 2"});
   expect_refused("[[rule]]\nstart = \"mini\"\n", {"p.toml:1:", "rule[1].name is missing"});
   expect_refused("[[rule]]\nname = \"x\"\n", {"rule[1].start is missing"});
   expect_refused("rule = 5\n", {"rule is 5", "[[rule]]"});
@@ -197,9 +202,17 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.rules[2].sampling.temperature = 0.1F;
   policy.rules[2].sampling.top_p = 0.9F;
   policy.rules[2].cost_max = 0.25;
-  policy.rules[2].when.kind = {policy::Kind::multi_step};
+  policy.rules[2].when.kind = {"multi_step"};
   policy.rules[2].when.tenant = {"a \"b\""};
   policy.rules[2].when.retrieval_confidence_below = 0.6;
+  policy.rules[2].when.kind_confidence_below = 0.7;
+  policy.intent.prompt = "Say \"what\" it is:\n";
+  policy.intent.confidence_min = 0.25;
+  policy.intent.out_of_scope_confidence_min = 0.125;
+  policy.intent.tier = Tier::heavy;
+  policy.intent.unknown = {"unknown", false, false, true};
+  policy.intent.labels.push_back({"a \"b\"", false, true, true});
+  policy.intent.out_of_scope_answer = "{quote}\n";
   policy.rules[4].second_opinion = {Tier::medium};
   policy.prompt_passages = {0, 3, 64};
   policy.when_unsure = "\"{quote}\" {source}";
@@ -213,6 +226,85 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
     ASSERT_TRUE(parsed) << parsed.error().message;
     EXPECT_EQ(*parsed, each) << to_toml(each);
   }
+}
+
+TEST(RoutingFile, ReadsAnIntentWithLabelsOfItsOwn) {
+  const auto parsed = parse_routing(R"(
+[intent]
+prompt = "You name the intent."
+labels = ["translate", "transfer", "greeting", "oos"]
+ungrounded = ["greeting", "unknown"]
+out_of_scope = ["oos", "unknown"]
+confidence_min = 0.5
+tier = "medium"
+out_of_scope_answer = ""
+[[rule]]
+name = "money"
+when = { kind = ["transfer", "unknown"], kind_confidence_below = 0.9 }
+start = "heavy"
+[[rule]]
+name = "otherwise"
+start = "mini"
+)",
+                                    "p.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  policy::Intent expected;
+  expected.prompt = "You name the intent.";
+  expected.labels = {{"translate"}, {"transfer"}, {"greeting", false}, {"oos", true, false, true}};
+  expected.unknown = {"unknown", false, false, true};
+  expected.confidence_min = 0.5;
+  expected.out_of_scope_confidence_min = policy::handbook_intent().out_of_scope_confidence_min;
+  expected.tier = Tier::medium;
+  EXPECT_EQ(parsed->intent, expected);
+  EXPECT_EQ(parsed->rules[0].when.kind, (std::vector<std::string>{"transfer", "unknown"}));
+}
+
+TEST(RoutingFile, ChangesOfAnIntentWhatItNames) {
+  const auto parsed = parse_routing("[intent]\nungrounded = [\"chat\"]\n" + otherwise, "p.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  policy::Intent expected = policy::handbook_intent();
+  for (policy::IntentLabel& label : expected.labels) label.grounded = label.name != "chat";
+  EXPECT_EQ(parsed->intent, expected);
+}
+
+TEST(RoutingFile, RefusesAnIntentThatIsNone) {
+  const auto intent = [](const std::string& lines) { return "[intent]\n" + lines + otherwise; };
+  expect_refused(intent("labels = [\"a\"]\n"), {"p.toml:1:", "intent.prompt is missing", "labels of its own"});
+  expect_refused(intent("labels = [5]\nprompt = \"p\"\n"), {"p.toml:2:", "intent.labels is an array with 5"});
+  expect_refused(intent("labels = \"a\"\nprompt = \"p\"\n"), {"intent.labels is \"a\", expected a list of names"});
+  expect_refused(intent("labels = []\nprompt = \"p\"\n"), {"intent.labels has 0 names"});
+  expect_refused(intent("labels = [\"a\", \"a\"]\nprompt = \"p\"\n"), {"\"a\" of intent is there twice"});
+  expect_refused(intent("out_of_scope = [\"oos\"]\n"), {"p.toml:2:", "intent.out_of_scope is an array with \"oos\"", "lookup"});
+  expect_refused(intent("tier = \"tiny\"\n"), {"intent.tier is \"tiny\"", "mini, medium, heavy"});
+  expect_refused(intent("confidence_min = 1.1\n"), {"intent.confidence_min is 1.1", "0 to 1"});
+  expect_refused(intent("label = [\"a\"]\n"), {"intent.label is not known", "labels"});
+  expect_refused("intent = 3\n" + otherwise, {"intent is 3", "a table"});
+  expect_refused("tiers = [\"mini\"]\n" + intent("tier = \"heavy\"\n"), {"intent.tier is heavy, which is not among"});
+  std::string many;
+  for (int i = 0; i < 256; ++i) many += "\"l" + std::to_string(i) + "\", ";
+  expect_refused(intent("labels = [" + many + "]\nprompt = \"p\"\n"), {"intent.labels is an array", "at most 255"});
+}
+
+/// The labels that the bundled models were taught beside their own: 151 with a short prompt.
+TEST(RoutingFile, HoldsTheLabelsOfAPublicSet) {
+  std::ifstream file(TROUPE_SOURCE_DIR "/portfolio/eval/clinc_test.jsonl");
+  RoutingPolicy policy = policy::default_policy();
+  policy.intent.prompt = "You name the intent.";
+  policy.intent.labels.clear();
+  const std::string before = "\"answer\":\"";
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t at = line.find(before) + before.size();
+    const std::string label = line.substr(at, line.find('"', at) - at);
+    if (!policy.intent.knows(label)) policy.intent.labels.push_back({label, true, false, label == "out_of_scope"});
+  }
+  ASSERT_EQ(policy.intent.labels.size(), 151U);
+  policy.rules[0].when.kind.assign(1, policy.intent.labels.back().name);
+  ASSERT_TRUE(policy::validate(policy)) << policy::validate(policy).error().message;
+  const auto parsed = parse_routing(to_toml(policy), "printed");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(*parsed, policy);
+  policy.rules[0].when.kind = {"fly_to_the_moon"};
+  EXPECT_NE(parse_routing(to_toml(policy), "printed").error().message.find("(151 in all)"), std::string::npos);
 }
 
 TEST(RoutingFile, SurvivesDamage) {

@@ -61,7 +61,10 @@ class Checks {
   void tell(const std::string& what) { world_.violated("turn " + to_string(id_) + " of " + known_.client + " " + what); }
 
   void check_outcome(const Turn& turn) {
-    if (turn.outcome->committed) return;
+    if (turn.outcome->committed) {
+      if (turn.attempts.empty() == turn.outcome->rule.empty()) tell("has an answer of nobody, or one of two");
+      return;
+    }
     const std::string& code = turn.outcome->code;
     const bool cancelled = code == "cancelled" && (known_.may_be_cancelled || !turn.ask.keep_if_unread);
     const bool late = code == "deadline_exceeded" && turn.ended_ms - turn.accepted_ms >= turn.ask.deadline_ms;
@@ -270,6 +273,7 @@ std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients
       if (attempt.result) text += ", says " + text_of(ids_of(*attempt.result));
     }
     text += "; answer \"" + turn.outcome->answer + "\"" + turn.outcome->code;
+    if (!turn.outcome->rule.empty()) text += " by rule " + turn.outcome->rule;
     for (std::size_t c = 0; c < clients.size(); ++c) {
       if (clients[c]->name() != known.client) continue;
       answers[c].resize(std::max(answers[c].size(), known.question + 1));

@@ -56,7 +56,7 @@ std::vector<policy::Message> messages_for(const schemas::EnginePrepare& request)
   switch (request.purpose) {
     case schemas::Purpose::answer:
     case schemas::Purpose::shadow: return policy::messages_of(request.parts);
-    case schemas::Purpose::classify: return policy::classify_messages(request.parts.question);
+    case schemas::Purpose::classify: return policy::classify_messages(request.parts.instruction, request.parts.question);
     case schemas::Purpose::rewrite: return policy::rewrite_messages(request.parts.recent, request.parts.question);
     case schemas::Purpose::summarize: return policy::summary_messages(request.parts.summary, request.parts.recent);
   }

@@ -114,7 +114,8 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "failed cancelled",
                            "failed deadline_exceeded",
                            "summary 2",
-                           "kind follow_up"}) {
+                           "kind follow_up",
+                           "by rule out of scope"}) {
     EXPECT_NE(all.find(what), std::string::npos) << what;
   }
   EXPECT_GT(blocks.fetched_blocks, 0U);
@@ -140,6 +141,45 @@ TEST(Simulation, DoesTheSameTwiceForOneSeed) {
     EXPECT_EQ(once.trace_hash, twice.trace_hash) << "seed " << seed;
     EXPECT_EQ(once.lines, twice.lines) << "seed " << seed;
     EXPECT_NE(once.trace_hash, run(draw_scenario(seed + 1), {}).trace_hash) << "another seed is another run";
+  }
+}
+
+/// What is out of scope is answered by the policy, and what a crash leaves of that is the same answer, or the same work again.
+TEST(Simulation, AnswersWhatIsOutOfScopeOnceWhateverCrashes) {
+  Scenario scenario;
+  scenario.seed = 4;
+  scenario.plain = true;
+  Conversation conversation;
+  for (int number = 0; number < 24; ++number) {
+    Question question;
+    question.ask.idempotency_key = std::to_string(number);
+    question.ask.question = "who wrote play number " + std::to_string(number) + "?";
+    question.ask.keep_if_unread = true;
+    question.ask.deadline_ms = 3'600'000;
+    question.ask.seed = 5;
+    question.ask.tokens_max = 8;
+    conversation.questions.push_back(question);
+  }
+  scenario.conversations = {conversation};
+  const Outcome calm = run(scenario, {});
+  EXPECT_TRUE(calm.violations.empty()) << all_of(calm);
+  ASSERT_EQ(calm.answers.size(), 1U);
+  const auto out_of_scope = [](const std::string& answer) { return answer.find("by rule out of scope") != std::string::npos; };
+  const auto count = std::count_if(calm.answers[0].begin(), calm.answers[0].end(), out_of_scope);
+  ASSERT_GT(count, 0);
+  ASSERT_LT(count, 24) << "the others are answered by models, some of them with such an answer in their context";
+  for (const std::size_t node : {0, 1, 2}) {
+    Scenario stormy = scenario;
+    for (int i = 1; i <= 6; ++i) {
+      Fault crash;
+      crash.at = std::chrono::milliseconds(700 * i);
+      crash.lasts = std::chrono::milliseconds(300);
+      crash.node = node;
+      stormy.faults.push_back(crash);
+    }
+    const Outcome outcome = run(stormy, {});
+    EXPECT_TRUE(outcome.violations.empty()) << all_of(outcome);
+    EXPECT_EQ(outcome.answers, calm.answers) << "with crashes of node " << node;
   }
 }
 

@@ -141,6 +141,7 @@ inline policy::TurnOutcome random_outcome(Random& random) {
   outcome.code = random_text(random);
   outcome.message = random_text(random);
   outcome.doubt = random_text(random);
+  outcome.rule = random_text(random);
   return outcome;
 }
 
@@ -153,6 +154,8 @@ inline policy::Turn random_accepted(Random& random, policy::TurnId id) {
   turn.kind = random_text(random);
   turn.search = random_text(random);
   if (random.chance(0.5F)) turn.retrieval_confidence = static_cast<double>(random.uniform());
+  if (random.chance(0.5F)) turn.kind_confidence = static_cast<double>(random.uniform());
+  turn.kind_said = random_text(random);
   return turn;
 }
 
