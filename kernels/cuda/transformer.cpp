@@ -69,9 +69,12 @@ struct Transformer::Pass {
   Memory results;
   Memory host_results;
   Memory chosen;
-  Memory logits;  ///< only once somebody wants some
-  Event begun{Event::Timing::yes};
-  Event ended{Event::Timing::yes};
+  Memory logits;    ///< only once somebody wants some
+  Event described;  ///< on the stream of uploads
+  // Where a pass begins when the one before it ends, both have that one's mark.
+  std::shared_ptr<Event> begun = std::make_shared<Event>(Event::Timing::yes);
+  std::shared_ptr<Event> ended = std::make_shared<Event>(Event::Timing::yes);
+  Event delivered;  ///< on the stream of downloads
   std::int32_t logit_rows = 0;
   bool under_way = false;
 };
@@ -96,16 +99,16 @@ class Transformer::Launcher {
                                          : transformer.limits_.logit_rows_max) {}
 
   void run() {
+    TROUPE_CHECK(
+        self_.chosen_before_ != nullptr || std::ranges::none_of(batch_.tokens, [](std::int32_t token) { return token < 0; }),
+        "a token that was chosen before has a pass that chose it");
     describe();
-    if (std::ranges::any_of(batch_.tokens, [](std::int32_t token) { return token < 0; })) {
-      TROUPE_CHECK(self_.chosen_before_ != nullptr, "a token that was chosen before has a pass that chose it");
-      check_launch(take_chosen(stream_, {device<std::int32_t>(layout_.tokens), self_.chosen_before_, rows_}));
-    }
     if (is_decoding()) {
       decode();
       choose();
     } else if (can_be_graph()) {
-      self_.graphs_->run(self_.device_.stream(), {pass_.results.data(), rows_, batch_.pool, batch_.wants_logits},
+      self_.graphs_->run(self_.device_.stream(),
+                         {pass_.results.data(), self_.chosen_before_, rows_, batch_.pool, batch_.wants_logits},
                          [this] { compute(); });
     } else {
       compute();
@@ -122,7 +125,7 @@ class Transformer::Launcher {
     return reinterpret_cast<T*>(pass_.device.as<std::byte>() + offset);
   }
 
-  /// Tells the GPU what the batch is.
+  /// Tells the GPU what the batch is, while it computes the one before.
   void describe() {
     std::ranges::copy(batch_.tokens, host<std::int32_t>(layout_.tokens));
     auto* const positions = host<std::int32_t>(layout_.positions);
@@ -159,10 +162,14 @@ class Transformer::Launcher {
       bytes += tiles.size() * sizeof(PrefillTile);
     }
     TROUPE_CHECK(bytes <= pass_.host.bytes(), "a batch within the limits has its room");
-    self_.device_.stream().copy(pass_.device.data(), pass_.host.as<std::byte>(), bytes);
+    CudaStream& uploads = self_.uploads_;
+    uploads.copy(pass_.device.data(), pass_.host.as<std::byte>(), bytes);
     const std::size_t width = static_cast<std::size_t>(blocks_most) * sizeof(std::int32_t);
     check_launch(cudaMemcpy2DAsync(pass_.blocks.data(), static_cast<std::size_t>(blocks_stride_) * sizeof(std::int32_t), blocks,
-                                   width, width, static_cast<std::size_t>(sequences_), cudaMemcpyHostToDevice, stream_));
+                                   width, width, static_cast<std::size_t>(sequences_), cudaMemcpyHostToDevice,
+                                   uploads.handle()));
+    pass_.described.record(uploads);
+    self_.device_.stream().wait_for(pass_.described);
   }
   /// The rows of sequences that have one are listed by themselves; what is left for tiles are the other sequences.
   std::vector<PrefillSequence> take_single_rows(std::span<const PrefillSequence> sequences) {
@@ -202,6 +209,7 @@ class Transformer::Launcher {
     step.kv = kv();
     step.rows = rows_;
     step.tokens = device<std::int32_t>(layout_.tokens);
+    step.chosen = self_.chosen_before_;
     step.positions = device<std::int32_t>(layout_.positions);
     step.blocks = pass_.blocks.as<std::int32_t>();
     step.blocks_stride = blocks_stride_;
@@ -224,7 +232,7 @@ class Transformer::Launcher {
   void compute_layers() {
     const std::vector<TransformerLayer>& layers = weights_.layers;
     check_launch(embed(stream_, {tiles_of(weights_.embedding), device<std::int32_t>(layout_.tokens), rows_,
-                                 residual(layers.front().attention_norm)}));
+                                 residual(layers.front().attention_norm), self_.chosen_before_}));
     if (single_rows_ > 0) check_launch(plan_decode_attention(stream_, attention_of_single_rows(0)));
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const TransformerLayer& layer = layers[i];
@@ -336,12 +344,10 @@ class Transformer::Launcher {
     choice.results = pass_.results.as<SampledRow>();
     choice.tokens = pass_.chosen.as<std::int32_t>();
     check_launch(sample(stream_, choice));
-    CudaStream& stream = self_.device_.stream();
-    stream.copy(pass_.host_results.as<SampledRow>(), pass_.results.data(),
-                static_cast<std::size_t>(logit_rows_) * sizeof(SampledRow));
-    if (batch_.wants_logits) {
-      stream.copy(pass_.logits.as<float>(), memory_.logits,
-                  static_cast<std::size_t>(logit_rows_) * static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
+    if (batch_.wants_logits) {  // the next pass overwrites them
+      self_.device_.stream().copy(
+          pass_.logits.as<float>(), memory_.logits,
+          static_cast<std::size_t>(logit_rows_) * static_cast<std::size_t>(shape_.vocabulary) * sizeof(float));
     }
   }
 
@@ -390,7 +396,10 @@ Transformer::Transformer(CudaDevice& device, const TransformerShape& shape, Tran
                          const TransformerLimits& limits)
     : device_(device), shape_(shape), weights_(std::move(weights)), limits_(limits) {}
 
-Transformer::~Transformer() { device_.stream().synchronize(); }
+Transformer::~Transformer() {
+  device_.stream().synchronize();
+  downloads_.synchronize();
+}
 
 std::size_t Transformer::bytes(const TransformerShape& shape, const TransformerLimits& limits) {
   const std::size_t blocks = static_cast<std::size_t>(limits.logit_rows_max) *
@@ -404,6 +413,7 @@ std::size_t Transformer::bytes(const TransformerShape& shape, const TransformerL
 Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, const TransformerShape& shape,
                                                          TransformerWeights weights, const TransformerLimits& limits) {
   TROUPE_TRY_DO(check(shape));
+  device.use();
   auto made = std::unique_ptr<Transformer>(new Transformer(device, shape, std::move(weights), limits));
   TROUPE_TRY(made->memory_, device.allocate(TransformerMemory(shape, limits, nullptr).bytes));
   made->buffers_ = std::make_unique<Buffers>(shape, limits, made->memory_.as<std::byte>());
@@ -415,7 +425,6 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
                         layer.attention_norm, layer.feed_forward_norm, layer.query_norm, layer.key_norm});
     }
     device.stream().copy(made->buffers_->decode_layers, layers.data(), layers.size() * sizeof(DecodeLayer));
-    device.stream().synchronize();
   }
   const std::int32_t rows = std::max(limits.rows_max, decode_rows_max);
   const auto sequences = static_cast<std::size_t>(limits.logit_rows_max);
@@ -434,6 +443,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
     TROUPE_TRY(pass->chosen, device.allocate(sequences * sizeof(std::int32_t)));
     made->passes_.push_back(std::move(pass));
   }
+  device.stream().synchronize();  // what was allocated is cleared before other streams write to it
   return made;
 }
 
@@ -453,17 +463,25 @@ void Transformer::start(std::int32_t index, const TransformerBatch& batch) {
   device_.use();
   pass.under_way = true;
   pass.logit_rows = static_cast<std::int32_t>(batch.logit_rows.size());
-  pass.begun.record(device_.stream());
+  const bool follows_at_once = ended_before_ != nullptr && !ended_before_->is_reached();
+  pass.begun = follows_at_once ? ended_before_ : std::make_shared<Event>(Event::Timing::yes);
+  if (!follows_at_once) pass.begun->record(device_.stream());
   Launcher(*this, pass, batch).run();
-  pass.ended.record(device_.stream());
+  if (pass.ended.use_count() > 1) pass.ended = std::make_shared<Event>(Event::Timing::yes);
+  pass.ended->record(device_.stream());
+  ended_before_ = pass.ended;
   chosen_before_ = pass.chosen.as<std::int32_t>();
+  downloads_.wait_for(*pass.ended);
+  downloads_.copy(pass.host_results.as<SampledRow>(), pass.results.data(),
+                  static_cast<std::size_t>(pass.logit_rows) * sizeof(SampledRow));
+  pass.delivered.record(downloads_);
 }
 
 void Transformer::wait(std::int32_t index) {
   Pass& pass = *passes_[static_cast<std::size_t>(index)];
   if (!std::exchange(pass.under_way, false)) return;
-  pass.ended.wait();
-  device_.stream().add_busy_seconds(pass.ended.seconds_since(pass.begun));
+  pass.delivered.wait();
+  device_.stream().add_busy_seconds(pass.ended->seconds_since(*pass.begun));
 }
 
 std::span<const SampledRow> Transformer::sampled(std::int32_t index) const {
