@@ -152,6 +152,9 @@ def main() -> int:
         if bits := others.get("bits"):
             answers = f"{bits['sequences']} answers of {bits['tokens']} tokens in {bits['cases']} cases"
             lines.append(f"  bits: {answers}, {bits['differing']} differ")
+        if race := tools.get("racecheck"):
+            lines.append(f"  racecheck: hazards in kernels {race['kernels']}, in hand-overs {race['handovers']}")
+            lines += [f"    {trouble}" for trouble in race["trouble"]]
         lines += comparison_lines(others.get("transformers") or [])
         lines += [f"  transformers: {row}" for row in others.get("peers") or []]
         lines += fabric_lines(bandwidth) if bandwidth else []

@@ -8,14 +8,11 @@
 
 #include "base/check.hpp"
 #include "kernels/cuda/weight_writer.hpp"
+#include "kernels/usable_gpu.hpp"
 
 namespace troupe::kernels::cuda {
 
 namespace {
-
-constexpr int compute_capability = 90;  // Hopper's; its kernels (sm_90a) run on no other
-
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
 
 std::string gibibytes(std::size_t bytes) {
   char text[32];
@@ -40,38 +37,24 @@ void check_device(int status, const char* what) {
 }
 
 Result<void> find_gpu(int ordinal) {
-  int driver = 0;
-  if (const cudaError_t asked = cudaDriverGetVersion(&driver); asked != cudaSuccess || driver == 0) {
-    return Error{ErrorCode::unavailable, "no NVIDIA driver is here (libcuda.so.1); install one, or compute on the CPU"};
-  }
-  int count = 0;
-  const cudaError_t counted = cudaGetDeviceCount(&count);
-  if (counted == cudaErrorInsufficientDriver) {
-    return Error{ErrorCode::unsupported, "the NVIDIA driver is for CUDA " + version_text(driver) +
-                                             ", this build needs one for " + version_text(CUDART_VERSION) +
-                                             " or newer: update the driver, or compute on the CPU"};
-  }
-  if (counted != cudaSuccess || count == 0) {
+  GpuFacts facts{.runtime = CUDART_VERSION, .counting_failed = {}, .ordinal = ordinal, .asking_failed = {}, .name = {}};
+  if (cudaDriverGetVersion(&facts.driver) != cudaSuccess) facts.driver = 0;
+  const auto trouble_of = [](cudaError_t status) {
+    if (status == cudaSuccess) return std::string();
     cudaGetLastError();  // it would be told again
-    return Error{ErrorCode::unavailable, "there is no NVIDIA GPU that can be used here (" +
-                                             std::string(cudaGetErrorString(counted)) +
-                                             "); see nvidia-smi, or compute on the CPU"};
+    return std::string(cudaGetErrorString(status));
+  };
+  if (facts.driver != 0) facts.counting_failed = trouble_of(cudaGetDeviceCount(&facts.count));
+  if (ordinal >= 0 && ordinal < facts.count) {
+    cudaDeviceProp properties;
+    facts.asking_failed = trouble_of(cudaGetDeviceProperties(&properties, ordinal));
+    if (facts.asking_failed.empty()) {
+      facts.name = properties.name;
+      facts.capability_major = properties.major;
+      facts.capability_minor = properties.minor;
+    }
   }
-  if (ordinal < 0 || ordinal >= count) {
-    return Error{ErrorCode::out_of_range, "GPU " + std::to_string(ordinal) + " was asked for, and there are " +
-                                              std::to_string(count) + ", counted from 0"};
-  }
-  cudaDeviceProp properties;
-  if (const cudaError_t told = cudaGetDeviceProperties(&properties, ordinal); told != cudaSuccess) {
-    return Error{ErrorCode::unavailable, "GPU " + std::to_string(ordinal) + " does not answer: " + cudaGetErrorString(told)};
-  }
-  if (properties.major * 10 + properties.minor != compute_capability) {
-    return Error{ErrorCode::unsupported, "GPU " + std::to_string(ordinal) + " is a " + properties.name +
-                                             " of compute capability " + std::to_string(properties.major) + "." +
-                                             std::to_string(properties.minor) +
-                                             ", and troupe's kernels are for 9.0 (H100, H200): compute on the CPU"};
-  }
-  return {};
+  return check_gpu(facts);
 }
 
 CudaStream::CudaStream() { check_device(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }

@@ -25,8 +25,7 @@ inline constexpr int device_failed_status = 70;
 /// Ends the process if `status`, a cudaError_t, is not success. `what` was being done: "launching a pass".
 void check_device(int status, const char* what);
 
-/// Why there is no GPU that this build can compute on, or nothing. `unavailable` without one or without a driver, `unsupported`
-/// for another generation or a driver that is too old.
+/// Why this GPU is none that this build can compute on, or nothing; errors are check_gpu's (kernels/usable_gpu.hpp).
 Result<void> find_gpu(int ordinal = 0);
 
 class Event;

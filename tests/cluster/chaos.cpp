@@ -51,6 +51,12 @@ std::vector<policy::ExpertEntry> usual_placement(std::size_t nodes) {
   return {{"heavy", {"2"}, {}, {{0, 3}}, {}}, {"heavy", {"3"}, {}, {{4, 7}}, {}}, {"heavy", {"1"}, {}, {{2, 5}}, {}}};
 }
 
+/// What `troupe node` is told to compute on; several share one GPU, so that each takes little of its memory.
+std::vector<std::string> on_device(const std::string& device) {
+  if (device == "cpu") return {"--device", device};
+  return {"--device", device, "--kv-memory", "512"};
+}
+
 std::vector<NodeSetup> named(std::vector<NodeSetup> setups, const std::string& prefix) {
   for (std::size_t i = 0; i < setups.size(); ++i) setups[i].name = prefix + std::to_string(i + 1);
   return setups;
@@ -78,7 +84,7 @@ ChaosCluster Chaos::usual_cluster(std::uint64_t number) {
           {},
           0,
           usual_setups(nodes),
-          usual_placement(nodes)};
+          options_.device == "cpu" ? usual_placement(nodes) : std::vector<policy::ExpertEntry>{}};
 }
 
 Result<void> Chaos::start_cluster(std::uint64_t number) {
@@ -92,6 +98,8 @@ Result<void> Chaos::start_cluster(std::uint64_t number) {
     std::ofstream(file) << schemas::to_toml(asked_.placement);
     for (NodeSetup& setup : asked_.setups) setup.options.insert(setup.options.end(), {"--placement", file.string()});
   }
+  const auto device = on_device(options_.device);
+  for (NodeSetup& setup : asked_.setups) setup.options.insert(setup.options.end(), device.begin(), device.end());
   cluster_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, asked_.setups);
   return cluster_->start();
 }
@@ -301,7 +309,9 @@ void Chaos::complain(std::uint64_t number, const std::string& what) {
 }
 
 Result<ChaosSummary> Chaos::run(std::uint64_t events) {
-  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, named(usual_setups(1), "undisturbed"));
+  auto undisturbed = named(usual_setups(1), "undisturbed");
+  undisturbed.front().options = on_device(options_.device);
+  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, std::move(undisturbed));
   TROUPE_TRY_DO(undisturbed_->start());
   auto last_said = Steady::now();
   for (std::uint64_t number = 0; number < events; ++number) {

@@ -50,6 +50,8 @@ struct ChaosOptions {
   std::size_t nodes = 0;     ///< of a cluster: 1, 2 or 3, or 0 for all of them in turn
   bool only_drains = false;  ///< nodes are drained and not killed, in every burst; of three nodes
   std::uint64_t events_per_cluster = 20;
+  /// What the nodes of usual clusters compute on. On a GPU, which they share, their engines have all experts of their own.
+  std::string device = "cpu";
   /// Which clusters there are, by number; none: as `nodes` says.
   std::function<ChaosCluster(std::uint64_t number)> clusters;
 };

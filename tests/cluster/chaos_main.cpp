@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "tests/cluster/chaos.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -18,6 +19,7 @@ struct Options {
   std::uint64_t seed = 1;
   std::uint64_t nodes = 0;
   bool drains = false;
+  std::string device = "cpu";
   bool json = false;
   std::filesystem::path folder;
 };
@@ -55,6 +57,9 @@ int main(int count, char** values) {
       ->check(CLI::Range(1, 3));
   app.add_flag("--drains", options.drains,
                "Instead of killing nodes, drains one of three in every burst and lets it join again");
+  app.add_option("--device", options.device, "What the nodes compute on: cpu, or cuda, a GPU that they share")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_option("--folder", options.folder, "Where the nodes' data and logs are, and stay (default: a temporary folder)");
   app.add_flag("--json", options.json, "One JSON object on standard output");
   try {
@@ -64,9 +69,11 @@ int main(int count, char** values) {
   }
   const troupe::tests::TemporaryFolder temporary;
   if (!options.folder.empty()) std::filesystem::create_directories(options.folder);
-  Chaos chaos(
-      options.folder.empty() ? temporary.path() : options.folder,
-      {.seed = options.seed, .nodes = static_cast<std::size_t>(options.nodes), .only_drains = options.drains, .clusters = {}});
+  Chaos chaos(options.folder.empty() ? temporary.path() : options.folder, {.seed = options.seed,
+                                                                           .nodes = static_cast<std::size_t>(options.nodes),
+                                                                           .only_drains = options.drains,
+                                                                           .device = options.device,
+                                                                           .clusters = {}});
   const auto summary = chaos.run(options.events);
   if (!summary) {
     std::cerr << "chaos: " << summary.error().message << '\n';
