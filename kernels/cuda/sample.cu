@@ -80,6 +80,7 @@ __device__ __forceinline__ std::uint64_t load_logits(const SampleCluster<Blocks>
 struct Best {
   LogitSummary summary;
   bool in_order;
+  float least_of_bests = 0;  ///< of the warps', where rows are in order
 };
 template <int Blocks>
 __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const float* logits, std::uint64_t of_thread) {
@@ -87,10 +88,13 @@ __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const
   const bool warp_has_nan = __any_sync(whole_warp, (of_thread & nan_bit) != 0);
   const std::uint64_t* const words = cluster.share(warp_max(of_thread & ~nan_bit) | (warp_has_nan ? nan_bit : 0));
   std::uint64_t best = 0;
+  std::uint32_t least_complement = 0;
   bool has_nan = false;
 #pragma unroll
   for (int i = 0; i < SampleCluster<Blocks>::words_each; ++i) {
     const std::uint64_t word = words[cluster.lane() + 32 * i];
+    const auto key = static_cast<std::uint32_t>(word >> 32);
+    if (key != 0) least_complement = max(least_complement, ~key);
     has_nan = has_nan || (word & nan_bit) != 0;
     best = max(best, word & ~nan_bit);
   }
@@ -98,7 +102,7 @@ __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const
   has_nan = __any_sync(whole_warp, has_nan);
   const auto key = static_cast<std::uint32_t>(best >> 32);
   if (key == 0) return {{0, -__builtin_huge_valf(), __builtin_nanf("")}, false};  // a row of NaN alone
-  Best found{{id_of(best), logit_of(key), 0}, true};
+  Best found{{id_of(best), logit_of(key), 0}, true, logit_of(~__reduce_max_sync(whole_warp, least_complement))};
   if (found.summary.max == 0) found.summary.max = logits[found.summary.best];  // which zero, keys do not say
   if (has_nan || !isfinite(found.summary.max)) {
     found.in_order = false;
@@ -215,7 +219,8 @@ __device__ __forceinline__ Found draw_by_rank(Tokens& tokens, const LogitSummary
 }
 
 template <int Blocks>
-__global__ void __launch_bounds__(sample_threads, 2) sample_rows(const Sample p, const int iterations, const bool by_fours) {
+__global__ void __launch_bounds__(sample_threads, Blocks == 8 ? 2 : 1)
+    sample_rows(const Sample p, const int iterations, const bool by_fours) {
   extern __shared__ __align__(16) unsigned char shared_memory[];
   let_next_begin();
   SampleCluster<Blocks> cluster(*reinterpret_cast<SampleMemory<Blocks>*>(shared_memory), iterations);
@@ -249,7 +254,7 @@ __global__ void __launch_bounds__(sample_threads, 2) sample_rows(const Sample p,
   const std::uint64_t* shares = nullptr;
   Found chosen{};
   if (request.draws_from_nucleus()) {
-    Nucleus<Blocks> nucleus(cluster, summary, row);
+    Nucleus<Blocks> nucleus(cluster, summary, best.least_of_bests, row);
     exps = cluster.give(warp_sum(nucleus.add_row()));
     chosen = nucleus.draw();
     if (request.listed > 0) cluster.begin_histograms();

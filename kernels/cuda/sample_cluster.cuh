@@ -193,7 +193,12 @@ struct ListEntry {
 };
 inline constexpr int list_entries_max = 2048;
 inline constexpr int listed_max = 32;  ///< more than any row lists
-inline constexpr int nucleus_members_max = 1024;
+inline constexpr int nucleus_members_max = 2048;
+/// What a token of a nucleus is ordered by, and what it weighs.
+struct alignas(16) OrderedWeight {
+  std::uint64_t order;
+  std::uint64_t weight;
+};
 
 /// The logits come after it, up to `iterations` * 128 a warp.
 template <int Blocks>
@@ -208,11 +213,8 @@ struct SampleMemory {
   Histogram histograms[2];  ///< passes alternate: while one is read by other blocks, the next begins
   union {
     ListEntry entries[list_entries_max];  ///< in the first block, as `listed`
-    WeightHistogram nucleus;              ///< to begin with
-    struct {
-      ListEntry own[nucleus_members_max];  ///< this block's
-      ListEntry all[nucleus_members_max];  ///< the cluster's
-    } members;
+    WeightHistogram nucleus;              ///< to begin with, and after it
+    ListEntry members[nucleus_members_max];
   };
   std::uint64_t listed[listed_max];
   std::uint32_t listed_count;
@@ -223,7 +225,7 @@ struct SampleMemory {
   std::uint32_t member_counts[warps];  ///< of each warp, as what follows
   std::uint64_t extremes[warps];       ///< the highest key, and below it the complement of the lowest
   std::uint64_t above[warps];
-  ListEntry last[32];
+  OrderedWeight last[32];
 };
 
 /// All threads of all blocks call the functions that share something, in the same order.
@@ -251,6 +253,7 @@ class SampleCluster {
   __device__ void clear() {
     if (threadIdx.x == 0) memory_.listed_count = 0;
     cuda::clear(memory_.histograms[0]);
+    cuda::clear(memory_.histograms[1]);
     cuda::clear(memory_.nucleus);
   }
 

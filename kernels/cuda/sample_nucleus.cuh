@@ -26,9 +26,14 @@ struct BinsByDistance {
   float best;
   float per_unit;  ///< of the logits
 
-  static constexpr float bins_per_exponent = 16;  ///< tokens of less than e^-16 share the last bin
-  __device__ BinsByDistance(float best, float temperature) : best(best) {
-    per_unit = fminf(__fdiv_rn(bins_per_exponent, temperature), 0x1p126f);
+  /// Tokens of less than e^-16 share the last bin; where the row is flatter than that, bins are narrower, so that few tokens
+  /// are in one. How flat it is shows in the least of the warps' best logits, of some 1000 each: in a normal distribution it is
+  /// two to two and a half standard deviations below the best of all. Which bins they are does not show in what is found.
+  __device__ BinsByDistance(float best, float least_of_bests, float temperature) : best(best) {
+    constexpr float exponents = 16;
+    constexpr float flat_share = 4;
+    const float covered = fminf(__fmul_rn(exponents, temperature), __fmul_rn(flat_share, __fsub_rn(best, least_of_bests)));
+    per_unit = __fdiv_rn(bins, fmaxf(covered, 0x1p-118f));
   }
 
   __device__ __forceinline__ int of(float logit, std::int32_t) const {
@@ -91,13 +96,14 @@ __device__ __forceinline__ Reached reach(const WordAt& word_at, const WantedOf& 
 template <int Blocks>
 class Nucleus {
  public:
-  __device__ Nucleus(SampleCluster<Blocks>& cluster, const LogitSummary& summary, const RowSampling& row)
+  /// `least_of_bests` is the least of the warps' best logits.
+  __device__ Nucleus(SampleCluster<Blocks>& cluster, const LogitSummary& summary, float least_of_bests, const RowSampling& row)
       : cluster_(cluster),
         memory_(cluster.memory()),
         summary_(summary),
         row_(row),
         weights_(summary.max, row.temperature),
-        distances_(summary.max, row.temperature) {
+        distances_(summary.max, least_of_bests, row.temperature) {
     weight_min_ = truncf(__fmul_rn(row.min_p, 0x1p40f));
   }
 
@@ -129,11 +135,11 @@ class Nucleus {
       range.narrow_to(last.index);
       members = count_members();
     }
-    take_members(members);
-    cluster_.arrive();
-    __syncthreads();
-    const std::uint64_t last_kept = last_of(members, range, last.wanted);
-    const Found found = draw_from(static_cast<int>(members.count), last_kept);
+    Member own[members_each];
+    take_members(members, own);
+    const std::uint64_t last_kept = last_of(own, members, range, last.wanted);
+    cluster_.arrive();  // what was taken is here: it was looked at
+    const Found found = draw_from(own, last_kept);
     cluster_.wait();  // nobody's memory goes, or is used again, while others take members from it
     return found;
   }
@@ -148,6 +154,15 @@ class Nucleus {
     std::uint32_t before;    ///< and the blocks before it
   };
   static constexpr int word_each = SampleCluster<Blocks>::words_each;
+  /// Of all blocks' members a thread's part, in registers.
+  struct Member {
+    std::uint64_t order;  ///< 0: there is none
+    float weight;
+    __device__ __forceinline__ std::int32_t id() const {
+      return static_cast<std::int32_t>(order_id_max - (static_cast<std::uint32_t>(order) & order_id_max));
+    }
+  };
+  static constexpr int members_each = nucleus_members_max / sample_threads;
 
   template <class Bins>
   __device__ __forceinline__ void add(const Bins& of_tokens, float logit, std::int32_t id) {
@@ -164,7 +179,10 @@ class Nucleus {
     const int thread = static_cast<int>(threadIdx.x);
     // A lane's bins lie 32 apart, so that the lanes of a warp read neighbours.
     if (thread < bins) memory_.counts[thread % 8 * 32 + thread / 8] = memory_.nucleus.sum(thread);
-    if (thread == bins) memory_.own_count = 0;
+    if (thread == bins) {
+      memory_.own_count = 0;
+      memory_.last_count = 0;
+    }
     cluster_.synchronise();
     if (thread < bins) {
       std::uint64_t sum = 0;
@@ -196,23 +214,28 @@ class Nucleus {
       for (int j = 0; j < 4; ++j) in[j] = of_tokens.of(logits[j], id + j);
       const bool matters = min(min(in[0], in[1]), min(in[2], in[3])) <= last_bin;
       if (!__any_sync(whole_warp, matters)) continue;
+      unsigned members[4];
+      std::uint32_t found = 0;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         const float weight = weights_.uncut(logits[j]);
-        if (in[j] < last_bin && weight >= weight_min_) {
-          const WeightParts parts(weight);
-          above_low += parts.low;
-          above_high += parts.high;
-        }
-        const bool is_member = in[j] == last_bin && weight >= 1;
-        const unsigned members = __ballot_sync(whole_warp, is_member);
-        if (members == 0) continue;
-        std::uint32_t place = 0;
-        if (cluster_.lane() == 0) place = atomicAdd(&memory_.own_count, static_cast<std::uint32_t>(__popc(members)));
-        place = __shfl_sync(whole_warp, place, 0) + static_cast<std::uint32_t>(__popc(members & lower_lanes));
-        count += static_cast<std::uint32_t>(__popc(members));
-        if (!is_member) continue;
-        if (place < nucleus_members_max) memory_.members.own[place] = {logits[j], id + j};
+        const WeightParts parts(in[j] < last_bin && weight >= weight_min_ ? weight : 0);
+        above_low += parts.low;
+        above_high += parts.high;
+        members[j] = __ballot_sync(whole_warp, in[j] == last_bin && weight >= 1);
+        found += static_cast<std::uint32_t>(__popc(members[j]));
+      }
+      if (found == 0) continue;
+      std::uint32_t place = 0;
+      if (cluster_.lane() == 0) place = atomicAdd(&memory_.own_count, found);
+      place = __shfl_sync(whole_warp, place, 0);
+      count += found;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const std::uint32_t own_place = place + static_cast<std::uint32_t>(__popc(members[j] & lower_lanes));
+        place += static_cast<std::uint32_t>(__popc(members[j]));
+        if ((members[j] >> cluster_.lane() & 1) == 0) continue;
+        if (own_place < nucleus_members_max) memory_.members[own_place] = {logits[j], id + j};
         highest = max(highest, key_of(logits[j]));
         lowest_complement = max(lowest_complement, ~key_of(logits[j]));
       }
@@ -226,7 +249,9 @@ class Nucleus {
       other.extremes[cluster_.range()] = std::uint64_t{highest} << 32 | lowest_complement;
       other.member_counts[cluster_.range()] = count;
     }
-    cluster_.synchronise();
+    cluster_.arrive();
+    random_ = random_word(row_.seed, row_.position);  // while the others come
+    cluster_.wait();
   }
 
   __device__ __forceinline__ Members count_members() const {
@@ -256,39 +281,40 @@ class Nucleus {
     return members;
   }
 
-  /// Lists the members of all blocks in this one.
-  __device__ __forceinline__ void take_members(const Members& members) {
-    constexpr int warps_each = sample_warps / Blocks;
-    const int block = cluster_.warp() / warps_each;
-    const std::uint32_t count = __shfl_sync(whole_warp, members.of_block, block);
-    const std::uint32_t first = __shfl_sync(whole_warp, members.before, block);
-    const ListEntry* const from = in_block(memory_.members.own, static_cast<std::uint32_t>(block));
-    const auto begin = static_cast<std::uint32_t>(cluster_.warp() % warps_each * 32 + cluster_.lane());
-#pragma unroll 4
-    for (std::uint32_t i = begin; i < count; i += warps_each * 32) memory_.members.all[first + i] = from[i];
-    if (threadIdx.x == 0) memory_.last_count = 0;
+  /// Every block takes the members of all.
+  __device__ __forceinline__ void take_members(const Members& members, Member (&own)[members_each]) const {
+#pragma unroll
+    for (int i = 0; i < members_each; ++i) {
+      own[i] = {0, 0};
+      const auto first = static_cast<std::uint32_t>(i * sample_threads);
+      if (first >= members.count) continue;
+      const std::uint32_t place = first + threadIdx.x;
+      int block = 0;
+#pragma unroll
+      for (int step = Blocks / 2; step > 0; step /= 2)
+        block += place >= __shfl_sync(whole_warp, members.before, block + step) ? step : 0;
+      const std::uint32_t before = __shfl_sync(whole_warp, members.before, block);
+      if (place >= members.count) continue;
+      const ListEntry entry = in_block(memory_.members, static_cast<std::uint32_t>(block))[place - before];
+      own[i] = {order_of(key_of(entry.logit), entry.id), weights_.uncut(entry.logit)};
+    }
   }
 
   /// The order of the last token that stays. A block together.
-  __device__ __forceinline__ std::uint64_t last_of(const Members& members, BinsByOrder range, std::uint64_t wanted) {
-    const int thread = static_cast<int>(threadIdx.x);
-    const int count = static_cast<int>(members.count);
-    const ListEntry* last = memory_.members.all;
-    int last_count = count;
+  __device__ __forceinline__ std::uint64_t last_of(const Member (&own)[members_each], const Members& members, BinsByOrder range,
+                                                   std::uint64_t wanted) {
+    auto last_count = static_cast<int>(members.count);
     if (last_count > 32) {
       range = BinsByOrder(min(range.highest, order_of(members.highest, 0)),
                           max(range.lowest, order_of(members.lowest, order_id_max)));
+      Histogram& histogram = memory_.histograms[1];  // empty to begin with
 #pragma unroll 1
-      while (last_count > 32) {
-        Histogram& histogram = memory_.histograms[1];
-        cuda::clear(histogram);
-        __syncthreads();
-#pragma unroll 1
-        for (int i = thread; i < count; i += sample_threads) {
-          const ListEntry entry = memory_.members.all[i];
-          const int bin = range.of(entry.logit, entry.id);
+      for (;;) {
+#pragma unroll
+        for (const Member& member : own) {
+          const int bin = range.of_order(member.order);
           if (bin < 0 || bin >= bins) continue;
-          const WeightParts parts(weights_.uncut(entry.logit));
+          const WeightParts parts(member.weight);
           histogram.add(bin);
           atomicAdd(&histogram.low[bin], parts.low);
           atomicAdd(&histogram.high[bin], parts.high);
@@ -305,43 +331,40 @@ class Nucleus {
         last_count = static_cast<int>(histogram.counts[in_bin.index]);
         range.narrow_to(in_bin.index);
         range.shift = max(range.shift - bin_bits, 0);
-        __syncthreads();  // before it is cleared
+        if (last_count <= 32) break;
+        __syncthreads();
+        cuda::clear(histogram);
+        __syncthreads();
       }
-      last = memory_.last;
-      for (int i = thread; i < count; i += sample_threads) {
-        const ListEntry entry = memory_.members.all[i];
-        const int bin = range.of(entry.logit, entry.id);
-        if (bin >= 0 && bin < bins) memory_.last[atomicAdd(&memory_.last_count, 1U)] = entry;
-      }
-      __syncthreads();
     }
-    const ListEntry own = cluster_.lane() < last_count ? last[cluster_.lane()] : ListEntry{};
-    const bool is_one = cluster_.lane() < last_count;
-    const std::uint64_t order = is_one ? order_of(key_of(own.logit), own.id) : 0;
-    const std::uint64_t weight = is_one ? weights_.of(own.logit) : 0;
+#pragma unroll
+    for (const Member& member : own) {
+      const int bin = range.of_order(member.order);
+      if (member.order == 0 || bin < 0 || bin >= bins) continue;
+      memory_.last[atomicAdd(&memory_.last_count, 1U)] = {member.order, __float2ull_rz(member.weight)};
+    }
+    __syncthreads();
+    const std::uint64_t order = cluster_.lane() < last_count ? memory_.last[cluster_.lane()].order : 0;
     std::uint64_t up_to = 0;
-#pragma unroll 1
+#pragma unroll 4
     for (int i = 0; i < last_count; ++i) {
-      const std::uint64_t other = __shfl_sync(whole_warp, order, i);
-      const std::uint64_t other_weight = __shfl_sync(whole_warp, weight, i);
-      up_to += other >= order ? other_weight : 0;
+      const OrderedWeight other = memory_.last[i];
+      up_to += other.order >= order ? other.weight : 0;
     }
-    return warp_max(is_one && up_to >= wanted ? order : 0);
+    return warp_max(up_to >= wanted ? order : 0);
   }
 
   /// Draws from what is above the last bin, and its members down to the last that stays.
-  __device__ __forceinline__ Found draw_from(int count, std::uint64_t last_kept) {
+  __device__ __forceinline__ Found draw_from(const Member (&own)[members_each], std::uint64_t last_kept) {
     Histogram& of_ranges = memory_.histograms[0];
     const int lane = cluster_.lane();
     const int of_range = cluster_.iterations() * 128;
-#pragma unroll 1
-    for (int i = static_cast<int>(threadIdx.x); i < count; i += sample_threads) {
-      const ListEntry entry = memory_.members.all[i];
-      const float weight = weights_.uncut(entry.logit);
-      if (order_of(key_of(entry.logit), entry.id) < last_kept || weight < weight_min_) continue;
-      const WeightParts parts(weight);
-      atomicAdd(&of_ranges.low[entry.id / of_range], parts.low);
-      atomicAdd(&of_ranges.high[entry.id / of_range], parts.high);
+#pragma unroll
+    for (const Member& member : own) {
+      if (member.order == 0 || member.order < last_kept || member.weight < weight_min_) continue;
+      const WeightParts parts(member.weight);
+      atomicAdd(&of_ranges.low[member.id() / of_range], parts.low);
+      atomicAdd(&of_ranges.high[member.id() / of_range], parts.high);
     }
     __syncthreads();
     const Reached drawn = reach<word_each>(
@@ -350,7 +373,7 @@ class Nucleus {
           return memory_.above[range] + weight_of(of_ranges.low[range], of_ranges.high[range]);
         },
         // One more than the integer that is drawn: the token that covers it is the one with which the running sum reaches this.
-        [&](std::uint64_t total) { return __umul64hi(random_word(row_.seed, row_.position), total) + 1; });
+        [&](std::uint64_t total) { return __umul64hi(random_, total) + 1; });
     if (drawn.total == 0) return {summary_.max, summary_.best, cluster_.is_first_warp()};  // the parameters are not valid
     return cluster_.find(drawn.index, drawn.wanted, [&](float logit, std::int32_t id) -> std::uint64_t {
       const float weight = weights_.uncut(logit);
@@ -366,6 +389,7 @@ class Nucleus {
   Weights weights_;
   float weight_min_;
   BinsByDistance distances_;
+  std::uint64_t random_ = 0;
 };
 
 }  // namespace troupe::kernels::cuda
