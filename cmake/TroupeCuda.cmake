@@ -91,3 +91,5 @@ get_filename_component(cuda_folder ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 target_include_directories(troupe_cuda_kernels PUBLIC ${cuda_folder})
 target_include_directories(troupe_cuda_kernels SYSTEM PUBLIC ${TROUPE_CUDA_INCLUDE})
 target_link_libraries(troupe_cuda_kernels PUBLIC ${TROUPE_CUDART} Threads::Threads ${CMAKE_DL_LIBS} rt)
+# They use each other, so that a linker has to look at both again.
+target_link_libraries(troupe_cuda_kernels INTERFACE $<LINK_ONLY:troupe_kernels>)

@@ -112,6 +112,13 @@ def engine_lines(engine: dict) -> list[str]:
     ]
 
 
+def bits_lines(bits: dict) -> list[str]:
+    answers = f"{bits['sequences']} answers of {bits['tokens']} tokens and {bits['blocks']} KV blocks in {bits['cases']} cases"
+    alone, *more = bits["tokens_by_batch"]
+    batches = ", ".join(f"{tokens} {of}" for tokens, of in zip(more, ("of 2 to 8", "of 9 to 64", "of 65 to 255", "of 256 and more")))
+    return [f"  bits: {answers}: {bits['differing']} differ", f"    tokens by the batch they came from: {alone} alone, {batches}"]
+
+
 def comparison_lines(results: list[dict]) -> list[str]:
     return [
         f"  {row['architecture']}: largest error of a logit {row['error']:.3f}, of transformers in bf16"
@@ -154,9 +161,7 @@ def main() -> int:
     else:
         lines = [f"{gpu}: {len(cases)} tests, {len(failed)} failed, {skipped} skipped, in {seconds} s"]
         lines += [f"  failed: {name}" for name in failed]
-        if bits := others.get("bits"):
-            answers = f"{bits['sequences']} answers of {bits['tokens']} tokens in {bits['cases']} cases"
-            lines.append(f"  bits: {answers}, {bits['differing']} differ")
+        lines += bits_lines(others["bits"]) if others.get("bits") else []
         if race := tools.get("racecheck"):
             lines.append(f"  racecheck: hazards in kernels {race['kernels']}, in hand-overs {race['handovers']}")
             lines += [f"    {trouble}" for trouble in race["trouble"]]

@@ -14,7 +14,6 @@
 #include "kernels/cuda/device.hpp"
 #include "kernels/open_device.hpp"
 #include "tests/gpu/hopper_test.hpp"
-#include "tests/support/bits.hpp"
 #include "tests/support/tiny_models.hpp"
 
 namespace troupe {
@@ -109,21 +108,6 @@ TEST_F(CudaEngine, ChoosesWhatTheSamplerOfTheHostChooses) {
       EXPECT_EQ(doubter->tokens, 20);
     }
   }
-}
-
-TEST_F(CudaEngine, EveryAnswerHasTheBitsThatItHasAlone) {
-  tests::bits::Property property(1, {}, kernels::DeviceKind::cuda);
-  tests::bits::Summary summary;
-  for (std::uint64_t number = 0; number < 60; ++number) summary.add(property.run(number));
-  for (const std::string& difference : summary.differences) ADD_FAILURE() << difference;
-  EXPECT_GT(summary.sequences, 500U);
-  for (const std::string_view feature :
-       {"greedy", "sampled", "prompt in chunks", "attention over several spans", "cancelled", "deadline missed",
-        "blocks evicted", "prefix reused", "blocks imported", "llama", "qwen3", "qwen3_moe"}) {
-    EXPECT_GT(summary.features[feature], 0U) << feature;
-  }
-  std::printf("%llu answers of %llu tokens\n", static_cast<unsigned long long>(summary.sequences),
-              static_cast<unsigned long long>(summary.tokens));
 }
 
 TEST_F(CudaEngine, SaysWhatDoesNotFit) {

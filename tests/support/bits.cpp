@@ -8,6 +8,9 @@ void Summary::add(const CaseResult& result) {
   ++cases;
   sequences += result.sequences;
   tokens += result.tokens;
+  for (std::size_t i = 0; i < tokens_by_batch.size(); ++i) tokens_by_batch[i] += result.tokens_by_batch[i];
+  blocks += result.blocks;
+  steps += result.steps;
   differing += result.differences.size();
   for (const std::string& difference : result.differences) {
     if (differences.size() < differences_max) differences.push_back(difference);

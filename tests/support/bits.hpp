@@ -1,9 +1,11 @@
 // The Bits property: placement never changes the answer. Cases are drawn at random (which requests, in which order and batches,
 // in which chunks, on how many threads and which instruction set, with which neighbours, cancellations, pool sizes and cache
-// hits, with blocks that came from another engine and experts that answer late from another thread), and every answer must have
-// the bits, of all logits and tokens, that it has when it is computed alone in the plainest way.
+// hits, with answers that another engine has begun, blocks that came from another engine, and experts that answer late from
+// another thread), and every answer must have the bits, of all logits and tokens, that it has when it is computed alone in the
+// plainest way. So must the keys and values that it leaves in the cache.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -23,6 +25,9 @@ struct Summary {
   std::uint64_t cases = 0;
   std::uint64_t sequences = 0;
   std::uint64_t tokens = 0;
+  std::array<std::uint64_t, batch_classes.size()> tokens_by_batch{};
+  std::uint64_t blocks = 0;
+  std::uint64_t steps = 0;
   std::uint64_t differing = 0;                         ///< sequences, blocks and books that are not as they must be
   std::vector<std::string> differences;                ///< the first of them, at most differences_max
   std::map<std::string_view, std::uint64_t> features;  ///< how many cases went through what
@@ -35,7 +40,8 @@ struct Summary {
 /// meanwhile is as it falls out.
 class Property {
  public:
-  /// `defect` names broken kernels that everything is computed with; empty: the real ones. On a GPU there are none.
+  /// `defect` names broken kernels of a CPU that everything is computed with; empty: the real ones. Those of a GPU are broken
+  /// for the whole process (tests/gpu/broken_launchers.hpp).
   explicit Property(std::uint64_t seed, std::string_view defect = {}, kernels::DeviceKind kind = kernels::DeviceKind::cpu);
 
   CaseResult run(std::uint64_t number);

@@ -4,7 +4,9 @@
 #include <iomanip>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "tests/support/bits_place.hpp"
@@ -14,9 +16,16 @@ namespace troupe::tests::bits {
 
 namespace {
 
+/// Blocks of 16 positions that are compared at the end of a case: to look at all would take longer than the case.
+constexpr std::uint64_t blocks_compared_max = 100;
+
 struct Guest {
-  Guest(const Visit& whose, std::int32_t prompt_tokens) : visit(&whose), recorder(prompt_tokens) {}
+  Guest(const Visit& whose, std::int32_t prompt_tokens, std::span<const HashedToken> answered_before)
+      : visit(&whose), answered(answered_before.size()), recorder(prompt_tokens, answered_before) {}
+  std::size_t heard() const { return recorder.tokens().size() - answered; }
+
   const Visit* visit;
+  std::size_t answered;  ///< tokens, elsewhere
   Recorder recorder;
   std::optional<engine::SequenceId> id;
 };
@@ -33,7 +42,13 @@ class CaseRun {
     for (const EngineLayout& layout : schedule.engines)
       places_.push_back(open_place(layout, universe.model(), clock_, bell_, defect));
     for (const Visit& visit : schedule.visits) {
-      guests_.push_back(std::make_unique<Guest>(visit, static_cast<std::int32_t>(universe.spec(visit.spec).prompt.size())));
+      std::span<const HashedToken> answered;
+      if (visit.answered > 0) {
+        answered = universe.reference(visit.spec).tokens;
+        answered = answered.first(std::min(static_cast<std::size_t>(visit.answered), answered.size() - 1));
+      }
+      const auto prompt_tokens = static_cast<std::int32_t>(universe.spec(visit.spec).prompt.size());
+      guests_.push_back(std::make_unique<Guest>(visit, prompt_tokens, answered));
     }
   }
 
@@ -49,6 +64,7 @@ class CaseRun {
       clock_.advance(schedule_.tick);
     }
     for (const auto& guest : guests_) compare(*guest);
+    compare_some_blocks();
     for (const Place& place : places_) audit(place);
     note_features();
     return std::move(result_);
@@ -74,6 +90,10 @@ class CaseRun {
     request.priority = visit.priority;
     request.use_prefix_cache = visit.use_prefix_cache;
     request.tenant_salt = visit.tenant;
+    for (const HashedToken& token : std::span(guest.recorder.tokens()).first(guest.answered)) {
+      request.answered.push_back({.token = token.token, .log_probability = {}, .top = {}});
+    }
+    if (guest.answered > 0) result_.features.insert("taken up after some tokens");
     if (visit.by_deadline) request.deadline = clock_.now() + *visit.ends_after * schedule_.tick;
     auto id = places_[visit.engine].engine->submit(std::move(request), guest.recorder);
     if (id) {
@@ -93,14 +113,7 @@ class CaseRun {
     const Visit& visit = schedule_.visits[event.visit];
     const PinnedPrefix prefix(source.blocks(), universe_.all_tokens(visit.spec), visit.tenant);
     if (prefix.blocks().empty()) return;
-    const auto& expected = universe_.reference(visit.spec).block_checksums;
-    for (std::size_t i = 0; i < std::min(expected.size(), prefix.blocks().size()); ++i) {
-      // Names differ between tenants, and checksums with them: payloads are compared.
-      const std::uint64_t checksum = engine::block_checksum({}, prefix.payload(i));
-      if (checksum == expected[i]) continue;
-      differ("block " + std::to_string(i) + " of spec " + std::to_string(visit.spec) + " has checksum " + in_hex(checksum) +
-             ", computed alone " + in_hex(expected[i]));
-    }
+    compare_blocks(prefix, visit.spec);
     const bool damaged = event.kind == CacheEvent::Kind::damaged_transfer;
     const auto imported = transfer(prefix, places_[event.target].engine->blocks(), damaged);
     if (imported.wrong != (damaged && imported.offered > 0 ? 1U : 0U)) {
@@ -108,6 +121,30 @@ class CaseRun {
     }
     if (imported.wrong > 0) result_.features.insert("damaged blocks refused");
     if (imported.offered > imported.wrong) result_.features.insert("blocks imported");
+  }
+
+  void compare_blocks(const PinnedPrefix& prefix, std::size_t spec) {
+    const auto& expected = universe_.reference(spec).block_checksums;
+    for (std::size_t i = 0; i < std::min(expected.size(), prefix.blocks().size()); ++i) {
+      // Names differ between tenants, and checksums with them: payloads are compared.
+      const std::uint64_t checksum = engine::block_checksum({}, prefix.payload(i));
+      ++result_.blocks;
+      if (checksum == expected[i]) continue;
+      differ("block " + std::to_string(i) + " of spec " + std::to_string(spec) + " has checksum " + in_hex(checksum) +
+             ", computed alone " + in_hex(expected[i]));
+    }
+  }
+
+  /// What the last ones have left in the caches.
+  void compare_some_blocks() {
+    const std::uint64_t enough = result_.blocks + blocks_compared_max;
+    std::set<std::tuple<std::size_t, std::size_t, std::string_view>> seen;
+    for (const auto& guest : std::views::reverse(guests_)) {
+      const Visit& visit = *guest->visit;
+      if (result_.blocks >= enough) return;
+      if (!seen.insert({visit.engine, visit.spec, visit.tenant}).second) continue;
+      compare_blocks({places_[visit.engine].engine->blocks(), universe_.all_tokens(visit.spec), visit.tenant}, visit.spec);
+    }
   }
 
   bool idle() const {
@@ -133,7 +170,9 @@ class CaseRun {
       bool waiting = false;
       for (const Place& place : places_) {
         if (place.engine->idle()) continue;
+        const std::size_t before = tokens_heard();
         const engine::StepReport report = place.engine->step();
+        count_step(tokens_heard() - before);
         progressed = progressed || report.progressed;
         waiting = waiting || report.passes_waiting > 0;
         if (report.passes_waiting > 1) result_.features.insert("several passes under way");
@@ -144,6 +183,17 @@ class CaseRun {
       differ("the engines stand still, with requests left");
       return false;
     }
+  }
+
+  std::size_t tokens_heard() const {
+    std::size_t tokens = 0;
+    for (const auto& guest : guests_) tokens += guest->heard();
+    return tokens;
+  }
+  void count_step(std::size_t tokens) {
+    ++result_.steps;
+    const auto which = std::ranges::lower_bound(batch_classes, static_cast<std::int32_t>(tokens)) - batch_classes.begin();
+    result_.tokens_by_batch[static_cast<std::size_t>(which)] += tokens;
   }
 
   void compare(const Guest& guest) {
@@ -158,7 +208,7 @@ class CaseRun {
     if (ended_early) result_.features.insert(visit.by_deadline ? "deadline missed" : "cancelled");
     const Reference& expected = universe_.reference(visit.spec);
     ++result_.sequences;
-    result_.tokens += got.tokens().size();
+    result_.tokens += guest.heard();
     const std::size_t common = std::min(expected.tokens.size(), got.tokens().size());
     for (std::size_t i = 0; i < common; ++i) {
       if (got.tokens()[i] == expected.tokens[i]) continue;
@@ -196,7 +246,7 @@ class CaseRun {
       if (layout.threads > 1) result_.features.insert("several threads");
     }
     if (schedule_.engines.size() > 1) result_.features.insert("two engines");
-    if (schedule_.visits.size() >= 25) result_.features.insert("25 to 64 sequences");
+    if (schedule_.visits.size() >= 25) result_.features.insert("25 sequences or more");
     for (const auto& guest : guests_) {
       const Spec& spec = universe_.spec(guest->visit->spec);
       const auto prompt = static_cast<std::int32_t>(spec.prompt.size());

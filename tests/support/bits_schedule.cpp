@@ -14,7 +14,8 @@ namespace {
 /// Prompt tokens of a case, so that no case takes seconds. Plain C++ is some ten times slower.
 constexpr std::int64_t prompt_tokens_max = 3000;
 constexpr std::int64_t prompt_tokens_max_plain = 500;
-constexpr std::int64_t prompt_tokens_max_gpu = 30000;
+/// On a GPU a case takes as long as its steps, whatever is in them. In thousandths of a step.
+constexpr std::int64_t millisteps_max = 1'000'000;
 
 template <class T>
 T one_of(Random& random, std::initializer_list<T> values) {
@@ -34,13 +35,19 @@ kernels::InstructionSet draw_instruction_set(Random& random) {
   return sets.size() == 1 || random.chance(0.2F) ? sets.front() : sets[1 + random.below(sets.size() - 1)];
 }
 
-EngineLayout draw_gpu_engine(Random& random) {
+/// `wide`: many sequences may meet in a step.
+EngineLayout draw_gpu_engine(Random& random, bool wide) {
   EngineLayout layout;
   layout.on_gpu = true;
   layout.options.batch.tokens_max = one_of(random, {between(random, 1, 8), between(random, 9, 64), between(random, 65, 1024)});
   layout.options.batch.chunk_tokens_max = one_of(random, {between(random, 1, 8), 15, 16, 17, between(random, 9, 200), 1024});
   layout.options.batch.sequences_max =
       one_of(random, {1, between(random, 2, 8), between(random, 9, 64), between(random, 65, 256)});
+  if (wide) {
+    layout.options.batch.tokens_max = one_of(random, {between(random, 256, 1024), 1024});
+    layout.options.batch.chunk_tokens_max = one_of(random, {16, 17, between(random, 9, 200), 1024});
+    layout.options.batch.sequences_max = one_of(random, {between(random, 65, 256), 256, 256});
+  }
   layout.options.passes = one_of(random, {1, 2, 2});
   return layout;
 }
@@ -75,28 +82,44 @@ Visit draw_visit(Random& random, const std::vector<std::size_t>& families, std::
   visit.priority = static_cast<engine::Priority>(random.below(3));
   visit.use_prefix_cache = random.chance(0.85F);
   visit.tenant = random.chance(0.8F) ? "" : "another tenant";
+  if (random.chance(0.2F)) visit.answered = between(random, 1, between(random, 1, 200));
   return visit;
 }
 
-void draw_visits(Random& random, Universe& universe, Schedule& schedule) {
+/// What a request takes of what a case may take.
+std::int64_t cost_of(const Spec& spec, const EngineLayout& layout) {
+  const auto prompt = static_cast<std::int64_t>(spec.prompt.size());
+  if (!layout.on_gpu) return prompt;
+  const policy::BatchLimits& limits = layout.options.batch;
+  const std::int64_t sequences = std::min(limits.sequences_max, limits.tokens_max);
+  const std::int64_t prompt_tokens = std::min<std::int64_t>(limits.tokens_max, sequences * limits.chunk_tokens_max);
+  return 1000 * prompt / prompt_tokens + 1000 * spec.tokens_max / sequences;
+}
+
+std::int32_t draw_count(Random& random, bool on_gpu, bool wide) {
+  if (wide) return between(random, 200, 600);
+  return one_of(random, {1, between(random, 2, 8), between(random, 2, 8), between(random, 9, 24),
+                         on_gpu ? between(random, 65, 300) : between(random, 25, 64)});
+}
+
+void draw_visits(Random& random, Universe& universe, Schedule& schedule, bool wide) {
   const bool on_gpu = schedule.engines.front().on_gpu;
-  const std::int32_t count = one_of(random, {1, between(random, 2, 8), between(random, 2, 8), between(random, 9, 24),
-                                             on_gpu ? between(random, 65, 300) : between(random, 25, 64)});
-  const std::int32_t spread = one_of(random, {0, 5, 30, 150});
+  const std::int32_t count = draw_count(random, on_gpu, wide);
+  const std::int32_t spread = wide ? one_of(random, {0, 5}) : one_of(random, {0, 5, 30, 150});
   const float share_ended_early = one_of(random, {0.0F, 0.0F, 0.15F, 0.5F});
   const auto families = draw_families(random);
   const bool any_plain = std::ranges::any_of(schedule.engines, [](const EngineLayout& layout) {
     return (layout.instruction_set == kernels::InstructionSet::plain && !layout.on_gpu) ||
            (layout.late_experts && layout.late_experts->instruction_set == kernels::InstructionSet::plain);
   });
-  std::int64_t tokens_left = on_gpu ? prompt_tokens_max_gpu : any_plain ? prompt_tokens_max_plain : prompt_tokens_max;
-  for (std::int32_t i = 0; i < count && tokens_left > 0; ++i) {
+  std::int64_t left = on_gpu ? millisteps_max : any_plain ? prompt_tokens_max_plain : prompt_tokens_max;
+  for (std::int32_t i = 0; i < count && left > 0; ++i) {
     Visit visit = draw_visit(random, families, schedule.engines.size(), spread);
     if (random.chance(share_ended_early)) {
       visit.ends_after = between(random, 0, 40);
       visit.by_deadline = random.chance(0.3F);
     }
-    tokens_left -= static_cast<std::int64_t>(universe.spec(visit.spec).prompt.size());
+    left -= cost_of(universe.spec(visit.spec), schedule.engines[visit.engine]);
     schedule.visits.push_back(visit);
   }
 }
@@ -116,7 +139,7 @@ void draw_cache_events(Random& random, Schedule& schedule) {
 }
 
 /// Pools from just enough for the largest request to enough for all of them.
-void draw_pools(Random& random, Universe& universe, Schedule& schedule) {
+void draw_pools(Random& random, Universe& universe, Schedule& schedule, bool wide) {
   for (std::size_t engine = 0; engine < schedule.engines.size(); ++engine) {
     std::int32_t largest = 1;
     std::int32_t together = 1;
@@ -129,7 +152,9 @@ void draw_pools(Random& random, Universe& universe, Schedule& schedule) {
       together += blocks;
     }
     schedule.engines[engine].options.kv_blocks =
-        one_of(random, {largest, largest + between(random, 0, largest), between(random, largest, together), together + 8});
+        wide ? one_of(random, {between(random, largest, together), together + 8, together + 8})
+             : one_of(random,
+                      {largest, largest + between(random, 0, largest), between(random, largest, together), together + 8});
   }
 }
 
@@ -139,16 +164,18 @@ Schedule draw_schedule(std::uint64_t seed, std::uint64_t number, std::deque<Univ
   Random random(seed ^ 0x5EED0F0CA5E5U, number);
   Schedule schedule;
   schedule.number = number;
-  schedule.universe = random.below(universes.size());
+  // Drawn apart: with another number of models the rest is drawn as before.
+  schedule.universe = Random(seed ^ 0x0F0CA5E5U, number).below(universes.size());
   Universe& universe = universes[schedule.universe];
   const bool has_experts = universe.model().config.moe.has_value();
   const bool on_gpu = universe.device_kind() == kernels::DeviceKind::cuda;
+  const bool wide = on_gpu && random.chance(0.3F);
   for (int engines = random.chance(0.35F) ? 2 : 1; engines > 0; --engines) {
-    schedule.engines.push_back(on_gpu ? draw_gpu_engine(random) : draw_engine(random, has_experts));
+    schedule.engines.push_back(on_gpu ? draw_gpu_engine(random, wide) : draw_engine(random, has_experts));
   }
-  draw_visits(random, universe, schedule);
+  draw_visits(random, universe, schedule, wide);
   draw_cache_events(random, schedule);
-  draw_pools(random, universe, schedule);
+  draw_pools(random, universe, schedule, wide);
   // Some clocks are so fast that waiting requests are promoted.
   schedule.tick = random.chance(0.2F) ? Duration(std::chrono::seconds(1)) : Duration(std::chrono::milliseconds(1));
   return schedule;
@@ -178,6 +205,7 @@ std::string describe(const Schedule& schedule, Universe& universe) {
     text << "  tick " << visit.tick << ": engine " << visit.engine << " gets spec " << visit.spec << " (prompt "
          << spec.prompt.size() << ", answer up to " << spec.tokens_max << ", temperature " << spec.sampling.temperature << ")"
          << (visit.use_prefix_cache ? "" : ", no prefix cache") << (visit.tenant.empty() ? "" : ", other tenant");
+    if (visit.answered > 0) text << ", up to " << visit.answered << " answered elsewhere";
     if (visit.ends_after) text << (visit.by_deadline ? ", deadline after " : ", cancelled after ") << *visit.ends_after;
     text << "\n";
   }

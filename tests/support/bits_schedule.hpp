@@ -42,6 +42,9 @@ struct Visit {
   std::string tenant;
   std::optional<std::int32_t> ends_after;  ///< ticks after which it is cancelled, or its deadline is over
   bool by_deadline = false;
+  /// Another engine has answered so many tokens, or all but the last if there are fewer: they are computed again as a prompt
+  /// is.
+  std::int32_t answered = 0;
 };
 
 /// Something that happens to the caches between two steps.

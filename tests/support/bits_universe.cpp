@@ -14,7 +14,8 @@ namespace troupe::tests::bits {
 
 namespace {
 
-constexpr std::int32_t answer_tokens_max = 24;
+/// On a GPU a token costs little beside what is made for every case.
+constexpr std::int32_t answer_tokens_max(kernels::DeviceKind kind) { return kind == kernels::DeviceKind::cuda ? 300 : 24; }
 
 /// The longest fresh prompt of a family: mostly short, some over a span of attention, some over two and more.
 std::int32_t prompt_tokens_max(std::size_t family) {
@@ -138,7 +139,8 @@ Spec Universe::draw(std::size_t index) {
   const bool is_turn = index % family_members > 0 && own.chance(0.3F);
   if (is_turn) spec.prompt = all_tokens(index - 1);
   const std::int32_t longest = prompt_tokens_max(family);
-  if (is_turn && static_cast<std::int32_t>(spec.prompt.size()) + 40 + answer_tokens_max <= positions_max) {
+  const std::int32_t longest_answer = answer_tokens_max(device_kind());
+  if (is_turn && static_cast<std::int32_t>(spec.prompt.size()) + 40 + longest_answer <= positions_max) {
     append(own, spec.prompt, static_cast<std::int32_t>(own.between(1, 40)));
   } else {
     spec.prompt.clear();
@@ -148,7 +150,7 @@ Spec Universe::draw(std::size_t index) {
     if (repeats_itself(family)) repeat_first_block(spec.prompt);
     append(own, spec.prompt, length - common);
   }
-  spec.tokens_max = static_cast<std::int32_t>(own.between(1, own.between(1, answer_tokens_max)));
+  spec.tokens_max = static_cast<std::int32_t>(own.between(1, own.between(1, longest_answer)));
   spec.sampling = draw_sampling(own);
   if (own.chance(0.1F)) append(own, spec.stop.tokens, 8);
   return spec;

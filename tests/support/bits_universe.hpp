@@ -22,6 +22,9 @@ using engine::TokenId;
 /// A hash of words in their order (FNV-1a, 64 bits, by words of 32).
 class WordHash {
  public:
+  WordHash() = default;
+  /// Goes on where another hash has ended.
+  explicit WordHash(std::uint64_t value) : value_(value) {}
   void add(std::uint32_t word) { value_ = (value_ ^ word) * 0x100000001B3U; }
   void add(std::span<const float> values);
   std::uint64_t value() const { return value_; }
@@ -37,15 +40,19 @@ struct HashedToken {
   friend bool operator==(const HashedToken&, const HashedToken&) = default;
 };
 
-/// Writes down one answer.
+/// Writes down one answer, or what follows the tokens of it that another engine has `answered`.
 class Recorder final : public engine::Listener {
  public:
-  explicit Recorder(std::int32_t prompt_tokens) : prompt_tokens_(prompt_tokens) {}
+  explicit Recorder(std::int32_t prompt_tokens, std::span<const HashedToken> answered = {})
+      : prompt_tokens_(prompt_tokens), tokens_(answered.begin(), answered.end()) {
+    if (!answered.empty()) hash_ = WordHash(answered.back().hash);
+  }
   void on_tokens(const engine::TokensEvent& event) override;
   void on_finished(const engine::FinishedEvent& event) override { finished_ = event; }
   bool wants_logits() const override { return true; }
   void on_logits(engine::SequenceId sequence, std::int32_t position, std::span<const float> logits) override;
 
+  /// With those that were answered before.
   const std::vector<HashedToken>& tokens() const { return tokens_; }
   const std::optional<engine::FinishedEvent>& finished() const { return finished_; }
   /// False if logits and tokens did not come in turn, in the order of positions.
