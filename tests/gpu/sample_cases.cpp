@@ -83,8 +83,13 @@ std::vector<NamedRow> nucleus_rows(std::int32_t vocabulary, std::uint64_t seed) 
   std::vector<NamedRow> rows;
   const auto add = [&](std::string name, std::vector<float> logits, float temperature, float top_p) {
     RowSampling row{.temperature = temperature, .top_p = top_p};
-    row.seed = std::uint64_t{random.next()} << 32U | random.next();
     row.position = static_cast<std::int32_t>(rows.size());
+    // Draws a number near the greatest, so that another token comes where a nucleus has one too many or too few.
+    constexpr std::uint32_t great = 0xFC000000;
+    do {
+      row.seed = random.next();
+    } while (philox({static_cast<std::uint32_t>(row.position), 0, 0, model::token_choice_purpose},
+                    {static_cast<std::uint32_t>(row.seed), 0})[0] < great);
     if (random.chance(0.3F)) row.min_p = one_of<float, 3>(random, {1e-12F, 1e-3F, 0.5F});
     if (random.chance(0.3F)) row.log_probabilities = 20;
     rows.push_back({std::move(name), std::move(logits), row});
