@@ -96,11 +96,16 @@ def kernel_lines(kernels: dict) -> list[str]:
     return lines + product_lines(kernels["products"])
 
 
+def slowing(parts_ms: list[float]) -> str:
+    """Where steps become slower, as they do at the limit of a GPU's power: how long the first and the last ones take."""
+    return f" ({parts_ms[0]:.3f} ms to begin with, {parts_ms[-1]:.3f} in the end)" if parts_ms[-1] > 1.01 * parts_ms[0] else ""
+
+
 def engine_lines(engine: dict) -> list[str]:
     lines = ["  engines, host and sampling and all: a step of decoding, the share of the floor, and the GPU's idle time:"]
     lines += [
         f"    {row['model']:14} batch {row['batch']:3}, context {row['context']:5}: {row['ms']:.3f} ms, {row['of_floor']:.2f}, idle"
-        f" {100 * row['idle']:.1f} %"
+        f" {100 * row['idle']:.1f} %{slowing(row['parts_ms'])}"
         for row in engine["decoding"]
     ]
     lines.append("  prompts:")

@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(warpgroup) begin_step(const __grid_constant__ 
     const ResidualBuffers& input = arguments.buffers.of(0).attention_input;
     const ResidualRows target{input.x, step.layers[0].attention_norm, input.normed, input.squares, step.shape.hidden};
     const WeightTiles embedding{step.embedding, step.shape.vocabulary, step.shape.hidden};
-    embed_row<warpgroup>(embedding, step.tokens[block], target, block);
+    embed_row<warpgroup>(embedding, known_token(step.tokens[block], step.chosen), target, block);
   }
   const Share share{block * warpgroup + static_cast<int>(threadIdx.x), begin_blocks * warpgroup};
   for (int layer = 0; layer < generations - 1; ++layer)

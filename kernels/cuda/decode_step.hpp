@@ -56,7 +56,8 @@ struct DecodeStep {
   KvTiles kv;
 
   std::int32_t rows = 0;                    ///< sequences, one token each
-  const std::int32_t* tokens = nullptr;     ///< [rows]
+  const std::int32_t* tokens = nullptr;     ///< [rows]; -1 - i: chosen[i]
+  const std::int32_t* chosen = nullptr;     ///< by the step before; or null if no token is negative
   const std::int32_t* positions = nullptr;  ///< [rows]
   const std::int32_t* blocks = nullptr;     ///< [rows, blocks_stride]: each sequence's KV blocks
   std::int32_t blocks_stride = 0;

@@ -28,6 +28,8 @@ void check_device(int status, const char* what);
 /// Why this GPU is none that this build can compute on, or nothing; errors are check_gpu's (kernels/usable_gpu.hpp).
 Result<void> find_gpu(int ordinal = 0);
 
+class Event;
+
 class CudaStream final : public Stream {
  public:
   CudaStream();
@@ -38,6 +40,8 @@ class CudaStream final : public Stream {
   DeviceKind kind() const override { return DeviceKind::cuda; }
   void copy(void* target, const void* source, std::size_t bytes) override;
   void synchronize() override;
+  /// What is put on this stream from now on begins after what was on the mark's stream before it.
+  void wait_for(const Event& mark);
   double busy_seconds() const override { return busy_seconds_; }
 
   CUstream_st* handle() const { return stream_; }
@@ -66,10 +70,14 @@ class Event {
   void record(const CudaStream& stream);
   /// Returns once everything before the mark has happened; at once if it was never recorded.
   void wait() const;
+  /// Whether everything before the mark has happened.
+  bool is_reached() const;
   /// Both measure time and have been reached.
   double seconds_since(const Event& earlier) const;
 
  private:
+  friend class CudaStream;
+
   CUevent_st* event_ = nullptr;
 };
 

@@ -17,6 +17,7 @@ namespace troupe::kernels::cuda {
 /// What a pass's kernels are given directly.
 struct PassKind {
   const void* results = nullptr;  ///< where it leaves what it has chosen
+  const void* chosen = nullptr;   ///< where the pass before has left that
   std::int32_t rows = 0;
   const void* pool = nullptr;
   bool shows_logits = false;

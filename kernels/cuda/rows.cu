@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(threads) embed_rows(const Embed p) {
   let_next_begin();
   wait_for_previous();
   const int row = static_cast<int>(blockIdx.x);
-  embed_row<threads>(p.embedding, p.tokens[row], p.residual, row);
+  embed_row<threads>(p.embedding, known_token(p.tokens[row], p.chosen), p.residual, row);
 }
 
 /// A warp a head: the queries, then the keys, then the values of a row.
@@ -59,15 +59,6 @@ __global__ void __launch_bounds__(threads) rotate_append_rows(const RotateAppend
   for (int i = 0; i < each; ++i) target[KvTiles::place(position, lane + 32 * i)] = __float2bfloat16_rn(out[i]);
 }
 
-__global__ void __launch_bounds__(threads) take_chosen_tokens(const TakeChosen p) {
-  let_next_begin();
-  wait_for_previous();
-  const int row = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
-  if (row >= p.rows) return;
-  const std::int32_t token = p.tokens[row];
-  if (token < 0) p.tokens[row] = p.chosen[-1 - token];
-}
-
 /// A block a row.
 __global__ void __launch_bounds__(threads) gather_tiles(const GatherRows p) {
   let_next_begin();
@@ -83,11 +74,6 @@ __global__ void __launch_bounds__(threads) gather_tiles(const GatherRows p) {
 }
 
 }  // namespace
-
-cudaError_t take_chosen(cudaStream_t stream, const TakeChosen& arguments) {
-  return launch(stream, {dim3(static_cast<unsigned>(divided_up(arguments.rows, threads))), threads}, take_chosen_tokens,
-                arguments);
-}
 
 cudaError_t gather_rows(cudaStream_t stream, const GatherRows& arguments) {
   return launch(stream, {dim3(static_cast<unsigned>(arguments.count)), threads}, gather_tiles, arguments);

@@ -6,10 +6,16 @@
 
 namespace troupe::kernels::cuda {
 
+/// A token of a batch: itself, or, as -1 - i, what a pass before has chosen for its logit row i.
+__device__ __forceinline__ std::int32_t known_token(std::int32_t token, const std::int32_t* chosen) {
+  return token < 0 ? chosen[-1 - token] : token;
+}
+
 /// Makes a token's embedding a residual row, by a block of `Threads`: as `add_residual`, but each slice's squares are added in
 /// a tree of 16.
 template <int Threads>
-__device__ __forceinline__ void embed_row(const WeightTiles& embedding, std::int32_t token, const ResidualRows& target, int row) {
+__device__ __forceinline__ void embed_row(const WeightTiles& embedding, std::int32_t token, const ResidualRows& target,
+                                          int row) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const auto hidden = static_cast<std::size_t>(target.hidden);
   for (int first = static_cast<int>(threadIdx.x) / 32 * 32; first < target.hidden; first += Threads) {

@@ -8,10 +8,11 @@ namespace troupe::kernels::cuda {
 
 /// Residual rows from tokens; leaves what the first norm needs, as `product` does. Everything is device memory.
 struct Embed {
-  WeightTiles embedding;  ///< [vocabulary, hidden]
-  const std::int32_t* tokens = nullptr;
+  WeightTiles embedding;                 ///< [vocabulary, hidden]
+  const std::int32_t* tokens = nullptr;  ///< [rows]; -1 - i: chosen[i]
   std::int32_t rows = 0;
   ResidualRows residual;
+  const std::int32_t* chosen = nullptr;  ///< by the pass before; or null if no token is negative
 };
 cudaError_t embed(cudaStream_t stream, const Embed& arguments);
 
@@ -34,14 +35,6 @@ struct RotateAppend {
   KvTiles kv;
 };
 cudaError_t rotate_append(cudaStream_t stream, const RotateAppend& arguments);
-
-/// tokens[row], where it is negative, becomes chosen[-1 - tokens[row]]: the token that another pass has just chosen.
-struct TakeChosen {
-  std::int32_t* tokens = nullptr;
-  const std::int32_t* chosen = nullptr;
-  std::int32_t rows = 0;
-};
-cudaError_t take_chosen(cudaStream_t stream, const TakeChosen& arguments);
 
 /// Some rows, one below the other, and what their products are multiplied by.
 struct GatherRows {

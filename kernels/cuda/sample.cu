@@ -2,37 +2,16 @@
 
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/sample_list.cuh"
+#include "kernels/cuda/sample_nucleus.cuh"
 
 namespace troupe::kernels::cuda {
 
 namespace {
 
 constexpr float temperature_min = 0x1p-126f;
-constexpr std::uint32_t token_choice_purpose = 1;  // model/sampler.hpp
-/// Of the sum that log_sum_exp takes the logarithm of: 2^18 tokens of at most 2^44 fit in 64 bits.
-constexpr int sum_bits = 44;
-constexpr float sum_unit = 0x1p-44f;
 constexpr int loads_at_once = 8;  ///< of four logits a thread
 /// Up to so many rows there are processors enough for clusters of 16.
 constexpr int wide_rows_max = 4;
-
-/// The 64 random bits of base/random.hpp's philox that model::sample draws with.
-__device__ std::uint64_t random_word(std::uint64_t seed, std::int32_t position) {
-  std::uint32_t counter[4] = {static_cast<std::uint32_t>(position), 0, 0, token_choice_purpose};
-  std::uint32_t key[2] = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
-#pragma unroll
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t product0 = std::uint64_t{0xD2511F53U} * counter[0];
-    const std::uint64_t product1 = std::uint64_t{0xCD9E8D57U} * counter[2];
-    counter[0] = static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0];
-    counter[1] = static_cast<std::uint32_t>(product1);
-    counter[2] = static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1];
-    counter[3] = static_cast<std::uint32_t>(product0);
-    key[0] += 0x9E3779B9U;
-    key[1] += 0xBB67AE85U;
-  }
-  return std::uint64_t{counter[0]} << 32 | counter[1];
-}
 
 /// Fills this thread's part of shared memory. Returns the rank of its best token, with bit 31 set if one is a NaN; 0 if there
 /// is none.
@@ -101,6 +80,7 @@ __device__ __forceinline__ std::uint64_t load_logits(const SampleCluster<Blocks>
 struct Best {
   LogitSummary summary;
   bool in_order;
+  float least_of_bests = 0;  ///< of the warps', where rows are in order
 };
 template <int Blocks>
 __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const float* logits, std::uint64_t of_thread) {
@@ -108,10 +88,13 @@ __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const
   const bool warp_has_nan = __any_sync(whole_warp, (of_thread & nan_bit) != 0);
   const std::uint64_t* const words = cluster.share(warp_max(of_thread & ~nan_bit) | (warp_has_nan ? nan_bit : 0));
   std::uint64_t best = 0;
+  std::uint32_t least_complement = 0;
   bool has_nan = false;
 #pragma unroll
   for (int i = 0; i < SampleCluster<Blocks>::words_each; ++i) {
     const std::uint64_t word = words[cluster.lane() + 32 * i];
+    const auto key = static_cast<std::uint32_t>(word >> 32);
+    if (key != 0) least_complement = max(least_complement, ~key);
     has_nan = has_nan || (word & nan_bit) != 0;
     best = max(best, word & ~nan_bit);
   }
@@ -119,7 +102,7 @@ __device__ __forceinline__ Best best_token(SampleCluster<Blocks>& cluster, const
   has_nan = __any_sync(whole_warp, has_nan);
   const auto key = static_cast<std::uint32_t>(best >> 32);
   if (key == 0) return {{0, -__builtin_huge_valf(), __builtin_nanf("")}, false};  // a row of NaN alone
-  Best found{{id_of(best), logit_of(key), 0}, true};
+  Best found{{id_of(best), logit_of(key), 0}, true, logit_of(~__reduce_max_sync(whole_warp, least_complement))};
   if (found.summary.max == 0) found.summary.max = logits[found.summary.best];  // which zero, keys do not say
   if (has_nan || !isfinite(found.summary.max)) {
     found.in_order = false;
@@ -146,8 +129,9 @@ struct Request {
   }
   /// All that weigh enough may be chosen, whatever their rank.
   __device__ bool draws_from_all() const { return !greedy && top_k == 0 && !nucleus; }
-  __device__ bool draws_by_rank() const { return top_k > 0 || nucleus; }
-  __device__ bool ranks() const { return listed > 0 || draws_by_rank(); }
+  __device__ bool draws_from_nucleus() const { return top_k == 0 && nucleus; }
+  /// The others narrow by top_k first.
+  __device__ bool ranks() const { return listed > 0 || top_k > 0; }
 };
 
 /// A thread's part of sums over a row.
@@ -157,24 +141,22 @@ struct RowSums {
 };
 template <int Blocks>
 __device__ __forceinline__ RowSums add_row(const SampleCluster<Blocks>& cluster, float best, bool weighted,
-                                           const Weights& weights, std::uint64_t weight_min) {
-  RowSums own;
-  const auto add_exp = [&](float logit) {
-    constexpr float too_little = -60;  // exp is less than a unit well before
-    const float below = __fsub_rn(logit, best);
-    const std::uint64_t units = __float2ull_rz(exact_exp_scaled<sum_bits>(below));
-    own.exps += below >= too_little ? units : 0;
-  };
+                                           const Weights& weights, float weight_min) {
+  ExpSum exps;
   if (!weighted) {
-    cluster.for_each([&](float logit, std::int32_t) { add_exp(logit); });
-    return own;
+    cluster.for_each([&](float logit, std::int32_t) { exps.add(logit, best); });
+    return {exps.sum(), 0};
   }
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
   cluster.for_each([&](float logit, std::int32_t) {
-    add_exp(logit);
-    const std::uint64_t weight = weights.of(logit);
-    own.weights += weight >= weight_min ? weight : 0;
+    exps.add(logit, best);
+    const float weight = weights.uncut(logit);
+    const WeightParts parts(weight >= weight_min ? weight : 0);
+    low += parts.low;
+    high += parts.high;
   });
-  return own;
+  return {exps.sum(), weight_of(low, high)};
 }
 
 /// Lists the most likely tokens in the row's result.
@@ -217,21 +199,19 @@ __device__ __forceinline__ Found draw(const Tokens& tokens, const std::uint64_t*
   return tokens.find(place.index, reached - place.before, weight_of);
 }
 
-/// Draws one of those that top_k and top_p keep. `weight_of_row`: of all tokens, if these are not all and top_p needs it.
+/// Draws one of those that top_k keeps, and, of these, top_p.
 template <class Tokens>
 __device__ __forceinline__ Found draw_by_rank(Tokens& tokens, const LogitSummary& summary, const RowSampling& row,
-                                              const Request& request, const Weights& weights, std::uint64_t weight_min,
-                                              std::uint64_t weight_of_row) {
+                                              const Request& request, const Weights& weights, float weight_min) {
   const Distances distances(summary.max, row.temperature);
-  NearAndKept by_rank{{}, weights};
-  if (request.top_k > 0) by_rank.kept = likeliest(tokens, distances, Counted{false}, request.top_k);
+  const NearAndKept by_rank{likeliest(tokens, distances, Counted{false}, request.top_k), weights};
   Threshold by_share;
-  if (request.nucleus) by_share = nucleus(tokens, distances, by_rank, NucleusWeight(row.top_p, weight_of_row));
+  if (request.nucleus) by_share = nucleus(tokens, distances, by_rank, NucleusWeight(row.top_p));
   const auto weight_of = [&](float logit, std::int32_t id) -> std::uint64_t {
     const std::uint32_t distance = distances.of(logit);
     if (!by_rank.has(logit, id, distance) || !by_share.keeps(distance, key_of(logit), id)) return 0;
-    const std::uint64_t weight = weights.of(logit);
-    return weight >= weight_min ? weight : 0;
+    const float weight = weights.uncut(logit);
+    return weight >= weight_min ? __float2ull_rz(weight) : 0;
   };
   std::uint64_t own = 0;
   tokens.for_each([&](float logit, std::int32_t id) { own += weight_of(logit, id); });
@@ -239,7 +219,8 @@ __device__ __forceinline__ Found draw_by_rank(Tokens& tokens, const LogitSummary
 }
 
 template <int Blocks>
-__global__ void __launch_bounds__(sample_threads, 2) sample_rows(const Sample p, const int iterations, const bool by_fours) {
+__global__ void __launch_bounds__(sample_threads, Blocks == 8 ? 2 : 1)
+    sample_rows(const Sample p, const int iterations, const bool by_fours) {
   extern __shared__ __align__(16) unsigned char shared_memory[];
   let_next_begin();
   SampleCluster<Blocks> cluster(*reinterpret_cast<SampleMemory<Blocks>*>(shared_memory), iterations);
@@ -265,19 +246,26 @@ __global__ void __launch_bounds__(sample_threads, 2) sample_rows(const Sample p,
   }
   const Request request(row, p.vocabulary);
   const Weights weights(summary.max, request.greedy ? 1 : row.temperature);
-  const std::uint64_t weight_min = __float2ull_rz(__fmul_rn(row.min_p, 0x1p40f));
+  const float weight_min = truncf(__fmul_rn(row.min_p, 0x1p40f));
   const Nearness nearness{summary.max};
 
   // The sums and, where ranks decide, a histogram are on their way at the same time.
-  const RowSums own = add_row(cluster, summary.max, request.draws_from_all(), weights, weight_min);
-  const std::uint64_t* const exps = cluster.give(warp_sum(own.exps));
-  const std::uint64_t* const shares = cluster.give(warp_sum(own.weights));
-  const bool by_weight = request.nucleus && request.top_k == 0;
-  if (by_weight) {
-    count_by_nearness<true>(cluster, nearness, weights);
-  } else if (request.ranks()) {
-    count_by_nearness<false>(cluster, nearness, weights);
+  const std::uint64_t* exps;
+  const std::uint64_t* shares = nullptr;
+  Found chosen{};
+  if (request.draws_from_nucleus()) {
+    Nucleus<Blocks> nucleus(cluster, summary, best.least_of_bests, row);
+    exps = cluster.give(warp_sum(nucleus.add_row()));
+    chosen = nucleus.draw();
+    if (request.listed > 0) cluster.begin_histograms();
   } else {
+    const RowSums own = add_row(cluster, summary.max, request.draws_from_all(), weights, weight_min);
+    exps = cluster.give(warp_sum(own.exps));
+    shares = cluster.give(warp_sum(own.weights));
+  }
+  if (request.ranks()) {
+    count_by_nearness(cluster, nearness);
+  } else if (!request.draws_from_nucleus()) {
     cluster.synchronise();
   }
   constexpr int each = SampleCluster<Blocks>::words_each;
@@ -289,39 +277,34 @@ __global__ void __launch_bounds__(sample_threads, 2) sample_rows(const Sample p,
   }
   if (request.listed <= 0 && cluster.is_first_warp() && cluster.lane() < listed_tokens_max) result.listed[cluster.lane()] = {};
 
-  const auto write_chosen = [&](const Found& chosen) {
-    if (!chosen.here || cluster.lane() != 0) return;
-    result.token = chosen.id;
-    result.log_probability = __fsub_rn(chosen.logit, summary.log_sum_exp);
-    if (p.tokens != nullptr) p.tokens[row_index] = chosen.id;
+  const auto write_chosen = [&](const Found& found) {
+    if (!found.here || cluster.lane() != 0) return;
+    result.token = found.id;
+    result.log_probability = __fsub_rn(found.logit, summary.log_sum_exp);
+    if (p.tokens != nullptr) p.tokens[row_index] = found.id;
   };
+  if (request.draws_from_nucleus()) write_chosen(chosen);
   if (request.greedy) write_chosen({summary.max, summary.best, cluster.is_first_warp()});
   if (request.draws_from_all()) {
     write_chosen(draw(cluster, shares, row, summary, [&](float logit, std::int32_t) -> std::uint64_t {
-      const std::uint64_t weight = weights.of(logit);
-      return weight >= weight_min ? weight : 0;
+      const float weight = weights.uncut(logit);
+      return weight >= weight_min ? __float2ull_rz(weight) : 0;
     }));
   }
   if (!request.ranks()) return;
 
-  const auto by_rank = [&](auto& tokens, std::uint64_t weight_of_row) {
+  const auto by_rank = [&](auto& tokens) {
     if (request.listed > 0) list_likeliest(tokens, summary, request.listed, result);
-    if (request.draws_by_rank()) write_chosen(draw_by_rank(tokens, summary, row, request, weights, weight_min, weight_of_row));
+    if (request.top_k > 0) write_chosen(draw_by_rank(tokens, summary, row, request, weights, weight_min));
   };
   const std::uint64_t* const counts = cluster.memory().counts;
-  int last_bin = bin_reaching(counts, static_cast<std::uint64_t>(max(max(request.listed, request.top_k), 1)));
-  std::uint64_t weight_of_row = 0;
-  if (by_weight) {
-    const std::uint64_t* const sums = cluster.memory().weights;
-    weight_of_row = sum_words<bins / 32>(sums);
-    last_bin = max(last_bin, bin_reaching(sums, NucleusWeight(row.top_p, weight_of_row)(0)));
-  }
+  const int last_bin = bin_reaching(counts, static_cast<std::uint64_t>(max(request.listed, request.top_k)));
   if (last_bin == Nearness::last_bin || count_through(counts, last_bin) > list_entries_max) {
-    by_rank(cluster, 0);
+    by_rank(cluster);
     return;
   }
   SampleList<Blocks> list = gather(cluster, nearness, last_bin);
-  if (cluster.block() == 0) by_rank(list, weight_of_row);
+  if (cluster.block() == 0) by_rank(list);
 }
 
 template <int Blocks>
@@ -347,7 +330,9 @@ cudaError_t sample(cudaStream_t stream, const Sample& arguments) {
     return cudaErrorInvalidValue;
   }
   if (arguments.rows == 0) return cudaSuccess;
-  switch (arguments.blocks_per_row != 0 ? arguments.blocks_per_row : arguments.rows <= wide_rows_max ? 16 : 8) {
+  int blocks = arguments.blocks_per_row != 0 ? arguments.blocks_per_row : arguments.rows <= wide_rows_max ? 16 : 8;
+  if (blocks == 8 && arguments.vocabulary > iterations_max * 8 * sample_threads * 4) blocks = 16;
+  switch (blocks) {
     case 8: return sample_with<8>(stream, arguments);
     case 16: return sample_with<16>(stream, arguments);
     default: return cudaErrorInvalidValue;

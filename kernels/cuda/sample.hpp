@@ -7,10 +7,13 @@
 // which again has no order, and is within 2^-26 of the sum of the uncut ones, relative to it.
 //
 // A cluster of 8 or 16 blocks has a row, and keeps it in shared memory: the logits are read from memory once. What a rank
-// decides (top_k, top_p, the most likely tokens) is found without sorting. A histogram over (best logit - logit) says down to
-// where it may be decided; if at most 2048 tokens are not below, the first block lists them and does the rest alone, else all
-// blocks go on together. Either way the last token that stays is narrowed down by histograms of 256 bins, over the distance
-// to the best logit and then over the bits of the logits, three of them in all as a rule.
+// decides (top_k, top_p, the most likely tokens) is found without sorting:
+// - top_p of the whole vocabulary by one histogram of weights over (best logit - logit), as a rule: all blocks take the tokens
+//   of the bin in which the nucleus ends, up to 2048, and find its last one (sample_nucleus.cuh).
+// - What ranks by number, and top_p of what top_k keeps, by a histogram of counts that says down to where it may be decided; if
+//   at most 2048 tokens are not below, the first block lists them and does the rest alone, else all blocks go on together.
+//   Either way the last token that stays is narrowed down by histograms of 256 bins, over the distance to the best logit and
+//   then over the bits of the logits, three of them in all as a rule (sample_rank.cuh).
 // Neither the other rows nor the number of blocks can show in a row's result.
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/sample_weights.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -148,13 +149,56 @@ __device__ __forceinline__ void clear(Histogram& histogram) {
   if (threadIdx.x < sizeof(Histogram) / sizeof(uint4)) reinterpret_cast<uint4*>(&histogram)[threadIdx.x] = uint4{0, 0, 0, 0};
 }
 
-/// Of the few that matter: sample_list.cuh.
+/// Sums of weights of a block, several times, so that neighbouring lanes do not queue for one bin where many logits are equal.
+struct alignas(16) WeightHistogram {
+  static constexpr int copies = 8;
+  std::uint32_t low[bins * copies];
+  std::uint32_t high[bins * copies];
+
+  __device__ __forceinline__ void add(int bin, const WeightParts& weight) {
+    const int place = bin * copies + static_cast<int>(threadIdx.x) % copies;
+    atomicAdd(&low[place], weight.low);
+    if (weight.high != 0) atomicAdd(&high[place], weight.high);
+  }
+  __device__ __forceinline__ std::uint64_t sum(int bin) const {
+    std::uint64_t low_sum = 0;
+    std::uint64_t high_sum = 0;
+#pragma unroll
+    for (int i = 0; i < copies; i += 4) {
+      const int place = bin * copies + (i ^ bin & 4);  // half of the lanes the other way round: no two read from one bank
+      const uint4 lows = *reinterpret_cast<const uint4*>(&low[place]);
+      const uint4 highs = *reinterpret_cast<const uint4*>(&high[place]);
+      low_sum += std::uint64_t{lows.x} + lows.y + lows.z + lows.w;
+      high_sum += std::uint64_t{highs.x} + highs.y + highs.z + highs.w;
+    }
+    return low_sum + (high_sum << weight_low_bits);
+  }
+};
+/// The most logits of a thread of which a copy takes all: 64 threads of a block have one.
+inline constexpr int iterations_max = 15;
+static_assert(sample_threads / WeightHistogram::copies * iterations_max * 4 < 1 << (32 - weight_low_bits));
+
+/// A block together.
+__device__ __forceinline__ void clear(WeightHistogram& histogram) {
+  constexpr int each = sizeof(WeightHistogram) / sizeof(uint4) / sample_threads;
+  static_assert(each * sample_threads * sizeof(uint4) == sizeof(WeightHistogram));
+#pragma unroll
+  for (int i = 0; i < each; ++i) reinterpret_cast<uint4*>(&histogram)[i * sample_threads + threadIdx.x] = uint4{0, 0, 0, 0};
+}
+
+/// Of the few that matter: sample_list.cuh, sample_nucleus.cuh.
 struct ListEntry {
   float logit;
   std::int32_t id;
 };
 inline constexpr int list_entries_max = 2048;
 inline constexpr int listed_max = 32;  ///< more than any row lists
+inline constexpr int nucleus_members_max = 2048;
+/// What a token of a nucleus is ordered by, and what it weighs.
+struct alignas(16) OrderedWeight {
+  std::uint64_t order;
+  std::uint64_t weight;
+};
 
 /// The logits come after it, up to `iterations` * 128 a warp.
 template <int Blocks>
@@ -166,10 +210,22 @@ struct SampleMemory {
   std::uint64_t counts[bins];             ///< the blocks' histograms added
   std::uint64_t weights[bins];
   std::uint64_t partials[32];
-  Histogram histograms[2];              ///< passes alternate: while one is read by other blocks, the next begins
-  ListEntry entries[list_entries_max];  ///< in the first block, as what follows
+  Histogram histograms[2];  ///< passes alternate: while one is read by other blocks, the next begins
+  union {
+    ListEntry entries[list_entries_max];  ///< in the first block, as `listed`
+    WeightHistogram nucleus;              ///< to begin with, and after it
+    ListEntry members[nucleus_members_max];
+  };
   std::uint64_t listed[listed_max];
   std::uint32_t listed_count;
+  // Of a nucleus (sample_nucleus.cuh).
+  std::uint32_t own_count;
+  std::uint32_t last_count;
+  std::uint32_t unused;
+  std::uint32_t member_counts[warps];  ///< of each warp, as what follows
+  std::uint64_t extremes[warps];       ///< the highest key, and below it the complement of the lowest
+  std::uint64_t above[warps];
+  OrderedWeight last[32];
 };
 
 /// All threads of all blocks call the functions that share something, in the same order.
@@ -197,6 +253,14 @@ class SampleCluster {
   __device__ void clear() {
     if (threadIdx.x == 0) memory_.listed_count = 0;
     cuda::clear(memory_.histograms[0]);
+    cuda::clear(memory_.histograms[1]);
+    cuda::clear(memory_.nucleus);
+  }
+
+  /// Has histograms begin again after something else has used their memory.
+  __device__ void begin_histograms() {
+    cuda::clear(memory_.histograms[pass_]);
+    __syncthreads();
   }
 
   /// Calls `visit(logit, id)` for each logit of this thread, in ascending order of ids; those beyond the vocabulary are
@@ -227,6 +291,9 @@ class SampleCluster {
     return words;
   }
   __device__ void synchronise() const { cluster_sync(); }
+  /// The two halves of it: between them a block may do what the others need not wait for.
+  __device__ void arrive() const { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+  __device__ void wait() const { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
   __device__ std::uint64_t share_sum(std::uint64_t of_thread) { return sum_words<words_each>(share(warp_sum(of_thread))); }
 
   /// Which histogram is the next, and empty.

@@ -20,22 +20,15 @@ struct Nearness {
   __device__ __forceinline__ float of(float logit) const { return __fmul_rn(__fsub_rn(best, logit), bins_per_unit); }
 };
 
-/// Adds the cluster's near tokens into its `counts` and, if `Weighted`, the weights of all tokens into its `weights`.
-template <bool Weighted, int Blocks>
-__device__ __forceinline__ void count_by_nearness(SampleCluster<Blocks>& cluster, const Nearness nearness,
-                                                  const Weights& weights) {
+/// Adds the cluster's near tokens into its `counts`.
+template <int Blocks>
+__device__ __forceinline__ void count_by_nearness(SampleCluster<Blocks>& cluster, const Nearness nearness) {
   Histogram& histogram = cluster.histogram();
   cluster.for_each([&](float logit, std::int32_t) {
     const float distance = nearness.of(logit);
-    const bool is_near = distance < static_cast<float>(Nearness::last_bin);
-    const auto bin = static_cast<std::uint32_t>(is_near ? distance : static_cast<float>(Nearness::last_bin));
-    if (is_near) histogram.add(bin);
-    if constexpr (Weighted) {
-      const std::uint64_t weight = weights.of(logit);
-      if (weight != 0) histogram.add_weight(bin, weight);
-    }
+    if (distance < static_cast<float>(Nearness::last_bin)) histogram.add(static_cast<std::uint32_t>(distance));
   });
-  cluster.template add_histograms<Weighted>();
+  cluster.template add_histograms<false>();
 }
 
 /// The bin with which the running sum reaches `wanted`, which is 1 at least; the last bin if it does not.

@@ -8,14 +8,13 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/math.cuh"
 #include "kernels/cuda/sample_cluster.cuh"
+#include "kernels/cuda/sample_weights.cuh"
 
 namespace troupe::kernels::cuda {
 
 /// A token less likely than the best by this exponent, or just before it, weighs nothing: exp of it is below 2^-40.
 inline constexpr float far_exponent = 28.5f;
-inline constexpr float exponent_min = -28;
 inline constexpr int distance_bits = 24;
 inline constexpr std::uint32_t far = (1U << distance_bits) - 1;
 inline constexpr int minus_infinity_key = 0x007FFFFF;
@@ -33,37 +32,6 @@ struct Distances {
     const float scaled = __fmul_rn(__fsub_rn(best, logit), scale);
     return scaled < static_cast<float>(far) ? static_cast<std::uint32_t>(scaled) : far;
   }
-};
-
-/// model::sample's weights, in units of 2^-40.
-class Weights {
- public:
-  __device__ Weights(float best, float temperature) : best_(best), scale_(temperature < 0x1p-60f ? 0x1p64f : 1.0f) {
-    divisor_ = __fmul_rn(temperature, scale_);
-    inverse_ = __fdiv_rn(1.0f, divisor_);
-    inverse_rest_ = __fmul_rn(__fmaf_rn(-divisor_, inverse_, 1.0f), inverse_);
-  }
-
-  __device__ __forceinline__ std::uint64_t of(float logit) const {
-    const float exponent = quotient(__fmul_rn(__fsub_rn(logit, best_), scale_));
-    const std::uint64_t weight = __float2ull_rz(exact_exp_scaled<40>(exponent));
-    return exponent >= exponent_min ? weight : 0;
-  }
-
- private:
-  /// dividend / divisor_ as it is rounded, wherever exp of it is neither 1 nor below 2^-40: a quotient next to the exact one,
-  /// corrected by the rest times the rounded inverse, is the rounded one (Markstein: "Computation of elementary functions on
-  /// the IBM RISC System/6000 processor", 1990). The scale keeps rests from being denormal. Far below it may be a NaN.
-  __device__ __forceinline__ float quotient(float dividend) const {
-    const float near = __fmaf_rn(dividend, inverse_, __fmul_rn(dividend, inverse_rest_));
-    return __fmaf_rn(__fmaf_rn(-divisor_, near, dividend), inverse_, near);
-  }
-
-  float best_;
-  float scale_;
-  float divisor_;
-  float inverse_;
-  float inverse_rest_;
 };
 
 /// Keeps the likeliest tokens, down to some last one. To begin with, all.
@@ -262,14 +230,10 @@ struct NearAndKept {
 /// The weight that the nucleus has at least: `share` / 2^32 of the total, rounded up, and something in any case.
 struct NucleusWeight {
   std::uint64_t share;
-  std::uint64_t of_row;  ///< the total, where not all candidates are there to be added; else 0
 
-  __device__ NucleusWeight(float top_p, std::uint64_t of_row) : of_row(of_row) {
-    share = __float2ull_rz(__fmul_rn(top_p, 0x1p32f));
-  }
+  __device__ explicit NucleusWeight(float top_p) { share = __float2ull_rz(__fmul_rn(top_p, 0x1p32f)); }
 
-  __device__ __forceinline__ std::uint64_t operator()(std::uint64_t of_candidates) const {
-    const std::uint64_t total = of_row != 0 ? of_row : of_candidates;
+  __device__ __forceinline__ std::uint64_t operator()(std::uint64_t total) const {
     const std::uint64_t low = total * share;
     const std::uint64_t rounded = low + 0xFFFFFFFFU;
     const std::uint64_t high = __umul64hi(total, share) + (rounded < low ? 1 : 0);

@@ -112,6 +112,8 @@ class Transformer {
   class Launcher;
 
   Transformer(CudaDevice& device, const TransformerShape& shape, TransformerWeights weights, const TransformerLimits& limits);
+  /// Puts a batch's description and kernels on the streams (transformer_launch.cpp).
+  void launch(Pass& pass, const TransformerBatch& batch);
 
   CudaDevice& device_;
   TransformerShape shape_;
@@ -121,7 +123,12 @@ class Transformer {
   std::unique_ptr<Buffers> buffers_;
   std::unique_ptr<Graphs> graphs_;
   std::vector<std::unique_ptr<Pass>> passes_;
-  const std::int32_t* chosen_before_ = nullptr;  ///< of the pass started last
+  // Beside the device's stream, so that it goes from pass to pass without waiting for copies.
+  CudaStream uploads_;
+  CudaStream downloads_;
+  // Of the pass started last.
+  const std::int32_t* chosen_before_ = nullptr;
+  std::shared_ptr<Event> ended_before_;
 };
 
 }  // namespace troupe::kernels::cuda

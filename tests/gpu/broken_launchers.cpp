@@ -51,7 +51,7 @@ TROUPE_WRAPPED(decode_attention, "_ZN6troupe7kernels4cuda16decode_attentionEP11C
 TROUPE_WRAPPED(prefill_attention, "_ZN6troupe7kernels4cuda17prefill_attentionEP11CUstream_stRKNS1_16PrefillAttentionE",
                PrefillAttention);
 TROUPE_WRAPPED(rotate_append, "_ZN6troupe7kernels4cuda13rotate_appendEP11CUstream_stRKNS1_12RotateAppendE", RotateAppend);
-TROUPE_WRAPPED(take_chosen, "_ZN6troupe7kernels4cuda11take_chosenEP11CUstream_stRKNS1_10TakeChosenE", TakeChosen);
+TROUPE_WRAPPED(embed, "_ZN6troupe7kernels4cuda5embedEP11CUstream_stRKNS1_5EmbedE", Embed);
 TROUPE_WRAPPED(sample, "_ZN6troupe7kernels4cuda6sampleEP11CUstream_stRKNS1_6SampleE", Sample);
 
 #undef TROUPE_WRAPPED
@@ -63,6 +63,9 @@ cudaError_t wrapped_product(cudaStream_t stream, const Product& arguments) {
 }
 
 cudaError_t wrapped_decode_step(cudaStream_t stream, const DecodeStep& arguments) {
+  if (planted == "sample_ahead") {
+    if (const cudaError_t noted = note_chosen(stream, arguments.tokens, arguments.rows); noted != cudaSuccess) return noted;
+  }
   const cudaError_t status = real_decode_step(stream, arguments);
   if (status != cudaSuccess || planted != "step_rows" || arguments.rows <= 8) return status;
   return spoil_rows(stream, arguments.logits, arguments.rows, arguments.shape.vocabulary, arguments.shape.vocabulary);
@@ -86,11 +89,11 @@ cudaError_t wrapped_rotate_append(cudaStream_t stream, const RotateAppend& argum
   return repeat_keys(stream, arguments);
 }
 
-cudaError_t wrapped_take_chosen(cudaStream_t stream, const TakeChosen& arguments) {
+cudaError_t wrapped_embed(cudaStream_t stream, const Embed& arguments) {
   if (planted == "sample_ahead") {
-    if (const cudaError_t status = note_chosen(stream, arguments); status != cudaSuccess) return status;
+    if (const cudaError_t status = note_chosen(stream, arguments.tokens, arguments.rows); status != cudaSuccess) return status;
   }
-  return real_take_chosen(stream, arguments);
+  return real_embed(stream, arguments);
 }
 
 cudaError_t wrapped_sample(cudaStream_t stream, const Sample& arguments) {

@@ -185,6 +185,34 @@ TEST_F(CudaSamplingRows, AreRankedWhetherOrNotABlockCanDoItAlone) {
   }
 }
 
+class CudaSamplingNucleus : public OnHopper, public testing::WithParamInterface<std::int32_t> {};
+
+TEST_P(CudaSamplingNucleus, EndsWhereTheCpuEndsIt) {
+  const std::int32_t vocabulary = GetParam();
+  const auto named = nucleus_rows(vocabulary, 13);
+  Rows cases{vocabulary, {}, {}, {}};
+  for (const NamedRow& row : named) {
+    cases.logits.push_back(row.logits);
+    cases.parameters.push_back(row.parameters);
+  }
+  SampleBatch batch = cases.batch(0, cases.count(), even_stride(vocabulary));
+  batch.set_blocks_per_row(8);
+  const auto results = results_of(batch);
+  batch.set_blocks_per_row(16);
+  const auto wide_results = results_of(batch);
+  for (std::size_t row = 0; row < results.size(); ++row) {
+    SCOPED_TRACE("\"" + named[row].name + "\": " + to_text(cases.parameters[row]));
+    expect_as_on_cpu(cases.logits[row], cases.parameters[row], results[row]);
+    EXPECT_TRUE(same_bits<SampledRow>({wide_results[row]}, {results[row]})) << "16 blocks find another one than 8";
+  }
+}
+
+// 245 760 are the most for 8 blocks.
+INSTANTIATE_TEST_SUITE_P(Vocabularies, CudaSamplingNucleus, testing::Values(4096, 4099, 20011, 128256, 245760),
+                         [](const testing::TestParamInfo<std::int32_t>& vocabulary) {
+                           return std::to_string(vocabulary.param);
+                         });
+
 TEST_F(CudaSamplingRows, ThatAreCorruptSaySoAndDisturbNobody) {
   constexpr std::int32_t vocabulary = 5000;
   Rows cases = Rows::random(8 * logit_kinds, vocabulary, 9);

@@ -14,8 +14,11 @@ namespace troupe::bench {
 
 namespace {
 
-constexpr std::int32_t decode_steps = 48;
-constexpr std::int32_t decode_steps_before = 8;  // that do not count
+constexpr int decode_parts = 4;
+constexpr std::int32_t decode_steps_each = 24;
+constexpr std::int32_t decode_steps = decode_parts * decode_steps_each;
+constexpr std::int32_t decode_steps_before = 8;   // that do not count
+constexpr std::int32_t decode_steps_beside = 28;  // of the first sequences, while the last ones' prompts are read
 constexpr int prefill_rounds = 5;
 constexpr std::int32_t chunk_tokens = 8192;
 
@@ -76,7 +79,7 @@ Result<EngineDecodeSpeed> measure_decoding(const std::string& name, const Engine
   const model::ModelConfig& config = engine.model().config;
   NullListener listener;
   for (std::int32_t i = 0; i < which.batch; ++i) {
-    const std::int32_t answer = decode_steps_before + decode_steps + 4;
+    const std::int32_t answer = decode_steps_before + decode_steps + decode_steps_beside;
     TROUPE_TRY_DO(engine.submit(random_request(config, which.context, answer, static_cast<std::uint64_t>(i) + 1), listener));
   }
   // Until every sequence decodes.
@@ -86,16 +89,19 @@ Result<EngineDecodeSpeed> measure_decoding(const std::string& name, const Engine
   while (decoded() - start < before) engine.step();
   const auto counters = engine.counters();
   const double begin = now();
+  EngineDecodeSpeed speed;
   std::vector<double> steps;
   double last = begin;
-  for (std::int32_t i = 0; i < decode_steps / 2; ++i) {
-    engine.step();
-    const double at = now();
-    steps.push_back(at - last);
-    last = at;
+  for (int part = 0; part < decode_parts; ++part) {
+    for (std::int32_t i = 0; i < decode_steps_each; ++i) {
+      engine.step();
+      const double at = now();
+      steps.push_back(at - last);
+      last = at;
+    }
+    speed.part_seconds.push_back(median({steps.end() - decode_steps_each, steps.end()}));
   }
   const auto after = engine.counters();
-  EngineDecodeSpeed speed;
   speed.model = name;
   speed.batch = which.batch;
   speed.context = which.context;

@@ -17,8 +17,10 @@ struct EngineDecodeSpeed {
   std::int32_t batch = 0;
   std::int32_t context = 0;
   double seconds = 0;  ///< of a step: the median
-  double bytes = 0;    ///< that a step must read: weights (of experts those that tokens choose, at random), keys and values
-  double idle = 0;     ///< share of the time in which no pass was on the GPU
+  /// Of one part of the steps after the other: they differ where the GPU comes to the limit of its power, and slows down.
+  std::vector<double> part_seconds;
+  double bytes = 0;  ///< that a step must read: weights (of experts those that tokens choose, at random), keys and values
+  double idle = 0;   ///< share of the time in which no pass was on the GPU
 
   double of_floor(double read_bytes_per_second) const { return bytes / read_bytes_per_second / seconds; }
 };

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "tests/gpu/engine_bench.hpp"
 #include "tests/gpu/hopper.hpp"
@@ -30,10 +31,13 @@ void print_json(const EngineSpeeds& speeds, double ceiling) {
   nlohmann::ordered_json found{
       {"read_bytes_per_second", ceiling}, {"decoding", nlohmann::json::array()}, {"prefill", nlohmann::json::array()}};
   for (const EngineDecodeSpeed& speed : speeds.decoding) {
+    auto parts = nlohmann::json::array();
+    for (const double seconds : speed.part_seconds) parts.push_back(seconds * 1e3);
     found["decoding"].push_back({{"model", speed.model},
                                  {"batch", speed.batch},
                                  {"context", speed.context},
                                  {"ms", speed.seconds * 1e3},
+                                 {"parts_ms", std::move(parts)},
                                  {"of_floor", speed.of_floor(ceiling)},
                                  {"idle", speed.idle}});
   }

@@ -20,6 +20,16 @@ const char* name_of(LogitKind kind);
 std::vector<float> random_logits(LogitKind kind, std::size_t vocabulary, std::uint64_t seed);
 /// Every option is off, usual or extreme; any combination comes.
 RowSampling random_sampling(Random& random, std::int32_t vocabulary);
+
+/// Rows that make it hard to find where a nucleus ends: thousands of tokens as likely as its last one, tokens that only just
+/// weigh something, and as many in the last bin as fit, or one more. For vocabularies of 4096 at least.
+struct NamedRow {
+  std::string name;
+  std::vector<float> logits;
+  RowSampling parameters;
+};
+std::vector<NamedRow> nucleus_rows(std::int32_t vocabulary, std::uint64_t seed);
+
 model::SamplingParameters as_model_parameters(const RowSampling& row);
 std::string to_text(const RowSampling& row);
 

@@ -104,8 +104,8 @@ cudaError_t repeat_keys(cudaStream_t stream, const RotateAppend& arguments) {
   return for_each(stream, arguments.rows, RepeatKeys{arguments});
 }
 
-cudaError_t note_chosen(cudaStream_t stream, const TakeChosen& arguments) {
-  return for_each(stream, arguments.rows, NoteChosen{arguments.tokens});
+cudaError_t note_chosen(cudaStream_t stream, const std::int32_t* tokens, int rows) {
+  return for_each(stream, rows, NoteChosen{tokens});
 }
 
 cudaError_t shift_positions(cudaStream_t stream, const RowSampling* rows, int count) {

@@ -23,7 +23,7 @@ cudaError_t spoil_chunks(cudaStream_t stream, const PrefillAttention& attention)
 cudaError_t repeat_keys(cudaStream_t stream, const RotateAppend& arguments);
 
 /// The next `shift_positions` moves each row's position by one, if a token of the batch is one that was just chosen.
-cudaError_t note_chosen(cudaStream_t stream, const TakeChosen& arguments);
+cudaError_t note_chosen(cudaStream_t stream, const std::int32_t* tokens, int rows);
 cudaError_t shift_positions(cudaStream_t stream, const RowSampling* rows, int count);
 
 }  // namespace troupe::kernels::cuda
