@@ -8,23 +8,12 @@
 #include "actors/conversation_actor.hpp"
 #include "policy/citation.hpp"
 #include "policy/citation_support.hpp"
+#include "policy/form.hpp"
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
 
 namespace {
-
-/// The route that an attempt was made under, from its rung on.
-policy::RouteDecision route_of(const policy::AttemptPlan& plan) {
-  policy::RouteDecision route;
-  route.rule = plan.rule;
-  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
-  route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
-  route.held_back = plan.held_back;
-  route.greedy = plan.sampling == policy::Sampling{};
-  route.sampling = plan.sampling;
-  return route;
-}
 
 /// Whether the last attempt's answer says the same as that of the tier before.
 bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answer) {
@@ -35,15 +24,13 @@ bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answe
   return policy::same_answer(text_of(*before->result), answer);
 }
 
-/// Says what the best source says, in the place of an answer that nobody is sure of, if the policy has words for that.
-void quote_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, policy::Attempt& attempt,
-                   policy::TurnOutcome& outcome) {
-  const auto text = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
-  if (!text) return;
-  // What the model said is not the answer, and nobody sees it.
-  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
-  outcome.answer = *text;
-  outcome.citations = policy::check_citations(*text, attempt.plan.passages).cited;
+/// A draft whose corpus could not be searched rests on nothing that could be cited.
+void mark_without_passages(const policy::Turn& turn, policy::TurnOutcome& outcome) {
+  const auto lacks = [](const policy::StageEntry& each) { return each.fallback == policy::Fallback::without_passages; };
+  const auto entry = std::find_if(turn.stages.begin(), turn.stages.end(), lacks);
+  if (entry == turn.stages.end() || !outcome.confident) return;
+  outcome.confident = false;
+  outcome.doubt = entry->why + ", so the answer has no sources";
 }
 
 policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
@@ -110,6 +97,7 @@ void ConversationState::advance(LiveTurn& turn) {
 }
 
 void ConversationState::generate(LiveTurn& turn) {
+  begin_stage(turn, policy::Stage::reasoning);
   if (turn.finished) return read_sources(turn);  // the retriever did not reply
   if (!turn.generation) {
     const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
@@ -186,7 +174,10 @@ void ConversationState::supersede_lost(LiveTurn& turn, std::vector<policy::Emiss
   attempt.result.emplace();
   attempt.result->emissions = std::move(shown);
   attempt.result->finish_reason = "lost";
-  supersede(turn, route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
+  policy::StageEntry entry = entry_of(attempt);
+  entry.why = why;
+  tell(turn, std::move(entry));
+  supersede(turn, policy::route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
 }
 
 void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces) {
@@ -219,41 +210,79 @@ void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission
 }
 
 void ConversationState::decide(LiveTurn& turn) {
+  using Verdict = policy::Decision::Verdict;
   policy::Attempt& attempt = turn.turn.attempts.back();
   const policy::AttemptPlan& plan = attempt.plan;
   attempt.result = std::exchange(turn.finished, std::nullopt);
   policy::AttemptResult& result = *attempt.result;
   result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
-  const std::string answer(policy::trimmed(text_of(result)));
-  // An answer that its sources do not support is not to be trusted, whatever its probability.
-  const auto failed = policy::failed_citation(answer, turn.turn.ask.question + " " + turn.turn.search, *turn.sources);
-  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
-
   const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
-  const policy::RouteDecision route = route_of(plan);
+  const std::string tier(to_string(plan.tier));
+  const std::string answer(policy::trimmed(text_of(result)));
+  std::string what = std::exchange(turn.trouble, {});
+  policy::StageEntry entry = entry_of(attempt);
+  if (entry.trouble == policy::Trouble::failed) what += (what.empty() ? "" : "; ") + tier + " failed";
+  if (entry.trouble == policy::Trouble::late || entry.trouble == policy::Trouble::failed) {
+    return after_trouble(turn, std::move(entry), what, confidence);
+  }
+  check_answer(turn, answer, entry);
+  if (entry.trouble == policy::Trouble::malformed && (plan.held_back || answer.empty())) {
+    result.finish_reason = policy::malformed_reason;
+    return after_trouble(turn, std::move(entry), result.failed_check, confidence);
+  }
+  const policy::RouteDecision route = policy::route_of(plan);
   policy::Decision decision = policy::after_attempt(route, plan, confidence, result.finish_reason, result.failed_check,
                                                     agrees_with_the_one_before(turn.turn, answer));
-  if (const std::string trouble = std::exchange(turn.trouble, {}); !trouble.empty())
-    decision.why = trouble + "; " + decision.why;
-  if (decision.verdict == policy::Decision::Verdict::escalate) return supersede(turn, route, *decision.next, decision.why);
-  if (decision.verdict == policy::Decision::Verdict::fail) {
+  if (!what.empty()) decision.why = what + "; " + decision.why;
+  policy::TurnOutcome outcome;
+  if (decision.verdict == Verdict::commit) {
+    outcome.committed = true;
+    outcome.answer = answer;
+    outcome.citations = policy::check_citations(answer, plan.passages).cited;
+    outcome.attempt = plan.attempt;
+    outcome.confidence = confidence;
+    outcome.confident = decision.confident;
+    if (!decision.confident) outcome.doubt = decision.why;
+  }
+  const bool quoted = outcome.committed && !outcome.confident && plan.held_back && quote_instead(turn, outcome);
+  if (!entry.held()) {
+    entry.fallback = decision.verdict == Verdict::escalate ? policy::Fallback::escalate
+                     : quoted                              ? policy::Fallback::quote
+                                                           : policy::Fallback::mark;
+    entry.why = entry.trouble == policy::Trouble::malformed
+                    ? result.failed_check
+                    : "cut off after " + std::to_string(plan.tokens_max) + " tokens, at the limit";
+  } else if (turn.late) {
+    entry.trouble = policy::Trouble::late;
+    entry.fallback = policy::Fallback::wait;
+    entry.why = "nobody else was left to be asked";
+  }
+  tell(turn, std::move(entry));
+  turn.clock.reset();
+  if (decision.verdict == Verdict::escalate) return supersede(turn, route, *decision.next, decision.why);
+  if (decision.verdict == Verdict::fail) {
     return fail(turn, {ErrorCode::unavailable, decision.why + "; " + context_->routing->when_all_failed});
   }
-  policy::TurnOutcome outcome;
-  outcome.committed = true;
-  outcome.answer = answer;
-  outcome.citations = policy::check_citations(answer, plan.passages).cited;
-  outcome.attempt = plan.attempt;
-  outcome.confidence = confidence;
-  outcome.confident = decision.confident;
-  if (!decision.confident) {
-    outcome.doubt = decision.why;
-    if (plan.held_back) quote_instead(*context_->routing, *turn.sources, attempt, outcome);
-  }
+  mark_without_passages(turn.turn, outcome);
   commit_outcome(turn, std::move(outcome));
 }
 
+void ConversationState::check_answer(LiveTurn& turn, const std::string& answer, policy::StageEntry& entry) {
+  policy::Attempt& attempt = turn.turn.attempts.back();
+  const policy::AttemptPlan& plan = attempt.plan;
+  const std::string of = "the answer of " + std::string(to_string(plan.tier)) + " ";
+  if (const auto wrong = policy::malformed_answer(answer, policy::task_of(plan.task).value_or(policy::Task::chat))) {
+    entry.trouble = policy::Trouble::malformed;
+    attempt.result->failed_check = of + *wrong;
+    return;
+  }
+  // An answer that its sources do not support is not to be trusted, whatever its probability.
+  const auto failed = policy::failed_citation(answer, turn.turn.ask.question + " " + turn.turn.search, *turn.sources);
+  if (failed) attempt.result->failed_check = of + *failed;
+}
+
 void ConversationState::fail(LiveTurn& turn, const Error& error) {
+  tell_end(turn, error);
   turn.call.reset();
   turn.unwritten.clear();
   if (turn.generation || !turn.pieces.empty()) {

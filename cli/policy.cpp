@@ -67,6 +67,10 @@ void print_policy(const policy::RoutingPolicy& policy) {
     std::cout << std::left << std::setw(16) << (std::to_string(++number) + " " + rule.name) << policy::sentence_of(rule)
               << '\n';
   }
+  for (const policy::Stage stage : policy::stages) {
+    std::cout << std::left << std::setw(16) << policy::to_string(stage)
+              << policy::sentence_of(stage, policy.contracts[policy::place_of(stage)]) << '\n';
+  }
   if (!policy.when_unsure.empty()) std::cout << "nobody is sure  \"" << policy.when_unsure << "\"\n";
   std::cout << "all failed      \"" << policy.when_all_failed << "\"\n";
 }
@@ -80,6 +84,15 @@ Result<int> check_policy(const PolicyOptions& options) {
     object["rules"] = Json::array();
     for (const policy::RouteRule& rule : policy.rules)
       object["rules"].push_back({{"name", rule.name}, {"says", policy::sentence_of(rule)}});
+    for (const policy::Stage stage : policy::stages) {
+      const policy::Contract& contract = policy.contracts[policy::place_of(stage)];
+      Json entry{{"deadline_ms", contract.deadline_ms},
+                 {"fallback", policy::to_string(contract.fallback)},
+                 {"says", policy::sentence_of(stage, contract)}};
+      if (contract.prompt_tokens_max) entry["prompt_tokens_max"] = *contract.prompt_tokens_max;
+      if (contract.answer_tokens_max) entry["answer_tokens_max"] = *contract.answer_tokens_max;
+      object["stages"][std::string(policy::to_string(stage))] = std::move(entry);
+    }
     object["findings"] = Json::array();
     for (const policy::PolicyFinding& finding : findings) object["findings"].push_back(json_of(finding));
     std::cout << dumped(object) << std::endl;

@@ -50,6 +50,9 @@ struct ContextParts {
 
 std::vector<Message> messages_of(const ContextParts& parts);
 
+/// What the bundled models say where no source has the answer.
+inline constexpr std::string_view not_found = "The sources do not say.";
+
 /// What a question is, by a model's judgement.
 enum class Kind : std::uint8_t { lookup, compare, multi_step, chat, summarize, follow_up, out_of_scope, unknown };
 std::string_view to_string(Kind kind);

@@ -15,6 +15,7 @@
 
 #include "base/result.hpp"
 #include "policy/ask.hpp"
+#include "policy/contract.hpp"
 #include "policy/portfolio.hpp"
 #include "policy/turn.hpp"
 
@@ -97,6 +98,7 @@ struct RoutingPolicy {
   std::string when_unsure;
   PerTier<TokenPrice> price;
   PerTier<Calibration> calibration;
+  PerStage<Contract> contracts = default_contracts();  ///< of the stages of a turn
   std::vector<RouteRule> rules;
   /// Whether some rule asks what a question is.
   bool asks_for_kind() const;

@@ -23,7 +23,8 @@ std::string_view to_string(PolicyFinding::Weight weight);
 /// start that the portfolio does not have; an escalation that does not ascend, and so could go round in circles; conditions
 /// that contradict each other; a rule that can never match, because those before it take all that it could; a last rule that
 /// does not match always; a contract that nobody can meet (a confidence that a calibration never reaches, a cost that one token
-/// exceeds, sampling of what is always greedy, a second opinion that is not among those asked). Warnings: a threshold of 0
+/// exceeds, sampling of what is always greedy, a second opinion that is not among those asked, and what contract_check.hpp
+/// finds). Warnings: a threshold of 0
 /// before an escalation, a last rule that those before it leave nothing for, a context that no tier of the rule reads whole, a
 /// second opinion that is not cheaper than what follows it.
 std::vector<PolicyFinding> check(const RoutingPolicy& policy);

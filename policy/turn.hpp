@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "policy/ask.hpp"
+#include "policy/contract.hpp"
 #include "policy/portfolio.hpp"
 #include "policy/prompt.hpp"
 
@@ -125,6 +126,7 @@ struct Turn {
   std::string kind;                                 ///< how the question was classified; empty if it was not
   std::string search;                               ///< what was searched for; empty if nothing was
   std::optional<double> retrieval_confidence = {};  ///< of that search (policy/retrieval.hpp); none if nothing was found
+  std::vector<StageEntry> stages = {};              ///< what happened to its stages, in order
 };
 
 /// A summary of the turns up to and including `last_turn`.

@@ -346,6 +346,30 @@ struct Turn {
   # What was searched for. Empty if nothing was.
   retrievalConfidence @9 :Float64 = -1;
   # How likely that search found all that an answer needs, 0 to 1. Negative if nothing was searched or found.
+  stages @10 :List(StageEntry);
+  # What happened to its stages, in order.
+}
+
+enum Stage { intent @0; retrieval @1; reasoning @2; summary @3; }
+enum Trouble { none @0; late @1; oversized @2; malformed @3; failed @4; }
+enum Fallback {
+  none @0; unknown @1; withoutPassages @2; refuse @3; escalate @4; quote @5; wait @6; keep @7; shorten @8; mark @9;
+}
+
+struct StageEntry {
+  # Whether one stage of a turn kept its contract.
+  stage @0 :Stage;
+  attempt @1 :Int32 = -1;
+  # Of reasoning: whose. -1: none was planned.
+  promptTokens @2 :Int32;
+  answerTokens @3 :Int32;
+  milliseconds @4 :Int64;
+  # That it took.
+  trouble @5 :Trouble;
+  fallback @6 :Fallback;
+  # That was taken.
+  why @7 :Text;
+  # What was wrong. Empty if nothing was.
 }
 
 struct Summary {
@@ -401,6 +425,8 @@ struct ReplicaView {
   # Since it started.
   promptTokens @13 :UInt64;
   reusedTokens @14 :UInt64;
+  fault @15 :Text;
+  # That it was given on purpose, as troupe node --fault says it. Empty: none.
 }
 
 struct LinkView {
@@ -425,6 +451,15 @@ struct ExpertsView {
   # Works that wait or are computed.
   placement @7 :UInt64;
   # Digest of the placement that the node was started with: equal where nodes agree.
+}
+
+struct StageCounts {
+  # How often a stage kept its contract, and how often not, since the node started.
+  held @0 :UInt64;
+  late @1 :UInt64;
+  oversized @2 :UInt64;
+  malformed @3 :UInt64;
+  failed @4 :UInt64;
 }
 
 struct BlockTraffic {
@@ -473,6 +508,8 @@ struct NodeView {
   expertsAlone @16 :Int64;
   # That only this node holds, as far as it knows.
   blocks @17 :BlockTraffic;
+  contracts @18 :List(StageCounts);
+  # Of intent, retrieval, reasoning and summary, in this order.
 }
 
 struct ClusterView {

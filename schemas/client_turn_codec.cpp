@@ -224,6 +224,8 @@ void write(client::Turn::Builder to, const policy::Turn& turn, TurnDetail detail
   to.setKind(text(turn.kind));
   to.setSearch(text(turn.search));
   to.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
+  auto stages = to.initStages(size_of(turn.stages));
+  for (unsigned i = 0; i < stages.size(); ++i) parts::write(stages[i], turn.stages[i]);
 }
 
 Result<policy::Turn> read(client::Turn::Reader from) {
@@ -247,6 +249,12 @@ Result<policy::Turn> read(client::Turn::Reader from) {
   turn.search = text(from.getSearch());
   if (const double confidence = from.getRetrievalConfidence(); confidence >= 0 && confidence <= 1) {
     turn.retrieval_confidence = confidence;
+  }
+  const auto stages = from.getStages();
+  if (stages.size() > ClientLimits::stages) return parts::too_many("the stages of a turn", stages.size(), ClientLimits::stages);
+  for (const auto each : stages) {
+    TROUPE_TRY(auto entry, parts::read(each));
+    turn.stages.push_back(std::move(entry));
   }
   return turn;
 }

@@ -210,6 +210,7 @@ void write(const policy::Turn& turn, records::Accepted::Builder out) {
   out.setKind(text(turn.kind));
   out.setSearch(text(turn.search));
   out.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
+  write(turn.stages, out.initStages(bounded(turn.stages.size(), Limits::stages_max)));
 }
 Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   TROUPE_TRY_DO(named("accepted.conversation", read(in.getConversation(), turn.id.conversation)));
@@ -219,6 +220,7 @@ Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   turn.accepted_ms = in.getAcceptedMs();
   turn.kind = text(in.getKind());
   turn.search = text(in.getSearch());
+  TROUPE_TRY_DO(read(in.getStages(), turn.stages));
   return read_share(in.getRetrievalConfidence(), "accepted.retrieval_confidence", turn.retrieval_confidence);
 }
 
@@ -409,12 +411,14 @@ void write(const EndedTurn& ended, records::Ended::Builder out) {
   out.setKind(text(ended.kind));
   out.setSearch(text(ended.search));
   out.setRetrievalConfidence(ended.retrieval_confidence.value_or(-1));
+  write(ended.stages, out.initStages(bounded(ended.stages.size(), Limits::stages_max)));
 }
 Result<void> read(records::Ended::Reader in, EndedTurn& ended) {
   TROUPE_TRY_DO(read(in.getOutcome(), ended.outcome));
   ended.ended_ms = in.getEndedMs();
   ended.kind = text(in.getKind());
   ended.search = text(in.getSearch());
+  TROUPE_TRY_DO(read(in.getStages(), ended.stages));
   return read_share(in.getRetrievalConfidence(), "ended.retrieval_confidence", ended.retrieval_confidence);
 }
 
@@ -449,7 +453,8 @@ void write(const policy::Turn& turn, records::Turn::Builder out) {
                     .ended_ms = turn.ended_ms,
                     .kind = turn.kind,
                     .search = turn.search,
-                    .retrieval_confidence = turn.retrieval_confidence},
+                    .retrieval_confidence = turn.retrieval_confidence,
+                    .stages = turn.stages},
           out.initEnded());
   }
 }
@@ -470,6 +475,7 @@ Result<void> read(records::Turn::Reader in, policy::Turn& turn) {
   turn.kind = std::move(ended.kind);
   turn.search = std::move(ended.search);
   turn.retrieval_confidence = ended.retrieval_confidence;
+  turn.stages = std::move(ended.stages);
   return {};
 }
 

@@ -94,6 +94,18 @@ std::string calibrations_text(const policy::RoutingPolicy& policy) {
   return text.empty() ? text : "\n[calibration]\n" + text;
 }
 
+std::string contracts_text(const policy::RoutingPolicy& policy) {
+  std::string text;
+  for (const policy::Stage stage : policy::stages) {
+    const policy::Contract& contract = policy.contracts[policy::place_of(stage)];
+    text += "\n[stage." + std::string(to_string(stage)) + "]\ndeadline_ms = " + std::to_string(contract.deadline_ms) + "\n";
+    if (contract.prompt_tokens_max) text += "prompt_tokens_max = " + std::to_string(*contract.prompt_tokens_max) + "\n";
+    if (contract.answer_tokens_max) text += "answer_tokens_max = " + std::to_string(*contract.answer_tokens_max) + "\n";
+    text += "fallback = " + toml_quoted(to_string(contract.fallback)) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string to_toml(const policy::RoutingPolicy& policy) {
@@ -109,7 +121,7 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   for (const Tier tier : policy::tiers) {
     text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_passages[policy::place_of(tier)]) + "\n";
   }
-  text += prices_text(policy) + calibrations_text(policy);
+  text += prices_text(policy) + calibrations_text(policy) + contracts_text(policy);
   for (const RouteRule& rule : policy.rules) text += rule_text(rule);
   return text;
 }

@@ -93,6 +93,7 @@ Result<policy::Turn> assemble(const Store& store, policy::TurnId id, std::string
   turn.kind = std::move(ended.kind);
   turn.search = std::move(ended.search);
   turn.retrieval_confidence = ended.retrieval_confidence;
+  turn.stages = std::move(ended.stages);
   return turn;
 }
 
@@ -164,7 +165,8 @@ std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
                                  .ended_ms = turn.ended_ms,
                                  .kind = turn.kind,
                                  .search = turn.search,
-                                 .retrieval_confidence = turn.retrieval_confidence};
+                                 .retrieval_confidence = turn.retrieval_confidence,
+                                 .stages = turn.stages};
   return {{.column = column,
            .key = key_of(turn.id.conversation, Kind::ended, turn.id.number),
            .value = schemas::encode(ended, epoch)},

@@ -84,6 +84,8 @@ policy::Turn full_turn() {
   turn.kind = "handbook";
   turn.search = "how long";
   turn.retrieval_confidence = 0.25;
+  turn.stages = {{policy::Stage::intent, -1, 41, 2, 12, policy::Trouble::none, policy::Fallback::none, ""},
+                 {policy::Stage::reasoning, 1, 300, 7, 45000, policy::Trouble::late, policy::Fallback::escalate, "too slow"}};
   return turn;
 }
 
@@ -97,6 +99,7 @@ void expect_equal(const policy::Turn& a, const policy::Turn& b) {
   EXPECT_EQ(a.kind, b.kind);
   EXPECT_EQ(a.search, b.search);
   EXPECT_EQ(a.retrieval_confidence, b.retrieval_confidence);
+  EXPECT_EQ(a.stages, b.stages);
 }
 
 TEST(ClientCodec, AnAskComesBackAsItWas) {

@@ -87,6 +87,8 @@ TEST(Records, ComeBackAsTheyWere) {
   turn.accepted_ms = 1234;
   turn.kind = "lookup";
   turn.search = "why";
+  turn.stages = {{policy::Stage::intent, -1, 41, 2, 2000, policy::Trouble::late, policy::Fallback::unknown, "stuck"},
+                 {policy::Stage::reasoning, 0, 300, 7, 12, policy::Trouble::none, policy::Fallback::none, ""}};
   const auto accepted = decode_accepted(encode_accepted(turn, epoch)).value();
   EXPECT_EQ(accepted.id, turn.id);
   EXPECT_EQ(accepted.ask.idempotency_key, "k");
@@ -99,6 +101,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(accepted.accepted_ms, 1234);
   EXPECT_EQ(accepted.kind, "lookup");
   EXPECT_EQ(accepted.search, "why");
+  EXPECT_EQ(accepted.stages, turn.stages);
 
   policy::AttemptPlan plan;
   plan.attempt = 1;
@@ -126,6 +129,7 @@ TEST(Records, ComeBackAsTheyWere) {
   ended.kind = "chat";
   ended.retrieval_confidence = 0.5;
   ended.outcome.doubt = "unsure";
+  ended.stages = turn.stages;
   EXPECT_EQ(decode_ended(encode(ended, epoch)).value(), ended);
 
   auto summary = summary_of(2, "They asked.");

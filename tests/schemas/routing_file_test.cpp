@@ -172,6 +172,10 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.when_unsure = "\"{quote}\" {source}";
   policy.price = {policy::TokenPrice{0.1, 0}, {}, {3, 15}};
   policy.calibration[2].points = {{0.1, 0.05}, {1, 0.9}};
+  policy.contracts[policy::place_of(policy::Stage::intent)] = {1, 100, 4, policy::Fallback::unknown};
+  policy.contracts[policy::place_of(policy::Stage::reasoning)] = {8000, 1792, 64, policy::Fallback::quote};
+  policy.contracts[policy::place_of(policy::Stage::retrieval)].fallback = policy::Fallback::refuse;
+  policy.contracts[policy::place_of(policy::Stage::summary)].fallback = policy::Fallback::wait;
   ASSERT_TRUE(policy::validate(policy));
   for (const RoutingPolicy& each : {policy, policy::default_policy()}) {
     const auto parsed = parse_routing(to_toml(each), "printed");
