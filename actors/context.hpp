@@ -87,6 +87,23 @@ struct BlockTrafficCounters {
   }
 };
 
+/// What became of the stages of turns at home here, for operators. Any thread.
+class StageCounters {
+ public:
+  void count(const policy::StageEntry& entry) {
+    const std::scoped_lock lock(mutex_);
+    ++counts_[policy::place_of(entry.stage)].of(entry.trouble);
+  }
+  policy::PerStage<policy::StageCounts> load() const {
+    const std::scoped_lock lock(mutex_);
+    return counts_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  policy::PerStage<policy::StageCounts> counts_{};
+};
+
 class NodeExperts;
 
 /// Lives as long as any actor of the node.
@@ -112,6 +129,7 @@ struct NodeContext {
   std::atomic<std::int32_t> stored{0};         ///< conversations whose records are here, as they were counted last
   cluster::BlockDirectory block_holders;       ///< which nodes hold which KV blocks, this one included
   BlockTrafficCounters block_traffic;
+  StageCounters contracts;
   std::atomic<std::int64_t> experts_alone{0};  ///< that are loaded on no other node that stays
 };
 using NodeContextPtr = std::shared_ptr<NodeContext>;

@@ -22,10 +22,7 @@ void refuse(caf::typed_response_promise<T>& promise, const Error& error) {
 
 }  // namespace
 
-std::int32_t estimate_tokens(std::string_view text) {
-  constexpr std::size_t bytes_per_token = 3;
-  return static_cast<std::int32_t>(text.size() / bytes_per_token) + 1;
-}
+std::int32_t estimate_tokens(std::string_view text) { return static_cast<std::int32_t>(text.size() / bytes_per_token) + 1; }
 
 ConversationState::~ConversationState() {
   if (context_) context_->turns -= static_cast<std::int32_t>(live_.size());
@@ -326,6 +323,7 @@ void ConversationState::tick() {
   }
   keep_ticking();
   if (!context_->session.valid(now)) return;
+  if (!live_.empty()) keep_contract(*live_.front());
   const std::int64_t now_ms = context_->wall->now_ms();
   std::vector<std::uint32_t> numbers;
   for (const auto& turn : live_) {

@@ -14,6 +14,7 @@
 #include "actors/context.hpp"
 #include "actors/live_turn.hpp"
 #include "actors/services.hpp"
+#include "policy/stage_fallback.hpp"
 #include "schemas/records.hpp"
 
 namespace troupe::actors {
@@ -32,6 +33,7 @@ using ConversationActor = AtHome::extend<takes<Continuation>, on<MoveAway>::give
 /// Told when a conversation has had nothing to do for a while and may be put to sleep.
 using OnIdle = std::function<void(const policy::ConversationId&)>;
 
+inline constexpr std::size_t bytes_per_token = 3;
 /// Tokens of a text, roughly: a function of the text alone, since what is decided by it must not depend on which model counts.
 std::int32_t estimate_tokens(std::string_view text);
 
@@ -94,7 +96,7 @@ class ConversationState {
 
   // conversation_planning.cpp: how a turn gets its plan.
   void summarize(LiveTurn& turn);
-  void on_summary(LiveTurn& turn, const SummaryText& text, std::size_t folded);
+  void on_summary(LiveTurn& turn, const SummaryText& reply, std::size_t folded);
   void classify(LiveTurn& turn);
   void on_classified(LiveTurn& turn, const policy::TakenFor& taken, bool searchable);
   void rewrite(LiveTurn& turn);
@@ -114,6 +116,7 @@ class ConversationState {
   /// Sees to it that the turn's sources are there, for the check of its citations and for a quote.
   void read_sources(LiveTurn& turn);
   void decide(LiveTurn& turn);
+  /// Whether the last attempt's answer has the form of one, and is supported by what it cites.
   /// Plans another attempt, by `next`, in the place of the last, which has a result.
   void supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why);
   /// The same for an attempt of a remote model that will not end and cannot be repeated; `shown`: what is durable of it.
@@ -130,6 +133,36 @@ class ConversationState {
   policy::ShadowInput shadow_input(const LiveTurn& turn) const;
   /// Appends what has become durable to the turn's events, and sends it on.
   void show(LiveTurn& turn);
+
+  // conversation_contracts.cpp: whether the stages of a turn keep their contracts, and what follows if they don't.
+  const policy::Contract& contract_of(policy::Stage stage) const;
+  /// From now on, unless it has begun already.
+  void begin_stage(LiveTurn& turn, policy::Stage stage);
+  /// Adds to the turn's story, and counts. It is durable with whatever follows from it.
+  void tell(LiveTurn& turn, policy::StageEntry entry);
+  /// Has whatever is late replaced by its fallback.
+  void keep_contract(LiveTurn& turn);
+  /// What is to be made of a small model's reply: nothing, if it was not what the contract promises.
+  ModelCall::Reply checked_reply(LiveTurn& turn, schemas::Purpose purpose, const Result<ModelCall::Reply>& reply);
+  void late_intent(LiveTurn& turn);
+  void late_search(LiveTurn& turn);
+  void late_summary(LiveTurn& turn);
+  void late_attempt(LiveTurn& turn);
+  /// Leaves the passages of a search that exceed their budget out.
+  void check_passages(LiveTurn& turn);
+  /// The summary to keep, if it has the form of one.
+  std::optional<SummaryText> checked_summary(LiveTurn& turn, SummaryText text, std::size_t folded);
+  /// A summary that could not be had: the turn goes on without it, if its trouble is not that somebody is away.
+  void without_summary(LiveTurn& turn, policy::Trouble trouble, const std::string& why);
+  policy::BrokenAttempt broken_attempt(const LiveTurn& turn, std::string_view what) const;
+  /// The attempt that is being planned comes to nothing, and the next tier's takes its place; false if there is none.
+  bool skip_tier(LiveTurn& turn, policy::Trouble trouble, const std::string& what);
+  /// Follows on the last attempt, which has a result and was in trouble.
+  void after_trouble(LiveTurn& turn, policy::StageEntry entry, const std::string& what, double confidence);
+  /// The best source in the place of the last attempt's answer, if the policy has words for that.
+  policy::StageEntry entry_of(const policy::Attempt& attempt) const;
+  /// Adds the stage in which a turn fails to its story, if that is to blame.
+  void tell_end(LiveTurn& turn, const Error& error);
 
   // conversation_move.cpp: how it goes to another node.
   caf::result<MovedAway> on_move(const MoveAway& move);

@@ -5,6 +5,7 @@
 
 #include "actors/conversation_actor.hpp"
 #include "policy/context.hpp"
+#include "policy/form.hpp"
 #include "policy/judgement.hpp"
 #include "storage/conversations.hpp"
 
@@ -22,11 +23,14 @@ constexpr std::int32_t rewrite_tokens_max = 96;
 void ConversationState::summarize(LiveTurn& turn) {
   std::vector<policy::TurnSize> sizes;
   for (const Recent& recent : recent_) sizes.push_back({recent.number, recent.tokens});
-  const std::size_t fold = policy::plan_fold(sizes, context_->routing->recent_tokens);
+  std::size_t fold = policy::plan_fold(sizes, context_->routing->recent_tokens);
   if (fold == 0) {
     turn.stage = Stage::classify;
     return advance(turn);
   }
+  // After summaries that could not be had there are more turns than one summary is to take up.
+  if (sizes.size() > policy::recent_kept + policy::recent_folded) fold = std::min(fold, policy::recent_folded);
+  begin_stage(turn, policy::Stage::summary);
   SummaryWork work;
   work.key = {{id_, recent_[fold - 1].number}, schemas::Purpose::summarize, static_cast<std::int32_t>(summary_.version)};
   work.epoch = epoch_;
@@ -37,19 +41,29 @@ void ConversationState::summarize(LiveTurn& turn) {
   self_->request(services_.summarizer, summary_timeout, std::move(work))
       .then(
           [this, number = turn.turn.id.number, step, fold](const SummaryText& text) {
-            summarizing_.reset();
-            if (LiveTurn* live = find_step(number, step)) on_summary(*live, text, fold);
-          },
-          [this, number = turn.turn.id.number, step](caf::error& error) {
-            summarizing_.reset();
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
+            summarizing_.reset();
+            on_summary(*live, text, fold);
+          },
+          [this, number = turn.turn.id.number, step](caf::error& error) {
+            LiveTurn* live = find_step(number, step);
+            if (live == nullptr) return;
+            summarizing_.reset();
             const Error why = from_caf(error, "summarising earlier turns");
-            if (why.code != ErrorCode::unavailable && why.code != ErrorCode::overloaded) live->doom = why;
+            if (why.code == ErrorCode::unavailable || why.code == ErrorCode::overloaded) return;  // tick() tries again
+            const bool large = why.code == ErrorCode::too_large;
+            without_summary(*live, large ? policy::Trouble::oversized : policy::Trouble::failed, why.message);
           });
 }
 
-void ConversationState::on_summary(LiveTurn& turn, const SummaryText& text, std::size_t folded) {
+void ConversationState::on_summary(LiveTurn& turn, const SummaryText& reply, std::size_t folded) {
+  const auto kept = checked_summary(turn, reply, folded);
+  if (!kept) {
+    turn.stage = Stage::classify;
+    return advance(turn);
+  }
+  const SummaryText& text = *kept;
   policy::Summary next;
   next.version = summary_.version + 1;
   next.first_turn = recent_.front().number;
@@ -73,25 +87,31 @@ void ConversationState::on_summary(LiveTurn& turn, const SummaryText& text, std:
 
 void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, policy::ContextParts parts,
                                    std::function<void(LiveTurn&, const ModelCall::Reply&)> then) {
+  begin_stage(turn, policy::Stage::intent);
   const policy::RoutingPolicy& routing = *context_->routing;
-  const bool classifies = purpose == schemas::Purpose::classify;
+  const policy::Contract& contract = contract_of(policy::Stage::intent);
   ModelCall::Job job;
   job.key = {turn.turn.id, purpose, 0};
   job.epoch = epoch_;
-  job.tier = classifies ? routing.classifier() : routing.smallest();
+  job.tier = purpose == schemas::Purpose::classify ? routing.classifier() : routing.smallest();
   job.parts = std::move(parts);
   job.prompt_tokens_max = routing.prompt_tokens[policy::place_of(job.tier)];
-  job.tokens_max = classifies ? routing.intent.reply_tokens_max() : rewrite_tokens_max;
+  job.prompt_tokens_max = std::min(job.prompt_tokens_max, contract.prompt_tokens_max.value_or(job.prompt_tokens_max));
+  job.tokens_max = contract.answer_tokens_max.value_or(rewrite_tokens_max);
+  if (purpose == schemas::Purpose::classify) job.tokens_max = std::min(job.tokens_max, routing.intent.reply_tokens_max());
   job.priority = turn.turn.ask.priority;
   job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
+  turn.on_reply = std::move(then);
   turn.call = std::make_shared<ModelCall>(context_, engine_link(self_), std::move(job),
-                                          [this, number = turn.turn.id.number, then](Result<ModelCall::Reply> reply) {
+                                          [this, number = turn.turn.id.number, purpose](Result<ModelCall::Reply> reply) {
                                             LiveTurn* live = find_live(number);
                                             if (live == nullptr) return;
                                             live->call.reset();
                                             // A small model that fails does not fail the turn: the question is taken as it
                                             // stands.
-                                            then(*live, reply ? *reply : ModelCall::Reply());
+                                            const ModelCall::Reply checked = checked_reply(*live, purpose, reply);
+                                            const auto go_on = std::move(live->on_reply);
+                                            go_on(*live, checked);
                                           });
   const auto call = turn.call;
   call->drive();
@@ -151,14 +171,20 @@ void ConversationState::rewrite(LiveTurn& turn) {
 }
 
 void ConversationState::search(LiveTurn& turn) {
+  begin_stage(turn, policy::Stage::retrieval);
+  const auto tokens_max = contract_of(policy::Stage::retrieval).prompt_tokens_max;
+  const std::size_t bytes_max = tokens_max ? static_cast<std::size_t>(*tokens_max) * bytes_per_token : turn.turn.search.size();
   const std::uint64_t step = begin_step(turn);
-  self_->request(services_.retriever, service_timeout, SearchQuery{turn.turn.search, context_->routing->passages_max})
+  self_
+      ->request(services_.retriever, service_timeout,
+                SearchQuery{std::string(policy::beginning_of(turn.turn.search, bytes_max)), context_->routing->passages_max})
       .then(
           [this, number = turn.turn.id.number, step](const SearchResult& result) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             live->passages = result.passages;
             live->corpus_version = result.corpus_version;
+            check_passages(*live);
             if (live->turn.attempts.empty()) {
               // It is routed by this. A search after a restart only finds its passages again.
               live->turn.retrieval_confidence = result.confidence;
@@ -200,6 +226,7 @@ policy::ShadowInput ConversationState::shadow_input(const LiveTurn& turn) const 
 }
 
 void ConversationState::route(LiveTurn& turn) {
+  begin_stage(turn, policy::Stage::reasoning);
   const policy::Ask& ask = turn.turn.ask;
   policy::RouteFacts facts;
   facts.requested = ask.tier;
@@ -220,7 +247,7 @@ void ConversationState::route(LiveTurn& turn) {
   for (std::size_t i = 0; i < read; ++i) facts.prompt_tokens += estimate_tokens(turn.passages[i].text);
   turn.context_tokens = facts.prompt_tokens;
   const std::uint64_t step = begin_step(turn);
-  self_->request(services_.router, service_timeout, RouteQuery{facts})
+  self_->request(services_.router, service_timeout, RouteQuery{facts, !turn.late})
       .then(
           [this, number = turn.turn.id.number, step](const policy::RouteDecision& decision) {
             LiveTurn* live = find_step(number, step);
@@ -229,6 +256,7 @@ void ConversationState::route(LiveTurn& turn) {
             live->next_tier = decision.start();
             live->next_why = decision.why;
             live->waits_for.clear();
+            live->late = false;
             live->stage = Stage::prepare;
             advance(*live);
           },
@@ -246,6 +274,7 @@ void ConversationState::route(LiveTurn& turn) {
 }
 
 void ConversationState::prepare(LiveTurn& turn) {
+  begin_stage(turn, policy::Stage::reasoning);
   const auto cluster = context_->cluster.load();
   const auto views = views_of(*cluster);
   const auto place = policy::choose_place(views, policy::places_of(views, *turn.next_tier), last_place_, context_->self);
@@ -254,7 +283,9 @@ void ConversationState::prepare(LiveTurn& turn) {
     turn.waits_for = "no node serves tier " + std::string(to_string(*turn.next_tier));
     return;  // the turn waits for the tier
   }
-  const std::int32_t budget = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
+  const policy::Contract& contract = contract_of(policy::Stage::reasoning);
+  const std::int32_t readable = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
+  const std::int32_t budget = std::min(readable, contract.prompt_tokens_max.value_or(readable));
   const auto passages = static_cast<std::size_t>(context_->routing->prompt_passages[policy::place_of(*turn.next_tier)]);
   const std::uint64_t step = begin_step(turn);
   engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn, passages), budget},
@@ -267,6 +298,8 @@ void ConversationState::prepare(LiveTurn& turn) {
                                  live->waits_for = prepared.error().message;
                                  return;  // tick() tries again
                                }
+                               const std::string& what = prepared.error().message;
+                               if (code == ErrorCode::too_large && skip_tier(*live, policy::Trouble::oversized, what)) return;
                                live->doom = prepared.error();
                                advance(*live);
                              });
@@ -285,8 +318,9 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.tier = *turn.next_tier;
   plan.why = turn.next_why;
   plan.model = prepared.model;
-  plan.tokens_max =
-      std::min(turn.turn.ask.tokens_max, prepared.context_max - static_cast<std::int32_t>(prepared.prompt.size()));
+  const std::int32_t asked = turn.turn.ask.tokens_max;
+  plan.tokens_max = std::min({asked, contract_of(policy::Stage::reasoning).answer_tokens_max.value_or(asked),
+                              prepared.context_max - static_cast<std::int32_t>(prepared.prompt.size())});
   if (plan.tokens_max < 1) {
     turn.doom = Error{ErrorCode::too_large, "the prompt of " + std::to_string(prepared.prompt.size()) +
                                                 " tokens leaves no room for an answer in a context of " +
@@ -314,10 +348,10 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
 
   storage::WriteBatch batch;
   batch.fence = storage::fence_of(id_, epoch_);
-  if (turn.turn.attempts.empty()) {
-    // With what it was taken for and what was searched: an escalation after a restart reads the same passages.
-    batch.puts = storage::put_accepted(turn.turn, epoch_);
-  } else {
+  // With what it was taken for, what was searched, and which fallbacks were taken: an escalation after a restart reads the
+  // same.
+  batch.puts = storage::put_accepted(turn.turn, epoch_);
+  if (!turn.turn.attempts.empty()) {
     const policy::Attempt& before = turn.turn.attempts.back();
     batch.puts.push_back(storage::put_result(turn.turn.id, before.plan.attempt, *before.result, epoch_));
   }

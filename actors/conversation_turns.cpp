@@ -6,11 +6,21 @@
 
 #include "actors/conversation_actor.hpp"
 #include "policy/judgement.hpp"
+#include "policy/stage_fallback.hpp"
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
 
 namespace {
+
+/// A draft whose corpus could not be searched rests on nothing that could be cited.
+void mark_without_passages(const policy::Turn& turn, policy::TurnOutcome& outcome) {
+  const auto lacks = [](const policy::StageEntry& each) { return each.fallback == policy::Fallback::without_passages; };
+  const auto entry = std::find_if(turn.stages.begin(), turn.stages.end(), lacks);
+  if (entry == turn.stages.end() || !outcome.confident) return;
+  outcome.confident = false;
+  outcome.doubt = entry->why + ", so the answer has no sources";
+}
 
 policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
   const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
@@ -76,6 +86,7 @@ void ConversationState::advance(LiveTurn& turn) {
 }
 
 void ConversationState::generate(LiveTurn& turn) {
+  begin_stage(turn, policy::Stage::reasoning);
   if (turn.finished) return read_sources(turn);  // the retriever did not reply
   if (!turn.generation) {
     const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
@@ -152,6 +163,9 @@ void ConversationState::supersede_lost(LiveTurn& turn, std::vector<policy::Emiss
   attempt.result.emplace();
   attempt.result->emissions = std::move(shown);
   attempt.result->finish_reason = "lost";
+  policy::StageEntry entry = entry_of(attempt);
+  entry.why = why;
+  tell(turn, std::move(entry));
   supersede(turn, policy::route_of(attempt.plan), attempt.plan.tier, why + "; it is asked again");
 }
 
@@ -185,22 +199,59 @@ void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission
 }
 
 void ConversationState::decide(LiveTurn& turn) {
+  using Verdict = policy::Decision::Verdict;
+  using policy::Trouble;
   policy::Attempt& attempt = turn.turn.attempts.back();
   attempt.result = std::exchange(turn.finished, std::nullopt);
   policy::Judgement judgement = policy::judge(*context_->routing, turn.turn, *turn.sources);
+  std::string what = std::exchange(turn.trouble, {});
+  policy::StageEntry entry = entry_of(attempt);
+  if (entry.trouble == Trouble::failed) {
+    what += (what.empty() ? "" : "; ") + std::string(to_string(attempt.plan.tier)) + " failed";
+  }
+  if (entry.trouble == Trouble::late || entry.trouble == Trouble::failed) {
+    return after_trouble(turn, std::move(entry), what, judgement.confidence);
+  }
+  if (judgement.malformed) {
+    entry.trouble = Trouble::malformed;
+    entry.why = attempt.result->failed_check;
+    if (attempt.plan.held_back || judgement.answer.empty()) {
+      attempt.result->finish_reason = policy::malformed_reason;
+      return after_trouble(turn, std::move(entry), attempt.result->failed_check, judgement.confidence);
+    }
+  } else if (entry.trouble == Trouble::oversized) {
+    entry.why = "cut off after " + std::to_string(attempt.plan.tokens_max) + " tokens, at the limit";
+  }
   policy::Decision& decision = judgement.decision;
-  if (const std::string trouble = std::exchange(turn.trouble, {}); !trouble.empty())
-    decision.why = trouble + "; " + decision.why;
-  if (decision.verdict == policy::Decision::Verdict::escalate) {
+  if (!what.empty()) decision.why = what + "; " + decision.why;
+  policy::TurnOutcome outcome;
+  if (decision.verdict == Verdict::commit) {
+    outcome = policy::outcome_of(*context_->routing, judgement, *turn.sources, attempt);
+  }
+  if (!entry.held()) {
+    const bool replaced = !attempt.result->superseded_why.empty();
+    entry.fallback = decision.verdict == Verdict::escalate ? policy::Fallback::escalate
+                     : replaced                            ? policy::Fallback::quote
+                                                           : policy::Fallback::mark;
+  } else if (turn.late) {
+    entry.trouble = Trouble::late;
+    entry.fallback = policy::Fallback::wait;
+    entry.why = "nobody else was left to be asked";
+  }
+  tell(turn, std::move(entry));
+  turn.clock.reset();
+  if (decision.verdict == Verdict::escalate) {
     return supersede(turn, policy::route_of(attempt.plan), *decision.next, decision.why);
   }
-  if (decision.verdict == policy::Decision::Verdict::fail) {
+  if (decision.verdict == Verdict::fail) {
     return fail(turn, {ErrorCode::unavailable, decision.why + "; " + context_->routing->when_all_failed});
   }
-  commit_outcome(turn, policy::outcome_of(*context_->routing, judgement, *turn.sources, attempt));
+  mark_without_passages(turn.turn, outcome);
+  commit_outcome(turn, std::move(outcome));
 }
 
 void ConversationState::fail(LiveTurn& turn, const Error& error) {
+  tell_end(turn, error);
   turn.call.reset();
   turn.unwritten.clear();
   if (turn.generation || !turn.pieces.empty()) {

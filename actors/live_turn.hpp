@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,13 @@ enum class Stage : std::uint8_t {
   end,        ///< the outcome becomes durable
 };
 
+/// How long a stage that has a contract may go on.
+struct StageClock {
+  policy::Stage stage = policy::Stage::intent;
+  TimePoint began{};
+  TimePoint until{};
+};
+
 struct LiveTurn {
   explicit LiveTurn(policy::Turn begun) : turn(std::move(begun)), log(turn.id) {}
 
@@ -39,6 +47,8 @@ struct LiveTurn {
   /// has moved on without them.
   bool busy = false;
   std::uint64_t step = 0;
+  std::optional<StageClock> clock;  ///< of the stage that runs; none while nobody waits for it
+  bool late = false;                ///< the stage is, and there is nothing else to be done than to wait for it
 
   bool grounded = false;
   std::vector<FoundPassage> passages;
@@ -51,8 +61,10 @@ struct LiveTurn {
   policy::RouteDecision route;
   std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned
   std::string next_why;
-  std::string waits_for;                   ///< what could not be had when it was tried last, for the error if it never can
-  std::shared_ptr<ModelCall> call;         ///< while it is classified or rewritten
+  std::string waits_for;            ///< what could not be had when it was tried last, for the error if it never can
+  std::shared_ptr<ModelCall> call;  ///< while it is classified or rewritten
+  /// What is done with the call's reply; an empty one stands for none.
+  std::function<void(LiveTurn&, const ModelCall::Reply&)> on_reply;
   std::unique_ptr<Generation> generation;  ///< while an attempt runs
   /// Of a remote model's attempt that is shown as it comes: what is not durable yet, and so is not shown.
   std::vector<policy::Emission> unwritten;

@@ -108,6 +108,7 @@ void NodeActorState::start_directory() {
     for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
     view.conversations_stored = context->stored.load();
     view.blocks = context->block_traffic.load();
+    view.contracts = context->contracts.load();
     if (context->links) {
       view.transports = context->links->transports();
       view.links = context->links->links();

@@ -13,6 +13,7 @@ RouterActor::behavior_type RouterState::start(NodeContextPtr context) {
       [this](const RouteQuery& query) -> caf::result<policy::RouteDecision> {
         policy::RouteFacts facts = query.facts;
         facts.served = policy::served_tiers(views_of(*context_->cluster.load()));
+        if (!query.wait) facts.served = {policy::tiers.begin(), policy::tiers.end()};
         auto decision = policy::route(*context_->routing, facts);
         if (!decision) return to_caf(decision.error());
         return *std::move(decision);

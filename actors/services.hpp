@@ -21,6 +21,7 @@ inline constexpr Duration service_timeout = std::chrono::seconds(5);
 
 struct RouteQuery {
   policy::RouteFacts facts;  ///< without `served`, which the router knows
+  bool wait = true;          ///< for a node that serves the first tier; otherwise the route is told whoever is there
 };
 
 struct SearchQuery {
@@ -60,6 +61,8 @@ struct SummaryText {
   std::string text;
   policy::Tier tier = policy::Tier::mini;
   policy::ModelClass model;
+  std::string reply;             ///< from which `text` was taken
+  policy::AttemptResult result;  ///< how it ended, and what it took; without emissions
 };
 
 /// A turn that was drawn, to be answered once more.

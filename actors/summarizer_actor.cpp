@@ -9,7 +9,6 @@ namespace troupe::actors {
 
 namespace {
 constexpr Duration drive_every = std::chrono::milliseconds(200);
-constexpr std::int32_t summary_tokens_max = 900;  ///< what the bundled models were measured with
 constexpr std::int64_t time_for_one_ms = 60000;
 }  // namespace
 
@@ -57,8 +56,9 @@ void SummarizerState::begin(Job& job) {
   call.tier = context_->routing->smallest();
   call.parts.summary = job.work.before;
   call.parts.recent = job.work.exchanges;
-  call.prompt_tokens_max = policy::RoutingPolicy::tokens_limit;  // as much as the model holds
-  call.tokens_max = summary_tokens_max;
+  const policy::Contract& contract = context_->routing->contracts[policy::place_of(policy::Stage::summary)];
+  call.prompt_tokens_max = contract.prompt_tokens_max.value_or(policy::RoutingPolicy::tokens_limit);  // what the model holds
+  call.tokens_max = contract.answer_tokens_max.value_or(policy::Ask::tokens_limit);
   call.priority = policy::Priority::standard;
   call.deadline_ms = context_->wall->now_ms() + time_for_one_ms;
   job.call = std::make_shared<ModelCall>(
@@ -74,7 +74,9 @@ void SummarizerState::on_reply(const schemas::AttemptKey& key, Result<ModelCall:
   if (!reply) {
     promise.deliver(to_caf(std::move(reply).error().within("writing a summary")));
   } else {
-    promise.deliver(SummaryText{policy::summary_of(reply->text), context_->routing->smallest(), reply->model});
+    reply->result.emissions.clear();
+    promise.deliver(
+        SummaryText{policy::summary_of(reply->text), context_->routing->smallest(), reply->model, reply->text, reply->result});
   }
   drive();
 }

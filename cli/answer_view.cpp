@@ -139,6 +139,20 @@ std::string readable(const policy::Turn& turn) {
   return readable(*turn.outcome);
 }
 
+Json json_of(const policy::StageEntry& entry) {
+  Json object{{"stage", to_string(entry.stage)},
+              {"held", entry.held()},
+              {"prompt_tokens", entry.prompt_tokens},
+              {"answer_tokens", entry.answer_tokens},
+              {"milliseconds", entry.milliseconds}};
+  if (entry.attempt >= 0) object["attempt"] = entry.attempt;
+  if (entry.held()) return object;
+  object["trouble"] = to_string(entry.trouble);
+  object["fallback"] = to_string(entry.fallback);
+  object["why"] = entry.why;
+  return object;
+}
+
 Json json_of(const policy::Turn& turn) {
   Json object{{"turn", to_string(turn.id)},
               {"ask", json_of(turn.ask)},
@@ -154,6 +168,8 @@ Json json_of(const policy::Turn& turn) {
     if (attempt.result) entry["result"] = json_of(*attempt.result);
     object["attempts"].push_back(std::move(entry));
   }
+  object["stages"] = Json::array();
+  for (const policy::StageEntry& entry : turn.stages) object["stages"].push_back(json_of(entry));
   if (turn.outcome) {
     object["outcome"] = json_of(*turn.outcome);
     if (turn.outcome->committed) object["outcome"]["text"] = readable(turn);

@@ -50,7 +50,8 @@ Json json_of(const policy::ReplicaView& replica) {
           {"blocks_cached", replica.blocks_cached},
           {"generated_tokens", replica.generated_tokens},
           {"prompt_tokens", replica.prompt_tokens},
-          {"reused_tokens", replica.reused_tokens}};
+          {"reused_tokens", replica.reused_tokens},
+          {"fault", replica.fault}};
 }
 
 /// What belongs to each pair of nodes is added by whoever has both.
@@ -78,6 +79,12 @@ Json json_of(const policy::NodeView& node) {
                          {"restored", blocks.restored_blocks}, {"wrong", blocks.wrong_blocks},
                          {"lent", blocks.lent_blocks},         {"host_bytes", blocks.host_bytes},
                          {"disk_bytes", blocks.disk_bytes}};
+  for (const policy::Stage stage : policy::stages) {
+    const policy::StageCounts& counts = node.contracts[policy::place_of(stage)];
+    Json& entry = object["contracts"][std::string(to_string(stage))];
+    entry["held"] = counts.held;
+    for (const policy::Trouble trouble : policy::troubles) entry[std::string(to_string(trouble))] = counts.of(trouble);
+  }
   return object;
 }
 
@@ -102,6 +109,20 @@ void print_blocks(const policy::BlockTraffic& blocks) {
       static_cast<double>(blocks.disk_bytes) / 1e6);
   if (blocks.wrong_blocks > 0) std::printf("; %llu were wrong, and computed again", count(blocks.wrong_blocks));
   std::printf("\n");
+}
+
+/// How often stages kept their contracts, of those that were broken: "contracts: intent 20 held, 2 late".
+void print_contracts(const policy::PerStage<policy::StageCounts>& contracts) {
+  std::string text;
+  for (const policy::Stage stage : policy::stages) {
+    const policy::StageCounts& counts = contracts[policy::place_of(stage)];
+    if (counts.held + counts.broken() == 0) continue;
+    text += (text.empty() ? " " : "; ") + std::string(to_string(stage)) + " " + std::to_string(counts.held) + " held";
+    for (const policy::Trouble trouble : policy::troubles) {
+      if (counts.of(trouble) > 0) text += ", " + std::to_string(counts.of(trouble)) + " " + std::string(to_string(trouble));
+    }
+  }
+  if (!text.empty()) std::printf("  contracts:%s\n", text.c_str());
 }
 
 void print_node(const policy::NodeView& node, const policy::ClusterView& cluster) {
@@ -130,6 +151,7 @@ void print_node(const policy::NodeView& node, const policy::ClusterView& cluster
     }
     std::printf("\n");
   }
+  print_contracts(node.contracts);
   print_blocks(node.blocks);
   if (node.state == policy::NodeState::draining)
     std::printf("  being drained; left: %s\n", to_string(policy::left_to_move(node)).c_str());
@@ -144,6 +166,10 @@ void print_node(const policy::NodeView& node, const policy::ClusterView& cluster
         replica.blocks_free, replica.blocks_total, replica.blocks_cached,
         static_cast<unsigned long long>(replica.generated_tokens), reused,
         static_cast<unsigned long long>(replica.prompt_tokens));
+    if (!replica.fault.empty()) {
+      std::printf("          FAULT: %s is broken on purpose (--fault %s=%s)\n", std::string(to_string(replica.tier)).c_str(),
+                  std::string(to_string(replica.tier)).c_str(), replica.fault.c_str());
+    }
   }
 }
 

@@ -67,6 +67,18 @@ void print_result(std::ostream& stream, const policy::AttemptResult& result, con
   if (!result.superseded_why.empty()) stream << "  superseded     " << result.superseded_why << '\n';
 }
 
+/// Each stage with what it read, wrote and took, and whether it kept its contract.
+void print_stages(std::ostream& stream, const policy::Turn& turn) {
+  if (turn.stages.empty()) return;
+  stream << "stages\n";
+  for (const policy::StageEntry& entry : turn.stages) {
+    std::string name(to_string(entry.stage));
+    if (entry.attempt >= 0) name += " " + std::to_string(entry.attempt);
+    stream << "  " << std::left << std::setw(15) << name << entry.prompt_tokens << " tokens in, " << entry.answer_tokens
+           << " out, " << entry.milliseconds << " ms; " << policy::sentence_of(entry) << '\n';
+  }
+}
+
 Result<int> explain(const ExplainOptions& options) {
   const auto id = policy::parse_turn(options.turn);
   if (!id) {
@@ -110,6 +122,7 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
       stream << "  has not ended\n";
     }
   }
+  print_stages(stream, turn);
   if (!turn.outcome) {
     stream << "not ended yet\n";
   } else if (!turn.outcome->rule.empty()) {
@@ -135,8 +148,8 @@ void add_explain(CLI::App& app, Action& action) {
       "Examples:\n"
       "  troupe explain 0123456789abcdef0123456789abcdef/3\n"
       "  troupe explain --tokens --json 0123456789abcdef0123456789abcdef/3\n"
-      "Each attempt has a plan, which is all that its tokens depend on, and what came of it. troupe ask prints the turn's "
-      "name.");
+      "Each attempt has a plan, which is all that its tokens depend on, and what came of it. Stages are listed with what they\n"
+      "took and whether they kept their contracts (docs/contracts.md). troupe ask prints the turn's name.");
   command.add_option("turn", options->turn, "CONVERSATION/NUMBER")->required();
   command.add_flag("--tokens", options->tokens, "With --json: token ids and log-probabilities too");
   options->connect.add_to(command);

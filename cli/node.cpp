@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/delay_thread.hpp"
+#include "actors/faulty_replica.hpp"
 #include "actors/node.hpp"
 #include "cli/command.hpp"
 #include "cli/data_folder.hpp"
@@ -16,6 +18,7 @@
 #include "cli/shadow_policies.hpp"
 #include "gateway/rpc_server.hpp"
 #include "model/file.hpp"
+#include "policy/fault.hpp"
 #include "schemas/routing_file.hpp"
 #include "storage/markdown.hpp"
 
@@ -44,6 +47,7 @@ struct NodeCommand {
   std::string fabric = "all";
   std::string endpoints;
   std::string placement;
+  std::vector<std::string> faults;
   std::int64_t expert_mebibytes = 1024;
   std::int64_t kv_host_mebibytes = 256;
   std::int64_t kv_disk_mebibytes = 0;
@@ -52,6 +56,11 @@ struct NodeCommand {
   DeviceChoice device;
   EngineChoice engine;
 };
+
+using Replicas = std::vector<std::shared_ptr<actors::Replica>>;
+
+/// What replicas compute on, for people: "cpu, avx2, 2 threads".
+using Devices = std::set<std::string>;
 
 struct TierBinding {
   policy::Tier tier = policy::Tier::mini;
@@ -74,6 +83,42 @@ Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
     bindings.push_back({*tier, equals == std::string::npos ? name : text.substr(equals + 1)});
   }
   return bindings;
+}
+
+Result<std::vector<policy::TierFault>> faults_of(const NodeCommand& command, const std::vector<TierBinding>& bindings) {
+  std::vector<policy::TierFault> faults;
+  for (const std::string& text : command.faults) {
+    TROUPE_TRY(const auto fault, policy::fault_of(text));
+    const auto bound = [&](const TierBinding& binding) { return binding.tier == fault.tier; };
+    const auto given = [&](const policy::TierFault& other) { return other.tier == fault.tier; };
+    if (std::ranges::none_of(bindings, bound)) {
+      return Error{ErrorCode::invalid_argument, "--fault " + text + ": this node runs no " +
+                                                    std::string(to_string(fault.tier)) +
+                                                    "; give the fault to the node that does"};
+    }
+    if (std::ranges::any_of(faults, given)) {
+      return Error{ErrorCode::invalid_argument,
+                   "--fault is given twice for " + std::string(to_string(fault.tier)) + "; a tier has one fault"};
+    }
+    faults.push_back(fault);
+  }
+  return faults;
+}
+
+/// Breaks the replicas that are to have a fault.
+void give_faults(Replicas& replicas, const std::vector<policy::TierFault>& faults, const Log& log) {
+  if (faults.empty()) return;
+  const auto thread = std::make_shared<actors::DelayThread>();
+  const auto clock = std::make_shared<SystemClock>();
+  for (auto& replica : replicas) {
+    const auto fault = std::ranges::find(faults, replica->view().tier, &policy::TierFault::tier);
+    if (fault == faults.end()) continue;
+    log(LogLevel::warning, "a model is broken on purpose",
+        {{"tier", std::string(to_string(fault->tier))}, {"fault", to_string(fault->fault)}});
+    replica = std::make_shared<actors::FaultyReplica>(
+        replica, fault->fault, clock,
+        [thread](Duration after, std::function<void()> work) { thread->add(after, std::move(work)); });
+  }
 }
 
 std::filesystem::path data_folder(const NodeCommand& command) {
@@ -113,11 +158,6 @@ LogLevel level_of(const std::string& name) {
   return name == "warning" ? LogLevel::warning : LogLevel::error;
 }
 
-using Replicas = std::vector<std::shared_ptr<actors::Replica>>;
-
-/// What replicas compute on, for people: "cpu, avx2, 2 threads".
-using Devices = std::set<std::string>;
-
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
                  const Replicas& replicas, const Devices& devices, const std::vector<actors::ExpertModel>& placed,
                  const std::vector<policy::ShadowExperiment>& shadows) {
@@ -125,7 +165,11 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
   if (command.json) {
     Json object{
         {"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
-    for (const auto& replica : replicas) object["tiers"].push_back(to_string(replica->view().tier));
+    for (const auto& replica : replicas) {
+      const policy::ReplicaView view = replica->view();
+      object["tiers"].push_back(to_string(view.tier));
+      if (!view.fault.empty()) object["faults"][std::string(to_string(view.tier))] = view.fault;
+    }
     object["devices"] = devices;
     for (const auto& model : placed) object["experts"][model.name] = {{"placed", held(model)}, {"total", model.shape.count()}};
     for (const auto& shadow : shadows) object["shadows"][shadow.name] = policy::sentence_of(shadow);
@@ -148,6 +192,12 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     } else {
       std::cout << view.blocks_total << " KV blocks, " << view.model.numeric_class << '\n';
     }
+  }
+  for (const auto& replica : replicas) {
+    const policy::ReplicaView view = replica->view();
+    if (view.fault.empty()) continue;
+    std::cout << "  FAULT    " << to_string(view.tier) << " is broken on purpose (--fault " << to_string(view.tier) << "="
+              << view.fault << "): for drills, never where answers count\n";
   }
   for (const std::string& device : devices) std::cout << "  device   " << device << '\n';
   for (const auto& model : placed) {
@@ -184,6 +234,7 @@ Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<Tie
 
 Result<int> run_node(NodeCommand command) {
   TROUPE_TRY(const auto bindings, bindings_of(command));
+  TROUPE_TRY(const auto faults, faults_of(command, bindings));
   if (!command.placement.empty()) {
     // Experts of other nodes' models are computed by CPU kernels, and a model's bits are of one class.
     if (command.device.device == "cuda") {
@@ -225,6 +276,7 @@ Result<int> run_node(NodeCommand command) {
   Devices devices;
   options.make_replicas = [&](const std::shared_ptr<actors::NodeExperts>& experts) -> Result<Replicas> {
     TROUPE_TRY(replicas, load_replicas(command, bindings, experts, devices));
+    give_faults(replicas, faults, Log::to_stderr(level_of(command.log)));
     return replicas;
   };
 
@@ -268,6 +320,7 @@ void add_node(CLI::App& app, Action& action) {
       "  troupe node --corpus docs/ --policy policy.toml        answers from your own Markdown, routed by your own rules\n"
       "  troupe node --tier mini --tier medium --tier heavy=remote:hosted --endpoints endpoints.toml    heavy is hosted "
       "elsewhere\n"
+      "  troupe node --fault mini=stuck                         a drill: what becomes of questions if mini never answers\n"
       "  troupe node --tier none --placement placement.toml --join 127.0.0.1:7500   holds experts for other nodes' models\n"
       "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or "
       "killed,\n"
@@ -319,6 +372,13 @@ void add_node(CLI::App& app, Action& action) {
           "What bulk bytes (KV blocks, rows for experts) travel by between nodes, as in UCX_TLS: all, tcp, rc,tcp, ...; "
           "\"none\": they don't, and what needs them is computed again")
       ->capture_default_str();
+  command.add_option(
+      "--fault", options->faults,
+      "For drills: breaks a tier on purpose, to see that contracts hold (docs/contracts.md). TIER=slow:MS: each piece of an\n"
+      "answer comes MS milliseconds after the one before; TIER=stuck: begins and never says anything; TIER=rubbish: what it "
+      "says\n"
+      "has no form, and it is sure of it; TIER=dead: fails at once. With ,after:N its first N requests go well. May be "
+      "repeated");
   command.add_option("--log", options->log, "What is logged: debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();

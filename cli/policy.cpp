@@ -85,6 +85,10 @@ void print_policy(const policy::RoutingPolicy& policy) {
   for (const policy::ShadowExperiment& shadow : policy.shadow) {
     std::cout << std::left << std::setw(16) << ("shadow " + shadow.name) << policy::sentence_of(shadow) << '\n';
   }
+  for (const policy::Stage stage : policy::stages) {
+    std::cout << std::left << std::setw(16) << ("stage " + std::string(policy::to_string(stage)))
+              << policy::sentence_of(stage, policy.contracts[policy::place_of(stage)]) << '\n';
+  }
   if (!policy.when_unsure.empty()) std::cout << "nobody is sure  \"" << policy.when_unsure << "\"\n";
   std::cout << "all failed      \"" << policy.when_all_failed << "\"\n";
 }
@@ -105,6 +109,15 @@ Result<int> check_policy(const PolicyOptions& options) {
     object["shadows"] = Json::array();
     for (const policy::ShadowExperiment& shadow : policy.shadow)
       object["shadows"].push_back({{"name", shadow.name}, {"says", policy::sentence_of(shadow)}});
+    for (const policy::Stage stage : policy::stages) {
+      const policy::Contract& contract = policy.contracts[policy::place_of(stage)];
+      Json entry{{"deadline_ms", contract.deadline_ms},
+                 {"fallback", policy::to_string(contract.fallback)},
+                 {"says", policy::sentence_of(stage, contract)}};
+      if (contract.prompt_tokens_max) entry["prompt_tokens_max"] = *contract.prompt_tokens_max;
+      if (contract.answer_tokens_max) entry["answer_tokens_max"] = *contract.answer_tokens_max;
+      object["stages"][std::string(policy::to_string(stage))] = std::move(entry);
+    }
     object["findings"] = Json::array();
     for (const policy::PolicyFinding& finding : findings) object["findings"].push_back(json_of(finding));
     std::cout << dumped(object) << std::endl;

@@ -10,6 +10,7 @@
 #include "base/id.hpp"
 #include "base/name.hpp"
 #include "policy/block.hpp"
+#include "policy/contract.hpp"
 #include "policy/expert_selection.hpp"
 #include "policy/portfolio.hpp"
 
@@ -40,6 +41,7 @@ struct ReplicaView {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t reused_tokens = 0;  ///< of the prompts
   BlockId block_root;               ///< where its blocks' names begin (engine/block_id.hpp); empty: its blocks do not move
+  std::string fault;                ///< that it was given on purpose (policy/fault.hpp); empty: none
   friend bool operator==(const ReplicaView&, const ReplicaView&) = default;
 };
 
@@ -103,6 +105,7 @@ struct NodeView {
   std::uint64_t expert_bytes_free = 0;    ///< for more of them
   std::int64_t experts_alone = 0;         ///< that only this node holds, as far as it knows
   BlockTraffic blocks;
+  PerStage<StageCounts> contracts{};  ///< of the turns of conversations at home here, since the node started
   /// Leaves out what is about bulk bytes and experts: most of a view's bytes.
   void forget_data_plane();
   friend bool operator==(const NodeView&, const NodeView&) = default;

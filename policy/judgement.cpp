@@ -7,6 +7,8 @@
 
 #include "policy/citation.hpp"
 #include "policy/citation_support.hpp"
+#include "policy/form.hpp"
+#include "policy/stage_fallback.hpp"
 
 namespace troupe::policy {
 
@@ -19,16 +21,6 @@ bool agrees_with_the_one_before(const Turn& turn, std::string_view answer) {
       std::find_if(turn.attempts.rbegin(), turn.attempts.rend(), [own](const Attempt& each) { return each.plan.tier != own; });
   if (before == turn.attempts.rend() || !before->result) return false;
   return same_answer(text_of(*before->result), answer);
-}
-
-/// Says what the best source says, in the place of an answer that nobody is sure of, if the policy has words for that.
-void quote_instead(const RoutingPolicy& policy, std::span<const PassageText> sources, Attempt& attempt, TurnOutcome& outcome) {
-  const auto text = sources.empty() ? std::nullopt : quote_of(policy, sources.front().text);
-  if (!text) return;
-  // What the model said is not the answer, and nobody sees it.
-  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
-  outcome.answer = *text;
-  outcome.citations = check_citations(*text, attempt.plan.passages).cited;
 }
 
 }  // namespace
@@ -63,13 +55,28 @@ Judgement judge(const RoutingPolicy& policy, Turn& turn, std::span<const Passage
   result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
   Judgement judgement;
   judgement.answer = trimmed(text_of(result));
-  // An answer that its sources do not support is not to be trusted, whatever its probability.
-  const auto failed = failed_citation(judgement.answer, turn.ask.question + " " + turn.search, sources);
-  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
+  const Trouble trouble = trouble_of(result.finish_reason);
+  if (trouble != Trouble::late && trouble != Trouble::failed) {
+    auto wrong = malformed_answer(judgement.answer, task_of(plan.task).value_or(Task::chat));
+    judgement.malformed = wrong.has_value();
+    // An answer that its sources do not support is not to be trusted, whatever its probability.
+    if (!wrong) wrong = failed_citation(judgement.answer, turn.ask.question + " " + turn.search, sources);
+    if (wrong) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *wrong;
+  }
   judgement.confidence = policy.calibration[place_of(plan.tier)].of(result.confidence);
   judgement.decision = after_attempt(route_of(plan), plan, judgement.confidence, result.finish_reason, result.failed_check,
                                      agrees_with_the_one_before(turn, judgement.answer));
   return judgement;
+}
+
+bool quote_instead(const RoutingPolicy& policy, std::span<const PassageText> sources, Attempt& attempt, TurnOutcome& outcome) {
+  const auto text = sources.empty() ? std::nullopt : quote_of(policy, sources.front().text);
+  if (!text) return false;
+  // What the model said is not the answer, and nobody sees it.
+  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
+  outcome.answer = *text;
+  outcome.citations = check_citations(*text, attempt.plan.passages).cited;
+  return true;
 }
 
 TurnOutcome outcome_of(const RoutingPolicy& policy, const Judgement& judgement, std::span<const PassageText> sources,

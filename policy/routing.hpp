@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/intent.hpp"
+#include "policy/contract.hpp"
 #include "policy/portfolio.hpp"
 #include "policy/shadow_experiment.hpp"
 #include "policy/turn.hpp"
@@ -101,6 +102,7 @@ struct RoutingPolicy {
   PerTier<TokenPrice> price;
   PerTier<Calibration> calibration;
   Intent intent = handbook_intent();
+  PerStage<Contract> contracts = default_contracts();  ///< of the stages of a turn
   std::vector<RouteRule> rules;
   std::vector<ShadowExperiment> shadow;  ///< what is answered once more, for comparison
   /// Whether some rule asks what a question is.

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "policy/contract_check.hpp"
 #include "policy/route_region.hpp"
 #include "policy/routing_rule.hpp"
 
@@ -32,6 +33,7 @@ class Checker {
     check_portfolio();
     check_numbers();
     check_intent();
+    check_stages(policy_, findings_);
     if (policy_.rules.empty() || policy_.rules.size() > RoutingPolicy::rules_max) {
       find("the policy has " + std::to_string(policy_.rules.size()) + " rules, expected 1 to " +
            std::to_string(RoutingPolicy::rules_max));

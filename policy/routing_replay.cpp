@@ -1,6 +1,9 @@
 #include "policy/routing_replay.hpp"
 
 #include <algorithm>
+#include <iterator>
+
+#include "policy/stage_fallback.hpp"
 
 namespace troupe::policy {
 
@@ -111,6 +114,20 @@ RouteTrace replay(const RoutingPolicy& policy, const Turn& turn) {
     plan.second_opinion = rung->second_opinion;
     plan.held_back = decision->held_back;
     trace.cost += policy.price[place_of(*tier)].of(result.prompt_tokens, result.generated_tokens);
+    if (const Trouble trouble = trouble_of(result.finish_reason); trouble != Trouble::none && trouble != Trouble::oversized) {
+      // What it said is not looked at again: it had no form, or had not come.
+      BrokenAttempt broken;
+      broken.tier = *tier;
+      broken.later = {std::next(rung), decision->ladder.end()};
+      broken.held_back = decision->held_back;
+      broken.said = !text_of(result).empty();
+      broken.quotable = !plan.passages.empty() && !policy.when_unsure.empty();
+      const AfterTrouble after = after_trouble(policy.contracts[place_of(Stage::reasoning)].fallback, broken);
+      before = attempt;
+      tier = after.next;
+      if (!tier) trace.end = after.fallback == Fallback::refuse ? End::failed : End::unsure;
+      continue;
+    }
     const double confidence = policy.calibration[place_of(*tier)].of(result.confidence);
     // The check of citations is not the policy's, and what it said is recorded: here are no sources to repeat it with.
     const Decision after =

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "policy/ask.hpp"
+#include "policy/contract.hpp"
 #include "policy/portfolio.hpp"
 #include "policy/prompt.hpp"
 
@@ -131,6 +132,7 @@ struct Turn {
   std::optional<double> retrieval_confidence = {};  ///< of that search (policy/retrieval.hpp); none if nothing was found
   std::optional<double> kind_confidence = {};  ///< of what it was classified as (policy/intent.hpp); none if that is nothing
   std::string kind_said = {};                  ///< what that was, if it was not sure enough to be `kind`; otherwise empty
+  std::vector<StageEntry> stages = {};              ///< what happened to its stages, in order
 };
 
 /// A summary of the turns up to and including `last_turn`.

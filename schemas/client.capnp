@@ -355,6 +355,30 @@ struct Turn {
   # The probability of what it was classified as. Negative if it was not, or as nothing that is known.
   kindSaid @11 :Text;
   # What that was, if it was not sure enough to be `kind`.
+  stages @12 :List(StageEntry);
+  # What happened to its stages, in order.
+}
+
+enum Stage { intent @0; retrieval @1; reasoning @2; summary @3; }
+enum Trouble { none @0; late @1; oversized @2; malformed @3; failed @4; }
+enum Fallback {
+  none @0; unknown @1; withoutPassages @2; refuse @3; escalate @4; quote @5; wait @6; keep @7; shorten @8; mark @9;
+}
+
+struct StageEntry {
+  # Whether one stage of a turn kept its contract.
+  stage @0 :Stage;
+  attempt @1 :Int32 = -1;
+  # Of reasoning: whose. -1: none was planned.
+  promptTokens @2 :Int32;
+  answerTokens @3 :Int32;
+  milliseconds @4 :Int64;
+  # That it took.
+  trouble @5 :Trouble;
+  fallback @6 :Fallback;
+  # That was taken.
+  why @7 :Text;
+  # What was wrong. Empty if nothing was.
 }
 
 struct Summary {
@@ -410,6 +434,8 @@ struct ReplicaView {
   # Since it started.
   promptTokens @13 :UInt64;
   reusedTokens @14 :UInt64;
+  fault @15 :Text;
+  # That it was given on purpose, as troupe node --fault says it. Empty: none.
 }
 
 struct LinkView {
@@ -434,6 +460,15 @@ struct ExpertsView {
   # Works that wait or are computed.
   placement @7 :UInt64;
   # Digest of the placement that the node was started with: equal where nodes agree.
+}
+
+struct StageCounts {
+  # How often a stage kept its contract, and how often not, since the node started.
+  held @0 :UInt64;
+  late @1 :UInt64;
+  oversized @2 :UInt64;
+  malformed @3 :UInt64;
+  failed @4 :UInt64;
 }
 
 struct BlockTraffic {
@@ -482,6 +517,8 @@ struct NodeView {
   expertsAlone @16 :Int64;
   # That only this node holds, as far as it knows.
   blocks @17 :BlockTraffic;
+  contracts @18 :List(StageCounts);
+  # Of intent, retrieval, reasoning and summary, in this order.
 }
 
 struct ClusterView {

@@ -29,6 +29,7 @@ Result<policy::ReplicaView> read(client::ReplicaView::Reader from) {
   replica.generated_tokens = from.getGeneratedTokens();
   replica.prompt_tokens = from.getPromptTokens();
   replica.reused_tokens = from.getReusedTokens();
+  replica.fault = text(from.getFault());
   return replica;
 }
 
@@ -48,6 +49,7 @@ void write(client::ReplicaView::Builder to, const policy::ReplicaView& replica) 
   to.setGeneratedTokens(replica.generated_tokens);
   to.setPromptTokens(replica.prompt_tokens);
   to.setReusedTokens(replica.reused_tokens);
+  to.setFault(text(replica.fault));
 }
 
 Result<policy::ExpertsView> read(client::ExpertsView::Reader from) {
@@ -142,6 +144,7 @@ Result<policy::NodeView> read(client::NodeView::Reader from) {
   }
   node.conversations_stored = from.getConversationsStored();
   TROUPE_TRY_DO(read_data_plane(from, node));
+  node.contracts = parts::read(from.getContracts());
   return node;
 }
 
@@ -161,6 +164,7 @@ void write(client::NodeView::Builder to, const policy::NodeView& node) {
   for (unsigned i = 0; i < replicas.size(); ++i) write(replicas[i], node.replicas[i]);
   to.setConversationsStored(node.conversations_stored);
   write_data_plane(to, node);
+  parts::write(to.initContracts(static_cast<unsigned>(node.contracts.size())), node.contracts);
 }
 
 std::vector<ServedModel> served_models(const policy::ClusterView& view) {

@@ -33,6 +33,7 @@ struct ClientLimits {
   static constexpr std::size_t emissions = std::size_t{1} << 14;
   static constexpr std::size_t passages = 256;
   static constexpr std::size_t attempts = 64;
+  static constexpr std::size_t stages = 64;
   static constexpr std::size_t rungs = 16;
   static constexpr std::size_t messages = 8192;
   static constexpr std::size_t turns = 64;

@@ -57,6 +57,10 @@ void write(client::Sampling::Builder to, const policy::Sampling& sampling);
 policy::Sampling read(client::Sampling::Reader from);
 void write(client::ModelClass::Builder to, const policy::ModelClass& model);
 policy::ModelClass read(client::ModelClass::Reader from);
+void write(client::StageEntry::Builder to, const policy::StageEntry& entry);
+Result<policy::StageEntry> read(client::StageEntry::Reader from);
+void write(capnp::List<client::StageCounts>::Builder to, const policy::PerStage<policy::StageCounts>& counts);
+policy::PerStage<policy::StageCounts> read(capnp::List<client::StageCounts>::Reader from);
 void write(client::TurnOutcome::Builder to, const policy::TurnOutcome& outcome);
 Result<policy::TurnOutcome> read(client::TurnOutcome::Reader from);
 

@@ -228,6 +228,8 @@ void write(client::Turn::Builder to, const policy::Turn& turn, TurnDetail detail
   to.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
   to.setKindConfidence(turn.kind_confidence.value_or(-1));
   to.setKindSaid(text(turn.kind_said));
+  auto stages = to.initStages(size_of(turn.stages));
+  for (unsigned i = 0; i < stages.size(); ++i) parts::write(stages[i], turn.stages[i]);
 }
 
 Result<policy::Turn> read(client::Turn::Reader from) {
@@ -254,6 +256,12 @@ Result<policy::Turn> read(client::Turn::Reader from) {
   }
   if (const double confidence = from.getKindConfidence(); confidence >= 0 && confidence <= 1) turn.kind_confidence = confidence;
   turn.kind_said = text(from.getKindSaid());
+  const auto stages = from.getStages();
+  if (stages.size() > ClientLimits::stages) return parts::too_many("the stages of a turn", stages.size(), ClientLimits::stages);
+  for (const auto each : stages) {
+    TROUPE_TRY(auto entry, parts::read(each));
+    turn.stages.push_back(std::move(entry));
+  }
   return turn;
 }
 

@@ -53,6 +53,17 @@ struct ReplicaView {
   # Those of the prompts that came from the cache.
   blockRoot @15 :Records.Name128;
   # Where the names of its KV blocks begin; all zeroes: its blocks do not move.
+  fault @16 :Text;
+  # That it was given on purpose; empty: none.
+}
+
+struct StageCounts {
+  # How often a stage kept its contract, and how often not, since the node started.
+  held @0 :UInt64;
+  late @1 :UInt64;
+  oversized @2 :UInt64;
+  malformed @3 :UInt64;
+  failed @4 :UInt64;
 }
 
 struct BlockTraffic {
@@ -138,6 +149,8 @@ struct NodeView {
   expertsAlone @17 :Int64;
   # That only this node holds, as far as it knows.
   blocks @18 :BlockTraffic;
+  contracts @19 :List(StageCounts);
+  # Of intent, retrieval, reasoning and summary, in this order.
 }
 
 struct Hello {

@@ -92,6 +92,8 @@ void write(const policy::LinkView& link, cluster::LinkView::Builder out);
 Result<void> read(cluster::LinkView::Reader in, policy::LinkView& link);
 void write(const policy::ExpertsView& experts, cluster::ExpertsView::Builder out);
 Result<void> read(cluster::ExpertsView::Reader in, policy::ExpertsView& experts);
+void write(const policy::PerStage<policy::StageCounts>& counts, capnp::List<cluster::StageCounts>::Builder out);
+Result<void> read(capnp::List<cluster::StageCounts>::Reader in, policy::PerStage<policy::StageCounts>& counts);
 void write(const policy::TurnEvent& event, cluster::TurnEvent::Builder out);
 Result<void> read(cluster::TurnEvent::Reader in, policy::TurnEvent& event);
 void write(const policy::Exchange& exchange, cluster::Exchange::Builder out);

@@ -47,6 +47,7 @@ void write(const policy::ReplicaView& replica, cluster::ReplicaView::Builder out
   out.setPromptTokens(replica.prompt_tokens);
   out.setReusedTokens(replica.reused_tokens);
   write(replica.block_root, out.initBlockRoot());
+  out.setFault(text_of(replica.fault));
 }
 Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica) {
   replica.index = in.getIndex();
@@ -64,7 +65,8 @@ Result<void> read(cluster::ReplicaView::Reader in, policy::ReplicaView& replica)
   replica.generated_tokens = in.getGeneratedTokens();
   replica.prompt_tokens = in.getPromptTokens();
   replica.reused_tokens = in.getReusedTokens();
-  return read_field("block_root", [&] { return read_or_none(in.getBlockRoot(), replica.block_root); });
+  TROUPE_TRY_DO(read_field("block_root", [&] { return read_or_none(in.getBlockRoot(), replica.block_root); }));
+  return read_field("fault", [&] { return read_name(in.getFault(), replica.fault); });
 }
 
 void write(const policy::BlockTraffic& blocks, cluster::BlockTraffic::Builder out) {
@@ -127,6 +129,7 @@ void write(const policy::NodeView& node, cluster::NodeView::Builder out) {
   out.setExpertBytesFree(node.expert_bytes_free);
   out.setExpertsAlone(node.experts_alone);
   write(node.blocks, out.initBlocks());
+  write(node.contracts, out.initContracts(static_cast<unsigned>(node.contracts.size())));
 }
 Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
   TROUPE_TRY_DO(read_field("id", [&] { return read_name(in.getId(), node.id.value); }));
@@ -150,7 +153,8 @@ Result<void> read(cluster::NodeView::Reader in, policy::NodeView& node) {
       read_field("experts", [&] { return read_list(in.getExperts(), ClusterLimits::expert_models_max, node.experts); }));
   node.expert_bytes_free = in.getExpertBytesFree();
   node.experts_alone = in.getExpertsAlone();
-  return read_field("blocks", [&] { return read(in.getBlocks(), node.blocks); });
+  TROUPE_TRY_DO(read_field("blocks", [&] { return read(in.getBlocks(), node.blocks); }));
+  return read_field("contracts", [&] { return read(in.getContracts(), node.contracts); });
 }
 
 void write(const Hello& hello, cluster::Hello::Builder out) {

@@ -102,6 +102,28 @@ struct Ask {
   # For whom it is routed; at most 64 bytes, empty is nobody in particular.
 }
 
+enum Stage { intent @0; retrieval @1; reasoning @2; summary @3; }
+enum Trouble { none @0; late @1; oversized @2; malformed @3; failed @4; }
+enum Fallback {
+  none @0; unknown @1; withoutPassages @2; refuse @3; escalate @4; quote @5; wait @6; keep @7; shorten @8; mark @9;
+}
+
+struct StageEntry {
+  # What happened to one stage of a turn.
+  stage @0 :Stage;
+  attempt @1 :Int32 = -1;
+  # Of reasoning: whose; -1: none was planned.
+  promptTokens @2 :Int32;
+  answerTokens @3 :Int32;
+  milliseconds @4 :Int64;
+  # That it took; nothing follows from it.
+  trouble @5 :Trouble;
+  fallback @6 :Fallback;
+  # That was taken.
+  why @7 :Text;
+  # What was wrong; empty if nothing was.
+}
+
 struct Accepted {
   # What is durable of a turn before it is acknowledged.
   conversation @0 :Name128;
@@ -120,6 +142,8 @@ struct Accepted {
   # Of what the question was classified as, a probability; negative while that is nothing.
   kindSaid @8 :Text;
   # What that was, if it was not sure enough to be `kind`.
+  stages @9 :List(StageEntry);
+  # As far as they are durable: with each plan. At most 64.
 }
 
 struct Rung {
@@ -246,6 +270,8 @@ struct Ended {
   kindConfidence @5 :Float64 = -1;
   kindSaid @6 :Text;
   # These five are known after acceptance, and stand here as they were in the end.
+  stages @7 :List(StageEntry);
+  # So do these.
 }
 
 struct Summary {

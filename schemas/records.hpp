@@ -28,6 +28,7 @@ struct RecordLimits {
   static constexpr std::size_t turns_bytes_max = std::size_t{64} << 20;  ///< of a list of turns
   static constexpr std::size_t turns_max = 256;
   static constexpr std::size_t attempts_max = 64;  ///< of a turn
+  static constexpr std::size_t stages_max = 64;    ///< of a turn's story
   static constexpr std::size_t prompt_ids_max = std::size_t{1} << 20;
   static constexpr std::size_t rungs_max = 8;  ///< of a plan's escalation
   static constexpr std::size_t passages_max = 256;
@@ -49,11 +50,12 @@ struct ConversationRecord {
 struct EndedTurn {
   policy::TurnOutcome outcome;
   std::int64_t ended_ms = 0;
-  std::string kind;  ///< these five as they were in the end; see policy::Turn
+  std::string kind;  ///< these six as they were in the end; see policy::Turn
   std::string search;
   std::optional<double> retrieval_confidence = {};
   std::optional<double> kind_confidence = {};
   std::string kind_said = {};
+  std::vector<policy::StageEntry> stages = {};
   friend bool operator==(const EndedTurn&, const EndedTurn&) = default;
 };
 

@@ -212,6 +212,7 @@ void write(const policy::Turn& turn, records::Accepted::Builder out) {
   out.setRetrievalConfidence(turn.retrieval_confidence.value_or(-1));
   out.setKindConfidence(turn.kind_confidence.value_or(-1));
   out.setKindSaid(text(turn.kind_said));
+  write(turn.stages, out.initStages(bounded(turn.stages.size(), Limits::stages_max)));
 }
 Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   TROUPE_TRY_DO(named("accepted.conversation", read(in.getConversation(), turn.id.conversation)));
@@ -223,6 +224,7 @@ Result<void> read(records::Accepted::Reader in, policy::Turn& turn) {
   turn.search = text(in.getSearch());
   turn.kind_said = text(in.getKindSaid());
   TROUPE_TRY_DO(read_share(in.getKindConfidence(), "accepted.kind_confidence", turn.kind_confidence));
+  TROUPE_TRY_DO(read(in.getStages(), turn.stages));
   return read_share(in.getRetrievalConfidence(), "accepted.retrieval_confidence", turn.retrieval_confidence);
 }
 
@@ -417,6 +419,7 @@ void write(const EndedTurn& ended, records::Ended::Builder out) {
   out.setRetrievalConfidence(ended.retrieval_confidence.value_or(-1));
   out.setKindConfidence(ended.kind_confidence.value_or(-1));
   out.setKindSaid(text(ended.kind_said));
+  write(ended.stages, out.initStages(bounded(ended.stages.size(), Limits::stages_max)));
 }
 Result<void> read(records::Ended::Reader in, EndedTurn& ended) {
   TROUPE_TRY_DO(read(in.getOutcome(), ended.outcome));
@@ -425,6 +428,7 @@ Result<void> read(records::Ended::Reader in, EndedTurn& ended) {
   ended.search = text(in.getSearch());
   ended.kind_said = text(in.getKindSaid());
   TROUPE_TRY_DO(read_share(in.getKindConfidence(), "ended.kind_confidence", ended.kind_confidence));
+  TROUPE_TRY_DO(read(in.getStages(), ended.stages));
   return read_share(in.getRetrievalConfidence(), "ended.retrieval_confidence", ended.retrieval_confidence);
 }
 
@@ -461,7 +465,8 @@ void write(const policy::Turn& turn, records::Turn::Builder out) {
                     .search = turn.search,
                     .retrieval_confidence = turn.retrieval_confidence,
                     .kind_confidence = turn.kind_confidence,
-                    .kind_said = turn.kind_said},
+                    .kind_said = turn.kind_said,
+                    .stages = turn.stages},
           out.initEnded());
   }
 }
@@ -484,6 +489,7 @@ Result<void> read(records::Turn::Reader in, policy::Turn& turn) {
   turn.retrieval_confidence = ended.retrieval_confidence;
   turn.kind_confidence = ended.kind_confidence;
   turn.kind_said = std::move(ended.kind_said);
+  turn.stages = std::move(ended.stages);
   return {};
 }
 

@@ -60,6 +60,9 @@ void write(const policy::AttemptResult& result, records::AttemptResult::Builder 
 Result<void> read(records::AttemptResult::Reader in, policy::AttemptResult& result);
 void write(const policy::TurnOutcome& outcome, records::Outcome::Builder out);
 Result<void> read(records::Outcome::Reader in, policy::TurnOutcome& outcome);
+/// `out` has room for all of them.
+void write(const std::vector<policy::StageEntry>& entries, capnp::List<records::StageEntry>::Builder out);
+Result<void> read(capnp::List<records::StageEntry>::Reader in, std::vector<policy::StageEntry>& entries);
 void write(const policy::Summary& summary, records::Summary::Builder out);
 Result<void> read(records::Summary::Reader in, policy::Summary& summary);
 

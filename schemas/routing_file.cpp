@@ -103,6 +103,28 @@ Result<void> read_intent(TomlReader& outer, Intent& intent) {
   return reader.finish();
 }
 
+Result<void> read_contracts(TomlReader& outer, policy::PerStage<policy::Contract>& contracts) {
+  TROUPE_TRY(const auto* table, outer.sub_table("stage"));
+  if (table == nullptr) return {};
+  TomlReader all = outer.inside(*table, "stage");
+  for (const policy::Stage stage : policy::stages) {
+    TROUPE_TRY(const auto* given, all.sub_table(to_string(stage)));
+    if (given == nullptr) continue;
+    policy::Contract& contract = contracts[policy::place_of(stage)];
+    TomlReader reader = all.inside(*given, to_string(stage));
+    TROUPE_TRY_DO(reader.read("deadline_ms", contract.deadline_ms));
+    TROUPE_TRY_DO(reader.read("prompt_tokens_max", contract.prompt_tokens_max));
+    TROUPE_TRY_DO(reader.read("answer_tokens_max", contract.answer_tokens_max));
+    std::string names;
+    for (const policy::Fallback fallback : policy::fallbacks_of(stage)) {
+      names += (names.empty() ? "" : ", ") + std::string(to_string(fallback));
+    }
+    TROUPE_TRY_DO(reader.read_word("fallback", contract.fallback, names, policy::fallback_of));
+    TROUPE_TRY_DO(reader.finish());
+  }
+  return all.finish();
+}
+
 Result<RouteConditions> conditions_of(const toml::table& table, const std::string& file, const std::string& path,
                                       const Intent& intent) {
   RouteConditions when;
@@ -187,6 +209,7 @@ Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& fil
                              [&](double raw, double right) { points.push_back({raw, right}); });
   }));
   TROUPE_TRY_DO(read_intent(reader, policy.intent));
+  TROUPE_TRY_DO(read_contracts(reader, policy.contracts));
   TROUPE_TRY(const auto* rules, reader.tables("rule", RoutingPolicy::rules_max));
   for (std::size_t i = 0; rules != nullptr && i < rules->size(); ++i) {
     TROUPE_TRY(auto rule, rule_of(*rules->get_as<toml::table>(i), file, i + 1, policy.intent));

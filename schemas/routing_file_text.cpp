@@ -128,6 +128,18 @@ std::string intent_text(const policy::Intent& intent) {
   return text + "out_of_scope_answer = " + toml_quoted(intent.out_of_scope_answer) + "\n";
 }
 
+std::string contracts_text(const policy::RoutingPolicy& policy) {
+  std::string text;
+  for (const policy::Stage stage : policy::stages) {
+    const policy::Contract& contract = policy.contracts[policy::place_of(stage)];
+    text += "\n[stage." + std::string(to_string(stage)) + "]\ndeadline_ms = " + std::to_string(contract.deadline_ms) + "\n";
+    if (contract.prompt_tokens_max) text += "prompt_tokens_max = " + std::to_string(*contract.prompt_tokens_max) + "\n";
+    if (contract.answer_tokens_max) text += "answer_tokens_max = " + std::to_string(*contract.answer_tokens_max) + "\n";
+    text += "fallback = " + toml_quoted(to_string(contract.fallback)) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string to_toml(const policy::RoutingPolicy& policy) {
@@ -143,7 +155,7 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   for (const Tier tier : policy::tiers) {
     text += std::string(to_string(tier)) + " = " + std::to_string(policy.prompt_passages[policy::place_of(tier)]) + "\n";
   }
-  text += prices_text(policy) + calibrations_text(policy) + intent_text(policy.intent);
+  text += prices_text(policy) + calibrations_text(policy) + intent_text(policy.intent) + contracts_text(policy);
   for (const RouteRule& rule : policy.rules) text += rule_text(rule);
   for (const policy::ShadowExperiment& shadow : policy.shadow) text += shadow_text(shadow);
   return text;

@@ -95,6 +95,7 @@ Result<policy::Turn> assemble(const Store& store, policy::TurnId id, std::string
   turn.retrieval_confidence = ended.retrieval_confidence;
   turn.kind_confidence = ended.kind_confidence;
   turn.kind_said = std::move(ended.kind_said);
+  turn.stages = std::move(ended.stages);
   return turn;
 }
 
@@ -168,7 +169,8 @@ std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
                                  .search = turn.search,
                                  .retrieval_confidence = turn.retrieval_confidence,
                                  .kind_confidence = turn.kind_confidence,
-                                 .kind_said = turn.kind_said};
+                                 .kind_said = turn.kind_said,
+                                 .stages = turn.stages};
   return {{.column = column,
            .key = key_of(turn.id.conversation, Kind::ended, turn.id.number),
            .value = schemas::encode(ended, epoch)},

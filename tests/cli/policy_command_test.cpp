@@ -24,16 +24,38 @@ TEST_F(PolicyCommand, ExplainsTheDefault) {
   const Outcome run = troupe("policy check deploy/policy.toml");
   EXPECT_EQ(run.status, 0) << run.output;
   EXPECT_NE(run.output.find("otherwise: mini, below 0.85 medium, below 0.8 heavy"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("stage reasoning at most 45000 ms an attempt; otherwise the next tier"), std::string::npos)
+      << run.output;
   EXPECT_NE(run.output.find("valid: 0 errors, 0 warnings"), std::string::npos) << run.output;
   EXPECT_NE(run.output.find("the smallest tier names one of 7 labels; out of scope, from 0.98 on: \"I can only help"),
             std::string::npos)
       << run.output;
+  const Outcome json = troupe("policy check --json deploy/policy.toml");
+  EXPECT_NE(json.output.find(R"("summary":{"deadline_ms":30000,"fallback":"keep")"), std::string::npos) << json.output;
 }
 
 TEST_F(PolicyCommand, NamesTheLabelsThatARuleMayAskFor) {
   expect_refusal(
       "policy check " + write("kind.toml", "[[rule]]\nname = \"x\"\nwhen = { kind = [\"idea\"] }\nstart = \"mini\"\n"), 1,
       "kind.toml:3: rule[1].when.kind is an array with \"idea\", expected a list of lookup, compare");
+}
+
+TEST_F(PolicyCommand, FindsContractsThatNobodyCanKeep) {
+  const std::string rule = "[[rule]]\nname = \"all\"\nstart = \"mini\"\n";
+  const Outcome run = troupe("policy check " + write("bad.toml",
+                                                     "[stage.intent]\ndeadline_ms = 0\nprompt_tokens_max = 4000\n"
+                                                     "[stage.summary]\nfallback = \"unknown\"\n" +
+                                                         rule));
+  EXPECT_EQ(run.status, 1);
+  EXPECT_NE(run.output.find("stage intent has a deadline_ms of 0, which nothing can meet"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("stage intent has a prompt_tokens_max of 4000"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("stage summary falls back on unknown, which it does not have"), std::string::npos) << run.output;
+  expect_refusal("policy check " + write("word.toml", "[stage.intent]\nfallback = \"panic\"\n" + rule), 1,
+                 "word.toml:2: stage.intent.fallback is \"panic\", expected one of unknown");
+  expect_refusal("policy check " + write("stage.toml", "[stage.thinking]\ndeadline_ms = 5\n" + rule), 1,
+                 "stage.toml:1: stage.thinking is not known here; expected intent, retrieval, reasoning, summary");
+  expect_refusal("policy check " + write("key.toml", "[stage.intent]\ndeadline = 5\n" + rule), 1,
+                 "stage.intent.deadline is not known");
 }
 
 TEST_F(PolicyCommand, FindsAllThatIsWrong) {

@@ -78,6 +78,13 @@ TEST(Troupe, ComputesWhereItIsTold) {
   EXPECT_EQ(troupe("generate --device tpu Hi").status, 2);
 }
 
+TEST(Troupe, TakesOnlyFaultsThatANodeCanHave) {
+  expect_refusal("node --fault mini", 1, "fault \"mini\": expected TIER=slow:MILLISECONDS");
+  expect_refusal("node --fault mini=slow", 1, "as in mini=slow:500");
+  expect_refusal("node --tier mini --fault heavy=stuck", 1, "this node runs no heavy");
+  expect_refusal("node --fault mini=stuck --fault mini=dead", 1, "--fault is given twice for mini");
+}
+
 TEST(Troupe, NamesTheLineOfABadInputFile) {
   const auto refused = [](const std::string& line, std::string_view message) {
     expect_refusal("generate --input - <<'END'\n{\"prompt\": \"x\"}\n" + line + "\nEND\n", 1, message);

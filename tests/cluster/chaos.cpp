@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "policy/drain.hpp"
+#include "policy/routing.hpp"
 #include "schemas/placement_file.hpp"
+#include "schemas/routing_file.hpp"
 
 namespace troupe::tests {
 
@@ -22,6 +24,7 @@ using Steady = std::chrono::steady_clock;
 constexpr std::uint64_t streams_max = 4;  // of a burst
 constexpr std::uint64_t turns_max = 3;    // of a conversation
 constexpr auto drain_patience = 60s;
+constexpr std::int64_t turn_deadline_ms = 600'000;
 
 const std::vector<std::string> small_talk{"Hello",
                                           "I have case 92153 open.",
@@ -62,6 +65,16 @@ std::vector<NodeSetup> named(std::vector<NodeSetup> setups, const std::string& p
   return setups;
 }
 
+/// Under a policy by which no stage is late, however long nodes are away: then nothing of an answer depends on time.
+std::vector<NodeSetup> patient(std::vector<NodeSetup> setups, const std::filesystem::path& folder) {
+  policy::RoutingPolicy policy = policy::default_policy();
+  for (policy::Contract& contract : policy.contracts) contract.deadline_ms = turn_deadline_ms;
+  const std::filesystem::path file = folder / "policy.toml";
+  std::ofstream(file) << schemas::to_toml(policy);
+  for (NodeSetup& setup : setups) setup.options.insert(setup.options.end(), {"--policy", file.string()});
+  return setups;
+}
+
 double milliseconds(Steady::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
 }  // namespace
@@ -91,7 +104,7 @@ Result<void> Chaos::start_cluster(std::uint64_t number) {
   asked_ = options_.clusters ? options_.clusters(number) : usual_cluster(number);
   if (options_.clusters) random_.seed(asked_.seed);
   const std::string prefix = "cluster" + std::to_string(number) + "-";
-  asked_.setups = named(std::move(asked_.setups), prefix);
+  asked_.setups = patient(named(std::move(asked_.setups), prefix), folder_);
   if (!asked_.placement.empty()) {
     for (policy::ExpertEntry& entry : asked_.placement) entry.node.value.insert(0, prefix);
     const std::filesystem::path file = folder_ / (prefix + "placement.toml");
@@ -125,6 +138,7 @@ Script Chaos::draw_script() {
     policy::Ask ask;
     ask.question = draw(3) == 0 ? small_talk[draw(small_talk.size())] : questions_[draw(questions_.size())];
     ask.seed = random_();
+    ask.deadline_ms = turn_deadline_ms;
     if (draw(3) != 0) {
       ask.assurance = policy::Assurance::draft;
       // The bundled models are so sure of themselves that only great heat makes an answer depend on its draws.
@@ -311,7 +325,7 @@ void Chaos::complain(std::uint64_t number, const std::string& what) {
 Result<ChaosSummary> Chaos::run(std::uint64_t events) {
   auto undisturbed = named(usual_setups(1), "undisturbed");
   undisturbed.front().options = on_device(options_.device);
-  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, std::move(undisturbed));
+  undisturbed_ = std::make_unique<TroupeOf>(TROUPE_BINARY, folder_, patient(std::move(undisturbed), folder_));
   TROUPE_TRY_DO(undisturbed_->start());
   auto last_said = Steady::now();
   for (std::uint64_t number = 0; number < events; ++number) {

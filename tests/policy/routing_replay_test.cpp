@@ -107,6 +107,28 @@ TEST(RoutingReplay, PassesOverAttemptsThatWereLost) {
   EXPECT_EQ(replay(default_policy(), turn).end, End::confident);
 }
 
+/// What broke its contract goes the way of the contract, whatever its confidence.
+TEST(RoutingReplay, OfAnAttemptThatWasLateOrHadNoFormAsksTheNextTier) {
+  for (const char* reason : {"late", "malformed", "failed"}) {
+    Turn turn = recorded({{1, "a"}, {0.85, "b"}});
+    turn.attempts[0].result->finish_reason = reason;
+    const RouteTrace after = replay(default_policy(), turn);
+    EXPECT_EQ(after.tiers, (std::vector{Tier::mini, Tier::medium})) << reason;
+    EXPECT_EQ(after.end, End::confident) << reason;
+    turn.attempts[1].result->finish_reason = reason;
+    turn.attempts.push_back(turn.attempts[1]);
+    turn.attempts[2].plan.tier = Tier::heavy;
+    EXPECT_EQ(replay(default_policy(), turn).end, End::failed) << reason;
+    RoutingPolicy quoting = default_policy();
+    quoting.when_unsure = "{quote}";
+    turn.attempts[2].plan.passages = {{"rules#1", "Rules §1"}};
+    EXPECT_EQ(replay(quoting, turn).end, End::unsure) << reason;
+    RoutingPolicy strict = default_policy();
+    strict.contracts[place_of(Stage::reasoning)].fallback = Fallback::refuse;
+    EXPECT_EQ(replay(strict, turn).tiers, std::vector{Tier::mini}) << reason;
+  }
+}
+
 TEST(RoutingReplay, OfATurnWithoutAnAttemptKnowsNothing) {
   const Turn turn;
   EXPECT_FALSE(facts_of(turn));

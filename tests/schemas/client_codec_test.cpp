@@ -88,6 +88,8 @@ policy::Turn full_turn() {
   turn.retrieval_confidence = 0.25;
   turn.kind_confidence = 0.5;
   turn.kind_said = "chat";
+  turn.stages = {{policy::Stage::intent, -1, 41, 2, 12, policy::Trouble::none, policy::Fallback::none, ""},
+                 {policy::Stage::reasoning, 1, 300, 7, 45000, policy::Trouble::late, policy::Fallback::escalate, "too slow"}};
   return turn;
 }
 
@@ -103,6 +105,7 @@ void expect_equal(const policy::Turn& a, const policy::Turn& b) {
   EXPECT_EQ(a.retrieval_confidence, b.retrieval_confidence);
   EXPECT_EQ(a.kind_confidence, b.kind_confidence);
   EXPECT_EQ(a.kind_said, b.kind_said);
+  EXPECT_EQ(a.stages, b.stages);
 }
 
 TEST(ClientCodec, AnAskComesBackAsItWas) {

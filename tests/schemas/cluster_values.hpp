@@ -73,7 +73,8 @@ class Draw {
   ErrorCode code() { return upto(ErrorCode::io); }
   policy::ReplicaView replica() {
     return {uint32(), tier(),  text(),  model(), bits(), bits(), int32(), int32(),
-            int32(),  int32(), int32(), int32(), bits(), bits(), bits(),  coin() ? policy::BlockId{} : name<policy::BlockId>()};
+            int32(),  int32(), int32(), int32(), bits(), bits(), bits(),  coin() ? policy::BlockId{} : name<policy::BlockId>(),
+            text()};
   }
   policy::BlockTraffic traffic() { return {bits(), bits(), bits(), bits(), bits(), bits(), bits()}; }
   std::vector<policy::BlockId> blocks() {
@@ -98,8 +99,10 @@ class Draw {
             list<policy::ExpertsView>(3, [&] { return experts(); }),
             bits(),
             int64(),
-            traffic()};
+            traffic(),
+            {counts(), counts(), counts(), counts()}};
   }
+  policy::StageCounts counts() { return {bits(), bits(), bits(), bits(), bits()}; }
   policy::ExpertsView experts() {
     policy::ExpertsView view{text(), model(), {}, int64(), bits(), int64(), bits()};
     const std::uint64_t count = coin() ? 0 : random_.below(40);

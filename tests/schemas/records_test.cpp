@@ -88,6 +88,8 @@ TEST(Records, ComeBackAsTheyWere) {
   turn.accepted_ms = 1234;
   turn.kind = "lookup";
   turn.search = "why";
+  turn.stages = {{policy::Stage::intent, -1, 41, 2, 2000, policy::Trouble::late, policy::Fallback::unknown, "stuck"},
+                 {policy::Stage::reasoning, 0, 300, 7, 12, policy::Trouble::none, policy::Fallback::none, ""}};
   const auto accepted = decode_accepted(encode_accepted(turn, epoch)).value();
   EXPECT_EQ(accepted.id, turn.id);
   EXPECT_EQ(accepted.ask.idempotency_key, "k");
@@ -107,6 +109,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(decode_accepted(encode_accepted(turn, epoch)).value().kind_said, "chat");
   turn.kind_confidence = 1.5;
   EXPECT_EQ(decode_accepted(encode_accepted(turn, epoch)).error().code, ErrorCode::corrupt);
+  EXPECT_EQ(accepted.stages, turn.stages);
 
   policy::AttemptPlan plan;
   plan.attempt = 1;
@@ -137,6 +140,7 @@ TEST(Records, ComeBackAsTheyWere) {
   ended.kind_confidence = 0.75;
   ended.kind_said = "out_of_scope";
   ended.outcome.rule = "out of scope";
+  ended.stages = turn.stages;
   EXPECT_EQ(decode_ended(encode(ended, epoch)).value(), ended);
 
   auto summary = summary_of(2, "They asked.");

@@ -220,6 +220,10 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.calibration[2].points = {{0.1, 0.05}, {1, 0.9}};
   policy.shadow = {{"all \"of\" it", 0.05, Tier::heavy, "", {}, {}},
                    {"other", 1, std::nullopt, "other.toml", {policy::Assurance::draft}, {"press", "archive"}}};
+  policy.contracts[policy::place_of(policy::Stage::intent)] = {1, 100, 4, policy::Fallback::unknown};
+  policy.contracts[policy::place_of(policy::Stage::reasoning)] = {8000, 1792, 64, policy::Fallback::quote};
+  policy.contracts[policy::place_of(policy::Stage::retrieval)].fallback = policy::Fallback::refuse;
+  policy.contracts[policy::place_of(policy::Stage::summary)].fallback = policy::Fallback::wait;
   ASSERT_TRUE(policy::validate(policy));
   for (const RoutingPolicy& each : {policy, policy::default_policy()}) {
     const auto parsed = parse_routing(to_toml(each), "printed");

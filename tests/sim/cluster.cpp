@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "actors/faulty_replica.hpp"
 #include "actors/reader_actor.hpp"
 #include "base/check.hpp"
 #include "cluster/lease_table.hpp"
@@ -24,7 +25,7 @@ std::string address_of(const std::string& name) { return name + ":1"; }
 
 }  // namespace
 
-policy::RoutingPolicy routing_policy() {
+policy::RoutingPolicy routing_policy(const Drill* drill) {
   policy::RoutingPolicy routing;
   routing.prompt_tokens = {40, 48, prompt_tokens_max};
   routing.recent_tokens = 60;
@@ -41,6 +42,9 @@ policy::RoutingPolicy routing_policy() {
   routing.rules = {streamed, checked};
   // Models with random weights are sure of nothing; what they call out of scope is answered as such nevertheless.
   routing.intent.out_of_scope_confidence_min = 0;
+  constexpr std::int64_t never_ms = 3'600'000;
+  for (policy::Contract& contract : routing.contracts) contract.deadline_ms = drill != nullptr ? drill->deadline_ms : never_ms;
+  if (drill != nullptr) routing.when_unsure = drill->when_unsure;
   const auto valid = policy::validate(routing);
   TROUPE_CHECK(valid.has_value(), "the simulation's policy is valid");
   return routing;
@@ -75,14 +79,15 @@ std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version) 
   return std::make_shared<actors::IndexedCorpus>(*std::move(corpus));
 }
 
-SimCluster::SimCluster(World& world, std::vector<policy::ShadowArm> shadows)
+SimCluster::SimCluster(World& world, std::vector<policy::ShadowArm> shadows, const Drill* drill)
     : world_(world),
       network_(world, [this](const std::string& name) { return find(name); }),
       hub_({[&world](Duration after, std::function<void()> work) { world.schedule(after, std::move(work)); },
             world.clock().get(), [this](const cluster::LocalOperation& operation) { return trouble(operation); }}),
       homes_(world),
-      routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy())),
-      shadows_(std::move(shadows)) {
+      routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy(drill))),
+      shadows_(std::move(shadows)),
+      faults_(drill != nullptr ? drill->faults : std::vector<policy::TierFault>()) {
   const auto add = [&](std::string name, bool first, std::vector<Tier> tiers) {
     auto node = std::make_unique<Node>();
     node->name = std::move(name);
@@ -207,6 +212,12 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   for (std::uint32_t index = 0; index < node.tiers.size(); ++index) {
     life->replicas.push_back(std::make_shared<SimReplica>(world_, node.name, index, node.tiers[index]));
     parts.replicas.push_back(life->replicas.back());
+    for (const policy::TierFault& fault : faults_) {
+      if (fault.tier != node.tiers[index]) continue;
+      parts.replicas.back() = std::make_shared<actors::FaultyReplica>(
+          life->replicas.back(), fault.fault, world_.clock(),
+          [this](Duration after, std::function<void()> work) { world_.schedule(after, std::move(work)); });
+    }
   }
   parts.block_store = make_block_store(network_.weather());
   parts.memory_in_use = std::make_shared<const std::vector<std::shared_ptr<SimReplica>>>(life->replicas);

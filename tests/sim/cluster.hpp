@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cluster/local_fabric.hpp"
+#include "policy/fault.hpp"
 #include "policy/routing.hpp"
 #include "policy/shadow.hpp"
 #include "storage/data_folder.hpp"
@@ -19,10 +20,18 @@
 
 namespace troupe::sim {
 
-/// Escalates about half of what is not streamed, and summarises early.
-policy::RoutingPolicy routing_policy();
 /// Answers each turn once more, as the client's was, and a third of them by heavy.
 std::vector<policy::ShadowArm> shadow_arms();
+/// Models that are broken on purpose on all nodes, and how long stages may take meanwhile.
+struct Drill {
+  std::vector<policy::TierFault> faults;
+  std::int64_t deadline_ms = 2000;  ///< of each stage
+  std::string when_unsure = {};     ///< as the policy's
+};
+
+/// Escalates about half of what is not streamed, and summarises early. No stage is late unless there is a drill, however long a
+/// node is away.
+policy::RoutingPolicy routing_policy(const Drill* drill = nullptr);
 /// The corpus of a version: a few invented sections.
 std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version);
 
@@ -40,7 +49,7 @@ class SimCluster {
  public:
   /// "a" grants leases and has mini, "b" medium and heavy, "c" all of them, so that either of the two may be drained. All are
   /// down.
-  explicit SimCluster(World& world, std::vector<policy::ShadowArm> shadows = {});
+  explicit SimCluster(World& world, std::vector<policy::ShadowArm> shadows = {}, const Drill* drill = nullptr);
   ~SimCluster();
   SimCluster(const SimCluster&) = delete;
   SimCluster& operator=(const SimCluster&) = delete;
@@ -81,6 +90,7 @@ class SimCluster {
   std::optional<policy::ClusterId> id_;
   std::shared_ptr<const policy::RoutingPolicy> routing_;
   std::vector<policy::ShadowArm> shadows_;
+  std::vector<policy::TierFault> faults_;
   std::vector<std::shared_ptr<SimJournal>> late_;  ///< of lives that are over
   std::vector<actors::NodeContextPtr> former_;     ///< the same
 };

@@ -25,9 +25,12 @@ policy::TokenIds ids_of(const policy::AttemptResult& result) {
   return ids;
 }
 
-/// Cut short by its deadline or a cancellation.
+/// Cut short by its deadline, its stage's, a cancellation, or a model that is dead.
 bool is_cut(const policy::AttemptResult& result) {
-  return result.finish_reason == "cancelled" || result.finish_reason == "deadline_exceeded";
+  for (const char* reason : {"cancelled", "deadline_exceeded", "late", "failed"}) {
+    if (result.finish_reason == reason) return true;
+  }
+  return false;
 }
 
 std::string text_of(const policy::TokenIds& ids) {
@@ -53,6 +56,7 @@ class Checks {
     }
     if (!turn.outcome) return tell("has not ended");
     check_outcome(turn);
+    check_stages(turn);
     check_events(turn);
     for (const policy::Attempt& attempt : turn.attempts) check_bits(turn, attempt);
   }
@@ -68,7 +72,25 @@ class Checks {
     const std::string& code = turn.outcome->code;
     const bool cancelled = code == "cancelled" && (known_.may_be_cancelled || !turn.ask.keep_if_unread);
     const bool late = code == "deadline_exceeded" && turn.ended_ms - turn.accepted_ms >= turn.ask.deadline_ms;
-    if (!cancelled && !late) tell("failed as " + code + ": " + turn.outcome->message);
+    // Of the contracts nothing was left but to say that nobody can answer.
+    const bool refused = code == "unavailable" && !turn.stages.empty() && !turn.stages.back().held() &&
+                         turn.stages.back().fallback == policy::Fallback::refuse;
+    if (!cancelled && !late && !refused) tell("failed as " + code + ": " + turn.outcome->message);
+  }
+
+  /// Each attempt that ended by itself has a part in the story, and each broken contract a fallback and a reason.
+  void check_stages(const Turn& turn) {
+    for (const policy::Attempt& attempt : turn.attempts) {
+      const auto of_attempt = [&](const policy::StageEntry& entry) { return entry.attempt == attempt.plan.attempt; };
+      const bool superseded = attempt.result && !attempt.result->superseded_why.empty();
+      if (superseded && std::none_of(turn.stages.begin(), turn.stages.end(), of_attempt)) {
+        tell("says nothing of attempt " + std::to_string(attempt.plan.attempt) + " in its stages");
+      }
+    }
+    for (const policy::StageEntry& entry : turn.stages) {
+      if (!entry.held() && entry.why.empty()) tell("has a broken contract without a reason: " + sentence_of(entry));
+      if (entry.held() && entry.fallback != policy::Fallback::none) tell("has a fallback of a contract that was kept");
+    }
   }
 
   void check_events(const Turn& turn) {

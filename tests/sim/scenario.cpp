@@ -85,6 +85,25 @@ Fault draw_drain(Random& random) {
   return drain;
 }
 
+/// From a stream of its own, so that it changes nothing else of a seed.
+std::optional<Drill> draw_drill(std::uint64_t seed) {
+  Random random(seed, 3);
+  if (!random.chance(0.4F)) return std::nullopt;
+  Drill drill;
+  drill.deadline_ms = random.between(300, 4000);
+  if (random.chance(0.5F)) drill.when_unsure = "Not sure. {source} says: {quote}";
+  for (const policy::Tier tier : policy::tiers) {
+    if (!random.chance(0.6F)) continue;
+    policy::TierFault fault;
+    fault.tier = tier;
+    fault.fault.kind = static_cast<policy::Fault::Kind>(random.below(4));
+    fault.fault.delay_ms = random.between(1, 500);
+    fault.fault.after = random.below(8);
+    drill.faults.push_back(fault);
+  }
+  return drill;
+}
+
 /// Makes a scenario's faults happen, and mends them.
 class Fate {
  public:
@@ -202,12 +221,22 @@ Scenario draw_scenario(std::uint64_t seed) {
   if (random.chance(0.6F)) {
     for (auto drains = random.between(1, 3); drains > 0; --drains) scenario.faults.push_back(draw_drain(random));
   }
+  if (!scenario.plain) scenario.drill = draw_drill(seed);
+  if (!scenario.drill) return scenario;
+  // Where all are stuck and nothing can be quoted, a turn ends at its deadline.
+  constexpr std::int64_t drill_deadline_ms = 40'000;
+  for (Conversation& conversation : scenario.conversations) {
+    for (Question& question : conversation.questions) {
+      question.ask.deadline_ms = std::min(question.ask.deadline_ms, drill_deadline_ms);
+    }
+  }
   return scenario;
 }
 
 Scenario without_faults(Scenario scenario) {
   scenario.weather = {};
   scenario.faults.clear();
+  scenario.drill.reset();
   return scenario;
 }
 
@@ -218,7 +247,7 @@ Outcome run(const Scenario& scenario, const RunOptions& options) {
 
 Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& alone) {
   World world(scenario.seed, options.keep_trace, options.defect);
-  SimCluster cluster(world, options.shadows);
+  SimCluster cluster(world, options.shadows, scenario.drill ? &*scenario.drill : nullptr);
   Witness witness(cluster);
   std::vector<std::shared_ptr<Client>> clients;
   Fate fate(world, cluster);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct Scenario {
   Weather weather;
   std::vector<Conversation> conversations;
   std::vector<Fault> faults;
+  std::optional<Drill> drill;  ///< models are broken, too; then the scenario is not plain
 };
 Scenario draw_scenario(std::uint64_t seed);
 /// The same questions on a good day.

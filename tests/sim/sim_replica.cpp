@@ -76,7 +76,9 @@ std::string text_of(schemas::Purpose purpose, std::int32_t index, std::int32_t i
   constexpr std::array<std::string_view, 4> words = {"ask", "say", "pets", "t"};
   const std::string_view word = words[static_cast<std::size_t>(id) % words.size()];
   std::string text = std::string(word) + (word == "t" ? std::to_string(id) : "") + " ";
-  if (purpose == schemas::Purpose::answer && id % 8 == 3) text += id % 64 == 3 ? "[9] " : "[1] ";
+  // Nearly every answer begins with a citation: one without any is refused, if it was to come from passages.
+  const bool cites = index == 0 ? id % 8 != 4 : id % 8 == 3;
+  if (purpose == schemas::Purpose::answer && cites) text += id % 64 == 3 ? "[9] " : "[1] ";
   return text;
 }
 

@@ -113,6 +113,11 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "cancels turn",
                            "failed cancelled",
                            "failed deadline_exceeded",
+                           "contract broken",
+                           "late: no reply after",
+                           "had not answered after",
+                           "could not be asked within",
+                           "cites no source",
                            "summary 2",
                            "kind follow_up",
                            "by rule out of scope"}) {

@@ -145,6 +145,21 @@ inline policy::TurnOutcome random_outcome(Random& random) {
   return outcome;
 }
 
+inline std::vector<policy::StageEntry> random_stages(Random& random) {
+  std::vector<policy::StageEntry> stages(random.below(5));
+  for (auto& entry : stages) {
+    entry.stage = policy::stages[random.below(policy::stages.size())];
+    entry.attempt = random_int(random);
+    entry.prompt_tokens = random_int(random);
+    entry.answer_tokens = random_int(random);
+    entry.milliseconds = static_cast<std::int64_t>(random_word(random));
+    entry.trouble = static_cast<policy::Trouble>(random.below(5));
+    entry.fallback = static_cast<policy::Fallback>(random.below(10));
+    entry.why = random_text(random);
+  }
+  return stages;
+}
+
 /// Accepted, and no more.
 inline policy::Turn random_accepted(Random& random, policy::TurnId id) {
   policy::Turn turn;
@@ -156,6 +171,7 @@ inline policy::Turn random_accepted(Random& random, policy::TurnId id) {
   if (random.chance(0.5F)) turn.retrieval_confidence = static_cast<double>(random.uniform());
   if (random.chance(0.5F)) turn.kind_confidence = static_cast<double>(random.uniform());
   turn.kind_said = random_text(random);
+  turn.stages = random_stages(random);
   return turn;
 }
 

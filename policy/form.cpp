@@ -1,0 +1,121 @@
+#include "policy/form.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "policy/citation.hpp"
+#include "policy/terms.hpp"
+
+namespace troupe::policy {
+
+namespace {
+
+unsigned byte_at(std::string_view text, std::size_t place) { return static_cast<unsigned char>(text[place]); }
+bool continues(std::string_view text, std::size_t place) {
+  return place < text.size() && (byte_at(text, place) & 0xc0U) == 0x80U;
+}
+
+/// Bytes of the character at a place; 0 if none of UTF-8 stands there.
+std::size_t character_bytes(std::string_view text, std::size_t place) {
+  const unsigned first = byte_at(text, place);
+  const std::size_t bytes = first < 0x80U   ? 1
+                            : first < 0xc2U ? 0
+                            : first < 0xe0U ? 2
+                            : first < 0xf0U ? 3
+                            : first < 0xf5U ? 4
+                                            : 0;
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if (!continues(text, place + i)) return 0;
+  }
+  if (bytes < 3) return bytes;
+  const unsigned second = byte_at(text, place + 1);
+  // Longer than need be, half of a pair, or beyond the last character.
+  const bool wrong = (first == 0xe0U && second < 0xa0U) || (first == 0xedU && second > 0x9fU) ||
+                     (first == 0xf0U && second < 0x90U) || (first == 0xf4U && second > 0x8fU);
+  return wrong ? 0 : bytes;
+}
+
+std::optional<std::string> not_text(std::string_view text) {
+  constexpr std::string_view replacement = "\xef\xbf\xbd";
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t bytes = character_bytes(text, at);
+    if (bytes == 0 || text.substr(at, bytes) == replacement)
+      return "has bytes that are no text, from byte " + std::to_string(at);
+    const bool control = byte_at(text, at) < 0x20U || byte_at(text, at) == 0x7fU;
+    if (control && std::string_view("\t\n\r").find(text[at]) == std::string_view::npos) {
+      return "has a control character, at byte " + std::to_string(at);
+    }
+    at += bytes;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> loop_in(std::string_view text) {
+  constexpr std::size_t times_min = 4;
+  constexpr std::size_t shown_max = 40;
+  for (std::size_t period = 1; period <= loop_period_max && period < text.size(); ++period) {
+    std::size_t end = text.size();
+    while (end > period && text[end - 1] == text[end - 1 - period]) --end;
+    // What stands behind `end` repeats what stands one period before.
+    const std::size_t bytes = text.size() - end + period;
+    if (bytes < loop_bytes_min || bytes / period < times_min) continue;
+    const std::string_view piece = trimmed(beginning_of(trimmed(text.substr(end - period, period)), shown_max));
+    return "says \"" + std::string(piece) + "\" " + std::to_string(bytes / period) + " times over";
+  }
+  return std::nullopt;
+}
+
+/// Whether an answer without a citation only says that its sources do not say it.
+bool abstains(std::string_view answer) {
+  if (answer == not_found) return true;
+  constexpr std::array<std::string_view, 6> of_sources = {"source", "passage", "document", "section", "context", "text"};
+  constexpr std::array<std::string_view, 6> denials = {"not", "no", "don", "doesn", "none", "nothing"};
+  const auto has_one_of = [words = terms(answer)](const auto& wanted) {
+    return std::any_of(words.begin(), words.end(),
+                       [&](const std::string& word) { return std::find(wanted.begin(), wanted.end(), word) != wanted.end(); });
+  };
+  const bool has_digits = std::any_of(answer.begin(), answer.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !has_digits && sentences(answer).size() == 1 && has_one_of(of_sources) && has_one_of(denials);
+}
+
+}  // namespace
+
+std::optional<std::string> malformed_text(std::string_view text) {
+  if (trimmed(text).empty()) return "is empty";
+  if (auto wrong = not_text(text)) return wrong;
+  return loop_in(text);
+}
+
+std::optional<std::string> malformed_answer(std::string_view answer, Task task) {
+  if (auto wrong = malformed_text(answer)) return wrong;
+  if (task != Task::answer || !cited_numbers(answer).empty() || abstains(trimmed(answer))) return std::nullopt;
+  return "cites no source, and does not say that the sources do not say it";
+}
+
+std::optional<std::string> malformed_summary(std::string_view reply, std::size_t source_bytes) {
+  if (auto wrong = malformed_text(reply)) return wrong;
+  const std::size_t bytes = summary_of(reply).size();
+  if (bytes <= source_bytes) return std::nullopt;
+  return "has " + std::to_string(bytes) + " bytes, more than the " + std::to_string(source_bytes) + " that it sums up";
+}
+
+std::string_view whole_sentences(std::string_view text) {
+  constexpr std::string_view ends = ".!?;";
+  for (std::size_t end = text.size(); end > text.size() / 2; --end) {
+    const bool line = text[end - 1] == '\n';
+    const bool sentence = ends.find(text[end - 1]) != std::string_view::npos &&
+                          (end == text.size() || std::string_view(" \t\r\n").find(text[end]) != std::string_view::npos);
+    if (line || sentence) return trimmed(text.substr(0, end));
+  }
+  return text;
+}
+
+std::string_view beginning_of(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  std::size_t end = bytes_max;
+  while (end > 0 && continues(text, end)) --end;
+  const std::size_t space = text.substr(0, end).find_last_of(" \t\r\n");
+  return text.substr(0, space == std::string_view::npos || space == 0 ? end : space);
+}
+
+}  // namespace troupe::policy

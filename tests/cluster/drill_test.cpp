@@ -1,0 +1,68 @@
+// A node with a model that is broken on purpose: what its users see of it. Every fault of every tier is in
+// tests/sim/drill_test.cpp, on virtual time.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/cli/run_troupe.hpp"
+#include "tests/cluster/troupe_of.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace troupe::tests {
+namespace {
+
+using Json = nlohmann::json;
+
+TEST(Drills, ShowAtTheNodeInTheAnswerAndInItsStory) {
+  const TemporaryFolder folder;
+  const std::string policy = (folder.path() / "policy.toml").string();
+  std::ofstream(policy) << "when_unsure = \"Not sure. {source} says: {quote}\"\n"
+                           "[stage.intent]\ndeadline_ms = 1000\n[stage.reasoning]\ndeadline_ms = 4000\n"
+                           "[[rule]]\nname = \"all\"\nstart = \"mini\"\nescalate = [\"medium\", \"heavy\"]\n"
+                           "confidence_min = { mini = 0.5, medium = 0.5 }\n";
+  NodeSetup setup{"one", {"mini", "medium", "heavy"}};
+  setup.options = {"--policy", policy, "--fault", "mini=stuck"};
+  TroupeOf nodes(TROUPE_BINARY, folder.path(), {setup});
+  const auto started = nodes.start();
+  ASSERT_TRUE(started) << started.error().message;
+  EXPECT_NE(nodes.node(0).log().find("broken on purpose"), std::string::npos) << nodes.node(0).log();
+
+  const std::string at = " --connect " + nodes.node(0).clients();
+  const Outcome asked = troupe("ask --json" + at + " 'How long are payroll records kept?'");
+  ASSERT_EQ(asked.status, 0) << asked.output;
+  const Json answer = Json::parse(asked.output.substr(asked.output.find("{\"turn\"")));
+  EXPECT_GE(answer["attempts"].size(), 2U) << asked.output;
+  EXPECT_EQ(answer["attempts"][0]["tier"], "mini");
+  EXPECT_NE(answer["attempts"][0]["superseded"].get<std::string>().find("mini had not answered after"), std::string::npos);
+  EXPECT_FALSE(answer["citations"].empty()) << "it is answered from its sources, or one of them is quoted";
+
+  const Outcome explained = troupe("explain" + at + " " + answer["turn"].get<std::string>());
+  EXPECT_NE(explained.output.find("late: no reply after"), std::string::npos) << explained.output;
+  EXPECT_NE(explained.output.find("reasoning 0"), std::string::npos) << explained.output;
+  const Json turn = Json::parse(troupe("explain --json" + at + " " + answer["turn"].get<std::string>()).output);
+  ASSERT_GE(turn["stages"].size(), 4U);
+  EXPECT_EQ(turn["stages"][0]["stage"], "intent");
+  EXPECT_EQ(turn["stages"][0]["trouble"], "late");
+  EXPECT_EQ(turn["stages"][0]["fallback"], "unknown");
+  EXPECT_EQ(turn["kind"], "unknown");
+
+  const Outcome status = troupe("cluster status" + at);
+  EXPECT_NE(status.output.find("FAULT: mini is broken on purpose (--fault mini=stuck)"), std::string::npos) << status.output;
+  EXPECT_NE(status.output.find("contracts: intent 0 held, 1 late"), std::string::npos) << status.output;
+  const Json node = Json::parse(troupe("cluster status --json" + at).output)["nodes"][0];
+  EXPECT_EQ(node["contracts"]["intent"]["late"], 1);
+  EXPECT_GE(node["contracts"]["reasoning"]["late"], 1);
+  EXPECT_EQ(node["replicas"][0]["fault"], "stuck");
+  EXPECT_EQ(node["replicas"][1]["fault"], "");
+
+  // A turn that was answered reads the same after a power failure.
+  ASSERT_TRUE(nodes.node(0).start());
+  ASSERT_TRUE(nodes.wait_until_serving());
+  EXPECT_EQ(Json::parse(troupe("explain --json" + at + " " + answer["turn"].get<std::string>()).output), turn);
+}
+
+}  // namespace
+}  // namespace troupe::tests
