@@ -69,7 +69,7 @@ void print_policy(const policy::RoutingPolicy& policy) {
               << '\n';
   }
   for (const policy::ShadowExperiment& shadow : policy.shadow) {
-    std::cout << std::left << std::setw(16) << ("shadow " + shadow.name) << policy::sentence_of(shadow) << '\n';
+    std::cout << std::left << std::setw(15) << ("shadow " + shadow.name) << ' ' << policy::sentence_of(shadow) << '\n';
   }
   if (!policy.when_unsure.empty()) std::cout << "nobody is sure  \"" << policy.when_unsure << "\"\n";
   std::cout << "all failed      \"" << policy.when_all_failed << "\"\n";

@@ -21,8 +21,6 @@ namespace troupe::sim {
 
 /// Escalates about half of what is not streamed, and summarises early.
 policy::RoutingPolicy routing_policy();
-/// Answers each turn once more, as the client's was, and a third of them by heavy.
-std::vector<policy::ShadowArm> shadow_arms();
 /// The corpus of a version: a few invented sections.
 std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version);
 
