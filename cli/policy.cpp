@@ -83,7 +83,7 @@ void print_policy(const policy::RoutingPolicy& policy) {
               << '\n';
   }
   for (const policy::ShadowExperiment& shadow : policy.shadow) {
-    std::cout << std::left << std::setw(16) << ("shadow " + shadow.name) << policy::sentence_of(shadow) << '\n';
+    std::cout << std::left << std::setw(15) << ("shadow " + shadow.name) << ' ' << policy::sentence_of(shadow) << '\n';
   }
   for (const policy::Stage stage : policy::stages) {
     std::cout << std::left << std::setw(16) << ("stage " + std::string(policy::to_string(stage)))

@@ -204,7 +204,8 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                               .generated_tokens = 10,
                               .prompt_tokens = 11,
                               .reused_tokens = 12,
-                              .block_root = {}};
+                              .block_root = {},
+                              .fault = "slow by 9 ms"};
   policy::ReplicaView small = replica;
   small.tier = policy::Tier::mini;
   policy::NodeView node{.id = {"a"},

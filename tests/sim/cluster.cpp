@@ -50,19 +50,6 @@ policy::RoutingPolicy routing_policy(const Drill* drill) {
   return routing;
 }
 
-std::vector<policy::ShadowArm> shadow_arms() {
-  policy::ShadowExperiment same;
-  same.name = "same";
-  same.share = 1;
-  same.policy = "same.toml";
-  policy::ShadowExperiment heavy;
-  heavy.name = "heavy";
-  heavy.share = 0.3;
-  heavy.tier = Tier::heavy;
-  const policy::RoutingPolicy routing = routing_policy();
-  return {policy::make_arm(routing, same, routing).value(), policy::make_arm(routing, heavy, std::nullopt).value()};
-}
-
 std::shared_ptr<const actors::IndexedCorpus> make_corpus(std::uint64_t version) {
   constexpr std::array<std::string_view, 12> subjects = {"leave", "travel", "records", "security", "badges", "laptops",
                                                          "meals", "safety", "hiring",  "parking",  "pets",   "phones"};

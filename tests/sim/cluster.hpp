@@ -20,8 +20,6 @@
 
 namespace troupe::sim {
 
-/// Answers each turn once more, as the client's was, and a third of them by heavy.
-std::vector<policy::ShadowArm> shadow_arms();
 /// Models that are broken on purpose on all nodes, and how long stages may take meanwhile.
 struct Drill {
   std::vector<policy::TierFault> faults;

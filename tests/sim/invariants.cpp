@@ -6,7 +6,6 @@
 #include "policy/drain.hpp"
 #include "storage/conversations.hpp"
 #include "storage/copies.hpp"
-#include "storage/shadow_log.hpp"
 
 namespace troupe::sim {
 
@@ -303,24 +302,6 @@ std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients
     }
   }
   return answers;
-}
-
-std::vector<policy::ShadowRecord> shadows_of(SimCluster& cluster) {
-  std::vector<policy::ShadowRecord> shadows;
-  for (const auto& node : cluster.nodes()) {
-    policy::ShadowQuery query{.from = 0, .limit = 64, .experiment = "", .since_ms = 0, .texts = true};
-    for (bool more = true; more;) {
-      const auto page = storage::read_shadows(node->disk.store, query);
-      if (!page) {
-        cluster.world().violated("the shadows of " + node->name + " cannot be read: " + page.error().message);
-        break;
-      }
-      for (const auto& numbered : page->records) shadows.push_back(numbered.record);
-      query.from = page->next;
-      more = page->more;
-    }
-  }
-  return shadows;
 }
 
 }  // namespace troupe::sim

@@ -26,7 +26,4 @@ void check_at_rest(Witness& witness, AloneAnswers& alone);
 /// What was answered, by client and question.
 std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients& clients);
 
-/// What is in all nodes' logs of shadows.
-std::vector<policy::ShadowRecord> shadows_of(SimCluster& cluster);
-
 }  // namespace troupe::sim

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "tests/sim/scenario.hpp"
+#include "tests/sim/shadows.hpp"
 
 namespace {
 
@@ -25,6 +26,7 @@ struct Options {
   std::string defect_name;
   Defect defect = Defect::none;
   bool trace = false;
+  bool shadows = false;
   bool json = false;
 };
 
@@ -42,6 +44,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_flag("--trace", options.trace,
                "Tells what happens; with more than one seed, only of those in which something is wrong");
   app.add_option("--defect", options.defect_name, defects)->check(CLI::IsMember(names));
+  app.add_flag("--shadows", options.shadows, "Every turn is answered once more, unseen by clients");
   app.add_flag("--json", options.json,
                "Ends with one JSON object: seeds, violations, first_bad_seed, blocks_fetched, blocks_restored, blocks_wrong");
 }
@@ -56,12 +59,15 @@ struct Summary {
 
 void run_one(const Options& options, std::uint64_t seed, Summary& summary) {
   const bool alone = options.seeds == 1;
-  auto outcome = troupe::sim::run_seed(seed, {.keep_trace = options.trace && alone, .defect = options.defect});
+  troupe::sim::RunOptions run{.keep_trace = options.trace && alone, .defect = options.defect};
+  if (options.shadows) run.shadows = troupe::sim::shadow_arms();
+  auto outcome = troupe::sim::run_seed(seed, run);
   ++summary.seeds;
   summary.blocks += outcome.blocks;
   summary.violations += outcome.violations.size();
   if (options.trace && !alone && !outcome.violations.empty()) {
-    outcome = troupe::sim::run_seed(seed, {.keep_trace = true, .defect = options.defect});
+    run.keep_trace = true;
+    outcome = troupe::sim::run_seed(seed, run);
   }
   for (const std::string& line : outcome.lines) std::cerr << line << "\n";
   if (outcome.violations.empty()) return;
@@ -69,7 +75,8 @@ void run_one(const Options& options, std::uint64_t seed, Summary& summary) {
   if (!summary.first_bad) summary.first_bad = seed;
   for (const std::string& violation : outcome.violations) std::cerr << "sim: seed " << seed << ": " << violation << "\n";
   std::cerr << "sim: to replay: dev/sim --seeds 1 --seed " << seed << " --trace"
-            << (options.defect_name.empty() ? "" : " --defect " + options.defect_name) << "\n";
+            << (options.defect_name.empty() ? "" : " --defect " + options.defect_name) << (options.shadows ? " --shadows" : "")
+            << "\n";
 }
 
 }  // namespace

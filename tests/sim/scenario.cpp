@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/sim/invariants.hpp"
+#include "tests/sim/shadows.hpp"
 
 namespace troupe::sim {
 
@@ -277,6 +278,7 @@ Outcome run(const Scenario& scenario, const RunOptions& options, AloneAnswers& a
   check_at_rest(witness, alone);
   outcome.answers = answers_of(witness, clients);
   outcome.shadows = shadows_of(cluster);
+  check_shadows(world, outcome.shadows, scenario.plain);
   outcome.violations = world.trace().violations();
   outcome.lines = world.trace().lines();
   outcome.trace_hash = world.trace().hash();
