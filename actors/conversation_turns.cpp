@@ -8,6 +8,7 @@
 #include "actors/conversation_actor.hpp"
 #include "policy/citation.hpp"
 #include "policy/citation_support.hpp"
+#include "policy/uncited_claim.hpp"
 #include "storage/conversations.hpp"
 
 namespace troupe::actors {
@@ -35,15 +36,18 @@ bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answe
   return policy::same_answer(text_of(*before->result), answer);
 }
 
-/// Says what the best source says, in the place of an answer that nobody is sure of, if the policy has words for that.
-void quote_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, policy::Attempt& attempt,
-                   policy::TurnOutcome& outcome) {
-  const auto text = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
-  if (!text) return;
+/// Says what the best source says, in the place of an answer that nobody is sure of, or that nothing supports it, if the policy
+/// has words for that.
+void say_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, policy::Attempt& attempt,
+                 policy::TurnOutcome& outcome) {
+  const auto quote = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
+  const bool unsupported = !attempt.result->failed_check.empty() && !policy.when_unsupported.empty();
+  if (!quote && !unsupported) return;
   // What the model said is not the answer, and nobody sees it.
-  attempt.result->superseded_why = "nobody is sure of an answer; the best source is quoted instead";
-  outcome.answer = *text;
-  outcome.citations = policy::check_citations(*text, attempt.plan.passages).cited;
+  attempt.result->superseded_why = quote ? "nobody is sure of an answer; the best source is quoted instead"
+                                         : "nothing supports the answer; that is said instead";
+  outcome.answer = quote.value_or(policy.when_unsupported);
+  outcome.citations = quote ? policy::check_citations(*quote, attempt.plan.passages).cited : std::vector<policy::Passage>();
 }
 
 policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
@@ -218,6 +222,21 @@ void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission
                                               })));
 }
 
+std::optional<std::string> ConversationState::failed_check_of(const LiveTurn& turn, std::string_view answer) const {
+  const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
+  const std::string question = turn.turn.ask.question + " " + turn.turn.search;
+  if (auto failed = policy::failed_citation(answer, question, *turn.sources)) return failed;
+  if (!plan.held_back) return std::nullopt;
+  std::string before = summary_.text;
+  for (const Recent& recent : recent_) before += "\n" + recent.exchange.question + "\n" + recent.exchange.answer;
+  if (plan.task == policy::to_string(policy::Task::answer)) {
+    return policy::uncited_claim(answer, question, *turn.sources, before);
+  }
+  // Without a corpus, or where the client wants none, there is nothing that it could be held against.
+  const bool could_cite = services_.retriever && turn.turn.ask.grounding == policy::Grounding::automatic;
+  return could_cite ? policy::unheard_value(answer, question + "\n" + before) : std::nullopt;
+}
+
 void ConversationState::decide(LiveTurn& turn) {
   policy::Attempt& attempt = turn.turn.attempts.back();
   const policy::AttemptPlan& plan = attempt.plan;
@@ -226,8 +245,8 @@ void ConversationState::decide(LiveTurn& turn) {
   result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
   const std::string answer(policy::trimmed(text_of(result)));
   // An answer that its sources do not support is not to be trusted, whatever its probability.
-  const auto failed = policy::failed_citation(answer, turn.turn.ask.question + " " + turn.turn.search, *turn.sources);
-  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
+  if (const auto failed = failed_check_of(turn, answer))
+    result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
 
   const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
   const policy::RouteDecision route = route_of(plan);
@@ -248,7 +267,7 @@ void ConversationState::decide(LiveTurn& turn) {
   outcome.confident = decision.confident;
   if (!decision.confident) {
     outcome.doubt = decision.why;
-    if (plan.held_back) quote_instead(*context_->routing, *turn.sources, attempt, outcome);
+    if (plan.held_back) say_instead(*context_->routing, *turn.sources, attempt, outcome);
   }
   commit_outcome(turn, std::move(outcome));
 }

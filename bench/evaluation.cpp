@@ -25,12 +25,6 @@ std::size_t sum(std::span<const JudgedAnswer> answers, const Number& number) {
   return total;
 }
 
-/// The smallest that at least `fraction` of all do not exceed. `ascending` is not empty.
-double nearest_rank(const std::vector<double>& ascending, double fraction) {
-  const auto rank = static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(ascending.size())));
-  return ascending[std::clamp<std::size_t>(rank, 1, ascending.size()) - 1];
-}
-
 void add(TierWork& work, std::uint64_t tokens, std::uint64_t active_parameters) {
   work.computed_tokens += tokens;
   work.cost += tokens * active_parameters;
@@ -90,6 +84,11 @@ void sum_up_latency(std::span<const JudgedAnswer> answers, EvaluationRow& row) {
 }
 
 }  // namespace
+
+double nearest_rank(std::span<const double> ascending, double fraction) {
+  const auto rank = static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(ascending.size())));
+  return ascending[std::clamp<std::size_t>(rank, 1, ascending.size()) - 1];
+}
 
 std::uint64_t cost_of(const Work& work) {
   std::uint64_t cost = 0;

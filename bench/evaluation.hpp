@@ -88,6 +88,9 @@ struct EvaluationRow {
   std::vector<double> latencies_ms;            ///< ascending
 };
 
+/// The smallest of them that at least `fraction` of all do not exceed. `ascending` is not empty.
+double nearest_rank(std::span<const double> ascending, double fraction);
+
 /// `work`: of all engines while these were asked.
 EvaluationRow sum_up(const std::string& tier, std::span<const JudgedAnswer> answers, const Work& work);
 

@@ -6,13 +6,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "bench/question_set.hpp"
 #include "cli/ask.hpp"
 #include "cli/eval_node.hpp"
 #include "cli/eval_view.hpp"
+#include "cli/settled_view.hpp"
 #include "model/file.hpp"
 #include "schemas/routing_file.hpp"
 #include "storage/markdown.hpp"
@@ -23,8 +23,6 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-/// Longer than nodes wait before they tell each other about their work.
-constexpr auto counters_interval = std::chrono::seconds(1);
 constexpr const char* whole_portfolio = "portfolio";
 
 struct EvalCommand {
@@ -164,19 +162,14 @@ policy::RoutingPolicy alone(policy::RoutingPolicy routing, policy::Tier tier) {
   routing.portfolio = {tier};
   routing.rules = {rule};
   routing.when_unsure.clear();  // the model's own answers are measured
+  routing.when_unsupported.clear();
   return routing;
 }
 
-/// Of all engines, once it stands still: nodes tell each other about their work a moment later.
+/// Of all engines, once it stands still.
 Result<bench::Work> settled_work(const clients::Client& client) {
-  TROUPE_TRY(auto view, client.status());
-  for (bench::Work before = bench::work_of(view);;) {
-    std::this_thread::sleep_for(counters_interval);
-    TROUPE_TRY(view, client.status());
-    const bench::Work work = bench::work_of(view);
-    if (work == before) return work;
-    before = work;
-  }
+  TROUPE_TRY(const auto view, settled_view(client));
+  return bench::work_of(view);
 }
 
 Result<bench::JudgedAnswer> ask_one(const Evaluation& evaluation, const clients::Client& client,

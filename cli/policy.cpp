@@ -68,6 +68,7 @@ void print_policy(const policy::RoutingPolicy& policy) {
               << '\n';
   }
   if (!policy.when_unsure.empty()) std::cout << "nobody is sure  \"" << policy.when_unsure << "\"\n";
+  if (!policy.when_unsupported.empty()) std::cout << "unsupported     \"" << policy.when_unsupported << "\"\n";
   std::cout << "all failed      \"" << policy.when_all_failed << "\"\n";
 }
 

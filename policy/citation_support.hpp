@@ -23,7 +23,12 @@ namespace troupe::policy {
 ///   count.
 /// - Every number, date or code of the statement ("24", "2023-02-15", "A-1327"), and every word in it with a capital that does
 ///   not begin a sentence, stands in one of its passages or in the question. What stands behind "=" is computed, and may not.
+/// - At least one number of the statement, if it has any, stands in one of its passages: those of the question alone are no
+///   answer to it.
 /// - So does at least half of its words, function words not counted.
+/// - No passage that was given is a later version of a cited one (their names differ in a date alone, "Records Policy
+///   (2024-02-15) §4.1") and has as much of the statement, unless it is cited too, or is later than the date that the question
+///   names, or the question names a year.
 ///
 /// Of the bundled models' answers to questions about generated handbooks, this stops every fourth wrong one, and no right one
 /// (docs/grounding.md). A passage whose text is empty is one that is no longer there, and supports nothing.
