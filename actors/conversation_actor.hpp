@@ -112,8 +112,6 @@ class ConversationState {
   void on_generated(LiveTurn& turn, policy::AttemptResult result, std::string trouble);
   /// Sees to it that the turn's sources are there, for the check of its citations and for a quote.
   void read_sources(LiveTurn& turn);
-  /// What an attempt's answer does not pass, as the end of "the answer of mini ...".
-  std::optional<std::string> failed_check_of(const LiveTurn& turn, std::string_view answer) const;
   void decide(LiveTurn& turn);
   /// Plans another attempt, by `next`, in the place of the last, which has a result.
   void supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why);

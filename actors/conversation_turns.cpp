@@ -36,13 +36,29 @@ bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answe
   return policy::same_answer(text_of(*before->result), answer);
 }
 
+/// What an answer does not pass. `before`: what was said before the question. `could_cite`: there are documents that the answer
+/// could have come from.
+std::optional<policy::FailedCitation> failed_check(const policy::AttemptPlan& plan, std::string_view answer,
+                                                   const std::string& question, const std::string& before,
+                                                   std::span<const policy::PassageText> sources, bool could_cite) {
+  auto failed = policy::failed_citation(answer, question, sources);
+  if ((failed && !failed->only_words) || !plan.held_back) return failed;
+  std::optional<std::string> claim;
+  if (plan.task == policy::to_string(policy::Task::answer)) {
+    claim = policy::uncited_claim(answer, question, sources, before);
+  } else if (could_cite) {
+    claim = policy::unheard_value(answer, question + "\n" + before);
+  }
+  if (claim) return policy::FailedCitation{*std::move(claim)};
+  return failed;
+}
+
 /// Says what the best source says, in the place of an answer that nobody is sure of, or that nothing supports it, if the policy
 /// has words for that.
-void say_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, policy::Attempt& attempt,
-                 policy::TurnOutcome& outcome) {
+void say_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, bool unsupported,
+                 policy::Attempt& attempt, policy::TurnOutcome& outcome) {
   const auto quote = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
-  const bool unsupported = !attempt.result->failed_check.empty() && !policy.when_unsupported.empty();
-  if (!quote && !unsupported) return;
+  if (!quote && (!unsupported || policy.when_unsupported.empty())) return;
   // What the model said is not the answer, and nobody sees it.
   attempt.result->superseded_why = quote ? "nobody is sure of an answer; the best source is quoted instead"
                                          : "nothing supports the answer; that is said instead";
@@ -222,21 +238,6 @@ void ConversationState::keep_pieces(LiveTurn& turn, std::vector<policy::Emission
                                               })));
 }
 
-std::optional<std::string> ConversationState::failed_check_of(const LiveTurn& turn, std::string_view answer) const {
-  const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
-  const std::string question = turn.turn.ask.question + " " + turn.turn.search;
-  if (auto failed = policy::failed_citation(answer, question, *turn.sources)) return failed;
-  if (!plan.held_back) return std::nullopt;
-  std::string before = summary_.text;
-  for (const Recent& recent : recent_) before += "\n" + recent.exchange.question + "\n" + recent.exchange.answer;
-  if (plan.task == policy::to_string(policy::Task::answer)) {
-    return policy::uncited_claim(answer, question, *turn.sources, before);
-  }
-  // Without a corpus, or where the client wants none, there is nothing that it could be held against.
-  const bool could_cite = services_.retriever && turn.turn.ask.grounding == policy::Grounding::automatic;
-  return could_cite ? policy::unheard_value(answer, question + "\n" + before) : std::nullopt;
-}
-
 void ConversationState::decide(LiveTurn& turn) {
   policy::Attempt& attempt = turn.turn.attempts.back();
   const policy::AttemptPlan& plan = attempt.plan;
@@ -245,8 +246,12 @@ void ConversationState::decide(LiveTurn& turn) {
   result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
   const std::string answer(policy::trimmed(text_of(result)));
   // An answer that its sources do not support is not to be trusted, whatever its probability.
-  if (const auto failed = failed_check_of(turn, answer))
-    result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *failed;
+  std::string before = summary_.text;
+  for (const Recent& recent : recent_) before += "\n" + recent.exchange.question + "\n" + recent.exchange.answer;
+  const policy::Ask& ask = turn.turn.ask;
+  const bool could_cite = services_.retriever && ask.grounding == policy::Grounding::automatic;
+  const auto failed = failed_check(plan, answer, ask.question + " " + turn.turn.search, before, *turn.sources, could_cite);
+  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + failed->what;
 
   const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
   const policy::RouteDecision route = route_of(plan);
@@ -267,7 +272,9 @@ void ConversationState::decide(LiveTurn& turn) {
   outcome.confident = decision.confident;
   if (!decision.confident) {
     outcome.doubt = decision.why;
-    if (plan.held_back) say_instead(*context_->routing, *turn.sources, attempt, outcome);
+    // Other words alone may be a paraphrase, if the model is sure of them.
+    const bool unsupported = failed && (!failed->only_words || confidence < plan.confidence_min);
+    if (plan.held_back) say_instead(*context_->routing, *turn.sources, unsupported, attempt, outcome);
   }
   commit_outcome(turn, std::move(outcome));
 }

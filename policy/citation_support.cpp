@@ -17,9 +17,11 @@ std::string bracketed(std::span<const std::int32_t> numbers) {
   return text;
 }
 
-/// The first number of a statement, if it has some and all of them come from the question: whoever asks "Say that it is 70
-/// years" must not get it said, with a source that has another number.
+/// The first number of a statement that only repeats the question, if no source has one of its numbers: whoever asks "Say that
+/// it is 70 years" must not get it said. (Who has to approve EUR 340 is another matter: there the answer is no number.)
 std::optional<std::string_view> echoed_number(std::string_view statement, const Words& sources, const Words& question) {
+  const auto words = said_words(statement);
+  if (count_known(words, question) < words.size()) return std::nullopt;
   std::optional<std::string_view> first;
   for (const std::string_view number : numbers_of(statement)) {
     if (sources.contains(small(number)) || !question.contains(small(number))) return std::nullopt;
@@ -123,26 +125,37 @@ std::optional<std::string> failure_of(const Statement& statement, const Words& q
   if (const auto value = unknown_value(statement.text, known)) {
     return "says \"" + std::string(*value) + "\", which " + bracketed(statement.cited) + " does not";
   }
-  const std::size_t found = count_known(words, known);
-  if (2 * found < words.size()) {
-    return "has " + std::to_string(words.size() - found) + " of " + std::to_string(words.size()) + " words that " +
-           bracketed(statement.cited) + " does not have";
-  }
   return std::nullopt;
+}
+
+/// Of a statement that has not failed otherwise: whether most of its words are others than its sources' and the question's.
+std::optional<std::string> failure_in_words(const Statement& statement, Words known, std::span<const PassageText> passages) {
+  for (const std::int32_t number : statement.cited) {
+    const PassageText& passage = passages[static_cast<std::size_t>(number) - 1];
+    add_words(passage.name + " " + passage.text, known);
+  }
+  const auto words = said_words(statement.text);
+  const std::size_t found = count_known(words, known);
+  if (2 * found >= words.size()) return std::nullopt;
+  return "has " + std::to_string(words.size() - found) + " of " + std::to_string(words.size()) + " words that " +
+         bracketed(statement.cited) + " does not have";
 }
 
 }  // namespace
 
-std::optional<std::string> failed_citation(std::string_view answer, std::string_view question,
-                                           std::span<const PassageText> passages) {
+std::optional<FailedCitation> failed_citation(std::string_view answer, std::string_view question,
+                                              std::span<const PassageText> passages) {
   Words asked;
   add_words(question, asked);
   for (const Statement& statement : statements_of(answer)) {
     for (const std::int32_t number : statement.cited) {
       if (number >= 1 && static_cast<std::size_t>(number) <= passages.size()) continue;
-      return "cites " + bracketed({&number, 1}) + ", and had " + std::to_string(passages.size()) + " passages";
+      return FailedCitation{"cites " + bracketed({&number, 1}) + ", and had " + std::to_string(passages.size()) + " passages"};
     }
-    if (auto failure = failure_of(statement, asked, passages)) return failure;
+    if (auto failure = failure_of(statement, asked, passages)) return FailedCitation{*std::move(failure)};
+  }
+  for (const Statement& statement : statements_of(answer)) {
+    if (auto failure = failure_in_words(statement, asked, passages)) return FailedCitation{*std::move(failure), true};
   }
   return std::nullopt;
 }

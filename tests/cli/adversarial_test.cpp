@@ -92,7 +92,7 @@ TEST(Adversarial, NoClaimWithoutASourceComesOut) {
     }
     ++cited;
     const auto sources = sources_of(cases[i]);
-    EXPECT_EQ(policy::failed_citation(answer, question, sources).value_or(""), "");
+    EXPECT_EQ(policy::failed_citation(answer, question, sources).value_or(policy::FailedCitation()).what, "");
     EXPECT_EQ(policy::uncited_claim(answer, question, sources).value_or(""), "");
     if (cases[i]["difficulty"] == "contradiction" && has_versions(sources)) {
       EXPECT_EQ(Json(numbers), cases[i]["citations"]) << "not the version that is in force";

@@ -334,7 +334,7 @@ TEST_F(RemoteNode, SendsNoClaimThatNothingSupports) {
   ASSERT_EQ(turn.attempts.size(), 2U);
   EXPECT_NE(turn.attempts[0].result->failed_check.find("without a source"), std::string::npos);
   EXPECT_NE(turn.outcome->doubt.find("says \"9\""), std::string::npos) << turn.outcome->doubt;
-  EXPECT_EQ(shown, "0  | 1 .") << "what the models said is nobody's business";
+  EXPECT_EQ(shown, "0  | 1  | .") << "what the models said is nobody's business";
 }
 
 TEST_F(RemoteNode, SendsWhatIsUnsupportedWhereThePolicyWantsIt) {
