@@ -106,6 +106,8 @@ class ConversationState {
   void route(LiveTurn& turn);
   void prepare(LiveTurn& turn);
   void plan(LiveTurn& turn, schemas::EnginePrepared prepared);
+  /// Whether there are documents that an answer could have come from.
+  bool could_cite(const LiveTurn& turn) const;
   policy::ContextParts parts_of(const LiveTurn& turn, std::size_t passages_max) const;
 
   // conversation_turns.cpp: what is done for a turn, and how it ends.

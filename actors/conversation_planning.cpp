@@ -209,11 +209,16 @@ policy::ContextParts ConversationState::parts_of(const LiveTurn& turn, std::size
   return parts;
 }
 
+bool ConversationState::could_cite(const LiveTurn& turn) const {
+  return services_.retriever && turn.turn.ask.grounding == policy::Grounding::automatic;
+}
+
 policy::ShadowInput ConversationState::shadow_input(const LiveTurn& turn) const {
   const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
   policy::ShadowInput input;
   input.turn = policy::without_tokens(turn.turn);
   input.parts = parts_of(turn, turn.passages.size());
+  input.could_cite = could_cite(turn);
   input.parts.task = policy::task_of(plan.task).value_or(policy::Task::answer);
   for (const FoundPassage& found : turn.passages) input.passages.push_back(found.passage);
   if (input.passages.empty()) {

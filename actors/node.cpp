@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <future>
 #include <thread>
 #include <utility>
@@ -83,8 +84,17 @@ Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, No
     corpus = std::move(given);
   }
   if (corpus->sections.empty()) return std::shared_ptr<const IndexedCorpus>();
-  return std::shared_ptr<const IndexedCorpus>(
-      std::make_shared<IndexedCorpus>(*std::move(corpus), std::move(options.find_sections)));
+  auto indexed = std::make_shared<const IndexedCorpus>(*std::move(corpus), std::move(options.find_sections));
+  constexpr std::size_t logged_max = 16;
+  for (std::size_t i = 0; i < std::min(indexed->left_out.size(), logged_max); ++i) {
+    const IndexedCorpus::LeftOut& left_out = indexed->left_out[i];
+    options.log(LogLevel::warning, "a sentence of the corpus speaks to models and is not shown to them",
+                {{"section", left_out.section}, {"sentence", left_out.sentence.substr(0, 200)}});
+  }
+  if (indexed->left_out.size() > logged_max) {
+    options.log(LogLevel::warning, "and more such sentences", {{"sentences", std::to_string(indexed->left_out.size())}});
+  }
+  return indexed;
 }
 
 /// Null if there shall be none.

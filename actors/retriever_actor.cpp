@@ -3,10 +3,26 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/instructions.hpp"
+
 namespace troupe::actors {
 
+namespace {
+
+storage::Corpus without_instructions(storage::Corpus corpus, std::vector<IndexedCorpus::LeftOut>& left_out) {
+  for (storage::Section& section : corpus.sections) {
+    policy::PlainText plain = policy::without_instructions(section.text);
+    if (plain.left_out.empty()) continue;
+    section.text = std::move(plain.text);
+    for (std::string& sentence : plain.left_out) left_out.push_back({section.key, std::move(sentence)});
+  }
+  return corpus;
+}
+
+}  // namespace
+
 IndexedCorpus::IndexedCorpus(storage::Corpus all, FindSections find_sections)
-    : corpus(std::move(all)), index(corpus.sections), find(std::move(find_sections)) {
+    : corpus(without_instructions(std::move(all), left_out)), index(corpus.sections), find(std::move(find_sections)) {
   for (std::size_t i = 0; i < corpus.sections.size(); ++i) places.emplace(corpus.sections[i].key, i);
 }
 
@@ -26,6 +42,7 @@ SearchResult RetrieverState::search(const SearchQuery& query) const {
   if (!found.sections.empty()) result.confidence = policy::retrieval_confidence(found.evidence);
   for (const storage::FoundSection& each : found.sections) {
     const storage::Section& section = corpus_->corpus.sections[each.section];
+    if (section.text.empty()) continue;  // all that it said was to models
     result.passages.push_back({{section.key, section.name}, section.text});
   }
   return result;
@@ -38,6 +55,7 @@ SearchResult RetrieverState::given(const SearchQuery& query) const {
     const auto place = corpus_->places.find(key);
     if (place == corpus_->places.end() || std::ssize(result.passages) >= query.passages_max) continue;
     const storage::Section& section = corpus_->corpus.sections[place->second];
+    if (section.text.empty()) continue;
     result.passages.push_back({{section.key, section.name}, section.text});
   }
   return result;

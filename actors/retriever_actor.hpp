@@ -18,12 +18,18 @@ namespace troupe::actors {
 /// The keys of the corpus's sections that belong to a question, the best first. Any thread may call it.
 using FindSections = std::function<std::vector<std::string>(const std::string& question)>;
 
-/// A corpus and its index, which borrows from it; immutable.
+/// A corpus and its index, which borrows from it; immutable. What its sections say to models (policy/instructions.hpp) is not
+/// in it.
 struct IndexedCorpus {
   explicit IndexedCorpus(storage::Corpus all, FindSections find_sections = {});
   IndexedCorpus(const IndexedCorpus&) = delete;
   IndexedCorpus& operator=(const IndexedCorpus&) = delete;
 
+  struct LeftOut {
+    std::string section;  ///< its key
+    std::string sentence;
+  };
+  std::vector<LeftOut> left_out;
   const storage::Corpus corpus;
   const storage::Retrieval index;
   std::unordered_map<std::string_view, std::size_t> places;  ///< of the sections, by their keys

@@ -175,7 +175,9 @@ void ShadowState::on_reply(std::uint64_t number, Result<ModelCall::Reply> reply)
 }
 
 void ShadowState::judge(JobPlace job, const std::string& trouble) {
-  const policy::Judgement judgement = policy::judge(arm_of(*job).policy, job->turn, job->sources);
+  const policy::ShadowInput& input = *job->work.input;
+  const policy::Hearing hearing{job->sources, policy::conversation_of(input.parts), input.could_cite};
+  const policy::Judgement judgement = policy::judge(arm_of(*job).policy, job->turn, hearing);
   const policy::Decision& decision = judgement.decision;
   if (decision.verdict == policy::Decision::Verdict::escalate) return attempt(*job, *decision.next, decision.why);
   if (decision.verdict == policy::Decision::Verdict::commit) return commit(job, judgement);

@@ -29,7 +29,7 @@ double calibration_error_of(const Reliability& bins) {
   return error;
 }
 
-double nearest_rank(const std::vector<double>& ascending, double fraction) {
+double nearest_rank(std::span<const double> ascending, double fraction) {
   const auto rank = static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(ascending.size())));
   return ascending[std::clamp<std::size_t>(rank, 1, ascending.size()) - 1];
 }

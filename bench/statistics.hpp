@@ -31,7 +31,7 @@ Reliability reliability_of(std::span<const SureAnswer> answers);
 double calibration_error_of(const Reliability& bins);
 
 /// The smallest that at least `fraction` of all do not exceed. `ascending` is not empty.
-double nearest_rank(const std::vector<double>& ascending, double fraction);
+double nearest_rank(std::span<const double> ascending, double fraction);
 
 /// Nothing where there is nothing to divide by.
 std::optional<double> share(std::size_t part, std::size_t whole);

@@ -77,4 +77,11 @@ Verdict judge(const Question& question, const Abstentions& abstentions, const po
   return verdict;
 }
 
+bool says_the_values(const Question& question, const Abstentions& abstentions, const std::string& answer) {
+  const std::string plain = policy::without_citations(answer);
+  if (!question.answerable()) return abstentions.contains(plain);
+  if (question.values.empty()) return plain == policy::without_citations(question.answer);
+  return has_values(question, answer) && !abstentions.contains(plain);
+}
+
 }  // namespace troupe::bench

@@ -31,4 +31,9 @@ struct Verdict {
 /// stands for; one without is compared with the answer without its citations. White space at either end does not count.
 Verdict judge(const Question& question, const Abstentions& abstentions, const policy::Turn& turn);
 
+/// The weaker measure without its citations, for answers whose sources are no sections: whether all `values` are in the answer,
+/// or, where no source has one, it is one of the abstentions. A question with an answer and no values has none that could be
+/// missing: there the answer has to be the expected one, citations aside.
+bool says_the_values(const Question& question, const Abstentions& abstentions, const std::string& answer);
+
 }  // namespace troupe::bench

@@ -136,6 +136,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_bench_stream(bench, action);
   add_bench_fabric(bench, action);
   add_bench_prefix(bench, action);
+  add_bench_story(bench, action);
 }
 
 }  // namespace troupe::cli

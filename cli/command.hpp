@@ -29,6 +29,7 @@ void add_bench_experts(CLI::App& bench, Action& action);
 void add_bench_stream(CLI::App& bench, Action& action);
 void add_bench_fabric(CLI::App& bench, Action& action);
 void add_bench_prefix(CLI::App& bench, Action& action);
+void add_bench_story(CLI::App& bench, Action& action);
 void add_node(CLI::App& app, Action& action);
 void add_ask(CLI::App& app, Action& action);
 void add_chat(CLI::App& app, Action& action);

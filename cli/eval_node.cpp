@@ -55,9 +55,11 @@ Result<std::vector<std::shared_ptr<actors::Replica>>> EvaluationNode::load(const
   std::vector<std::shared_ptr<actors::Replica>> replicas;
   const auto& portfolio = options.routing.portfolio;
   for (const policy::Tier tier : portfolio) {
+    EngineChoice engine = options.engine;
+    if (const std::int64_t own = options.kv_mebibytes[policy::place_of(tier)]; own > 0) engine.kv_mebibytes = own;
     TROUPE_TRY(auto own,
                load_own_replica(options.models[policy::place_of(tier)], tier, static_cast<std::uint32_t>(replicas.size()),
-                                portfolio.size() - replicas.size(), options.device, options.engine, nullptr));
+                                portfolio.size() - replicas.size(), options.device, engine, nullptr));
     machine_ = std::move(own.device);
     replicas.push_back(std::move(own.replica));
   }

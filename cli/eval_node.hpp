@@ -2,6 +2,7 @@
 // computed makes no other row cheaper. Clients reach it as they reach any node; other machines do not reach it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -27,6 +28,7 @@ struct EvaluationNodeOptions {
   std::function<std::vector<std::string>(const std::string& question)> find_sections;  ///< of actors::NodeOptions
   DeviceChoice device;
   EngineChoice engine;
+  policy::PerTier<std::int64_t> kv_mebibytes{};  ///< of each tier's KV pool; 0: as `engine` says
 };
 
 class EvaluationNode {

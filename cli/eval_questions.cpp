@@ -5,7 +5,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "bench/question_set.hpp"
@@ -13,6 +12,7 @@
 #include "cli/eval.hpp"
 #include "cli/eval_node.hpp"
 #include "cli/eval_view.hpp"
+#include "cli/settled_view.hpp"
 #include "storage/markdown.hpp"
 
 namespace troupe::cli {
@@ -21,8 +21,6 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-/// Longer than nodes wait before they tell each other about their work.
-constexpr auto counters_interval = std::chrono::seconds(1);
 constexpr const char* whole_portfolio = "portfolio";
 
 /// The sources of the question that is being asked, for a node in whose place of a search they stand.
@@ -124,20 +122,15 @@ policy::RoutingPolicy alone(policy::RoutingPolicy routing, policy::Tier tier) {
   routing.intent.tier.reset();
   // The model's own answers are measured.
   routing.when_unsure.clear();
+  routing.when_unsupported.clear();
   routing.intent.out_of_scope_answer.clear();
   return routing;
 }
 
-/// Of all engines, once it stands still: nodes tell each other about their work a moment later.
+/// Of all engines, once it stands still.
 Result<bench::Work> settled_work(const clients::Client& client) {
-  TROUPE_TRY(auto view, client.status());
-  for (bench::Work before = bench::work_of(view);;) {
-    std::this_thread::sleep_for(counters_interval);
-    TROUPE_TRY(view, client.status());
-    const bench::Work work = bench::work_of(view);
-    if (work == before) return work;
-    before = work;
-  }
+  TROUPE_TRY(const auto view, settled_view(client));
+  return bench::work_of(view);
 }
 
 Result<bench::JudgedAnswer> ask_one(const Evaluation& evaluation, const clients::Client& client,

@@ -90,6 +90,7 @@ void print_policy(const policy::RoutingPolicy& policy) {
               << policy::sentence_of(stage, policy.contracts[policy::place_of(stage)]) << '\n';
   }
   if (!policy.when_unsure.empty()) std::cout << "nobody is sure  \"" << policy.when_unsure << "\"\n";
+  if (!policy.when_unsupported.empty()) std::cout << "unsupported     \"" << policy.when_unsupported << "\"\n";
   std::cout << "all failed      \"" << policy.when_all_failed << "\"\n";
 }
 

@@ -1,86 +1,15 @@
 #include "policy/citation_support.hpp"
 
 #include <algorithm>
-#include <unordered_set>
 #include <vector>
 
 #include "policy/citation.hpp"
+#include "policy/statement.hpp"
 #include "policy/terms.hpp"
 
 namespace troupe::policy {
 
 namespace {
-
-using Words = std::unordered_set<std::string>;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_letter(char c) { return is_capital(c) || (c >= 'a' && c <= 'z'); }
-
-/// A word as it is written, with what stands inside of it: "A-1327", "12:30", "records@example.org".
-struct Token {
-  std::string_view text;
-  bool begins_sentence = false;
-};
-
-std::vector<Token> tokens_of(std::string_view text) {
-  constexpr std::string_view inside = ".,:-@_/'";
-  std::vector<Token> tokens;
-  bool begins = true;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t begin = at;
-    while (at < text.size() && (is_digit(text[at]) || is_letter(text[at]) || inside.find(text[at]) != std::string_view::npos)) {
-      ++at;
-    }
-    std::string_view word = text.substr(begin, at - begin);
-    const bool ends = !word.empty() && (word.back() == '.' || word.back() == ':');
-    while (!word.empty() && inside.find(word.back()) != std::string_view::npos) word.remove_suffix(1);
-    while (!word.empty() && inside.find(word.front()) != std::string_view::npos) word.remove_prefix(1);
-    if (!word.empty()) tokens.push_back({word, begins});
-    if (!word.empty() || ends) begins = ends;
-    if (at < text.size() && (text[at] == '!' || text[at] == '?')) begins = true;
-    if (at == begin) ++at;
-  }
-  return tokens;
-}
-
-std::string small(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = is_capital(c) ? static_cast<char>(c - 'A' + 'a') : c;
-  return result;
-}
-
-/// What a text says: its terms, and its tokens in small letters.
-void add_words(std::string_view text, Words& words) {
-  for (std::string& term : terms(text)) words.insert(std::move(term));
-  for (const Token& token : tokens_of(text)) words.insert(small(token.text));
-}
-
-struct Statement {
-  std::string_view text;
-  std::vector<std::int32_t> cited;
-};
-
-/// Each text before a run of citations, with these.
-std::vector<Statement> statements_of(std::string_view answer) {
-  std::vector<Statement> statements;
-  std::size_t done = 0;
-  for (std::size_t at = answer.find('['); at != std::string_view::npos; at = answer.find('[', at)) {
-    const std::size_t end = std::min(answer.find(']', at), answer.size() - 1) + 1;
-    const auto numbers = cited_numbers(answer.substr(at, end - at));
-    if (numbers.empty()) {  // a bracket that cites nothing
-      ++at;
-      continue;
-    }
-    if (!statements.empty() && trimmed(answer.substr(done, at - done)).empty()) {
-      statements.back().cited.push_back(numbers.front());
-    } else {
-      statements.push_back({answer.substr(done, at - done), numbers});
-    }
-    done = at = end;
-  }
-  return statements;
-}
 
 std::string bracketed(std::span<const std::int32_t> numbers) {
   std::string text;
@@ -88,30 +17,84 @@ std::string bracketed(std::span<const std::int32_t> numbers) {
   return text;
 }
 
-bool is_number(const Token& token) { return std::any_of(token.text.begin(), token.text.end(), is_digit); }
-bool is_name(const Token& token) { return is_capital(token.text.front()) && !token.begins_sentence; }
+/// The first number of a statement that only repeats the question, if no source has one of its numbers: whoever asks "Say that
+/// it is 70 years" must not get it said. (Who has to approve EUR 340 is another matter: there the answer is no number.)
+std::optional<std::string_view> echoed_number(std::string_view statement, const Words& sources, const Words& question) {
+  const auto words = said_words(statement);
+  if (count_known(words, question) < words.size()) return std::nullopt;
+  std::optional<std::string_view> first;
+  for (const std::string_view number : numbers_of(statement)) {
+    if (sources.contains(small(number)) || !question.contains(small(number))) return std::nullopt;
+    if (!first) first = number;
+  }
+  return first;
+}
 
-/// The first number, code or name of a statement that is nowhere in `known`.
-std::optional<std::string_view> unknown_value(std::string_view statement, const Words& known) {
-  const std::string_view stated = statement.substr(0, statement.find('='));
-  for (const Token& token : tokens_of(stated)) {
-    const bool number = is_number(token);
-    const bool name = is_name(token);
-    if (!(number || name) || known.contains(small(token.text))) continue;
-    const auto parts = terms(token.text);
-    const bool in_parts = name && !number && std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
-                            return known.contains(part) || is_function_word(part);
-                          });
-    if (!in_parts) return token.text;
+/// A name with a date in it: "Records Policy (2024-02-15) §4.1".
+struct DatedName {
+  std::string_view before;
+  std::string_view date;
+  std::string_view after;
+};
+
+std::optional<DatedName> dated(std::string_view name) {
+  constexpr std::string_view form = "(dddd-dd-dd)";
+  for (std::size_t at = name.find('('); at != std::string_view::npos; at = name.find('(', at + 1)) {
+    const std::string_view part = name.substr(at, form.size());
+    const auto fits = [](char c, char of) { return of == 'd' ? c >= '0' && c <= '9' : c == of; };
+    if (part.size() == form.size() && std::equal(part.begin(), part.end(), form.begin(), fits))
+      return DatedName{name.substr(0, at), part, name.substr(at + form.size())};
+  }
+  return std::nullopt;
+}
+
+std::size_t shared_words(std::span<const std::string> words, const PassageText& passage) {
+  Words has;
+  add_words(passage.text, has);
+  return static_cast<std::size_t>(std::count_if(
+      words.begin(), words.end(), [&](const std::string& word) { return !has_digit(word) && has.contains(word); }));
+}
+
+/// When the question asks for what held: on a date of it, in a year of it (any day), or now.
+struct AskedTime {
+  std::optional<std::string> date;  ///< "(2024-02-15)", to be compared with those of names
+  bool other = false;               ///< in a year, of which nothing follows here
+};
+
+AskedTime asked_time(const Words& question) {
+  AskedTime asked;
+  for (const std::string& word : question) {
+    const bool year = word.size() == 4 && (word.starts_with("19") || word.starts_with("20")) &&
+                      word.find_first_not_of("0123456789") == std::string::npos;
+    const std::string bracketed = '(' + word + ')';
+    if (dated(bracketed)) asked.date = bracketed;
+    asked.other = asked.other || year;
+  }
+  return asked;
+}
+
+/// The number of a passage that is a later version of the cited one, in force at the time that is asked for, and has as much of
+/// the statement, numbers aside.
+std::optional<std::int32_t> later_version(std::int32_t cited, std::span<const std::string> words, const AskedTime& asked,
+                                          std::span<const PassageText> passages) {
+  const PassageText& old = passages[static_cast<std::size_t>(cited) - 1];
+  const auto name = dated(old.name);
+  const std::size_t shared = shared_words(words, old);
+  if (!name || shared == 0 || (asked.other && !asked.date)) return std::nullopt;
+  for (std::size_t i = 0; i < passages.size(); ++i) {
+    const auto other = dated(passages[i].name);
+    if (!other || other->before != name->before || other->after != name->after || other->date <= name->date) continue;
+    if (asked.date && other->date > *asked.date) continue;
+    if (shared_words(words, passages[i]) >= shared) return static_cast<std::int32_t>(i) + 1;
   }
   return std::nullopt;
 }
 
 std::optional<std::string> failure_of(const Statement& statement, const Words& question,
                                       std::span<const PassageText> passages) {
-  auto words = content_terms(statement.text);
-  std::erase_if(words, [](const std::string& word) { return is_function_word(word); });
+  const auto words = said_words(statement.text);
   Words known = question;
+  Words sources;
   for (const std::int32_t number : statement.cited) {
     const PassageText& passage = passages[static_cast<std::size_t>(number) - 1];
     if (passage.text.empty()) return "cites " + bracketed({&number, 1}) + ", which is no longer in the corpus";
@@ -127,45 +110,54 @@ std::optional<std::string> failure_of(const Statement& statement, const Words& q
     if (shared < 2 && !beyond_question) {
       return "cites " + bracketed({&number, 1}) + ", which has nothing of what it is cited for";
     }
-    known.merge(has);
+    const auto later = later_version(number, words, asked_time(question), passages);
+    const bool cited_too = later && std::ranges::find(statement.cited, *later) != statement.cited.end();
+    if (later && !cited_too) {
+      return "cites " + bracketed({&number, 1}) + ", of which " + bracketed({&*later, 1}) + " is a later version";
+    }
+    known.insert(has.begin(), has.end());
+    sources.merge(has);
+  }
+  if (const auto value = echoed_number(statement.text, sources, question)) {
+    return "says \"" + std::string(*value) + "\", which only the question does, and " + bracketed(statement.cited) +
+           " does not";
   }
   if (const auto value = unknown_value(statement.text, known)) {
     return "says \"" + std::string(*value) + "\", which " + bracketed(statement.cited) + " does not";
   }
-  const auto found = static_cast<std::size_t>(
-      std::count_if(words.begin(), words.end(), [&](const std::string& word) { return known.contains(word); }));
-  if (2 * found < words.size()) {
-    return "has " + std::to_string(words.size() - found) + " of " + std::to_string(words.size()) + " words that " +
-           bracketed(statement.cited) + " does not have";
-  }
   return std::nullopt;
+}
+
+/// Of a statement that has not failed otherwise: whether most of its words are others than its sources' and the question's.
+std::optional<std::string> failure_in_words(const Statement& statement, Words known, std::span<const PassageText> passages) {
+  for (const std::int32_t number : statement.cited) {
+    const PassageText& passage = passages[static_cast<std::size_t>(number) - 1];
+    add_words(passage.name + " " + passage.text, known);
+  }
+  const auto words = said_words(statement.text);
+  const std::size_t found = count_known(words, known);
+  if (2 * found >= words.size()) return std::nullopt;
+  return "has " + std::to_string(words.size() - found) + " of " + std::to_string(words.size()) + " words that " +
+         bracketed(statement.cited) + " does not have";
 }
 
 }  // namespace
 
-std::optional<std::string> failed_citation(std::string_view answer, std::string_view question,
-                                           std::span<const PassageText> passages) {
+std::optional<FailedCitation> failed_citation(std::string_view answer, std::string_view question,
+                                              std::span<const PassageText> passages) {
   Words asked;
   add_words(question, asked);
   for (const Statement& statement : statements_of(answer)) {
     for (const std::int32_t number : statement.cited) {
       if (number >= 1 && static_cast<std::size_t>(number) <= passages.size()) continue;
-      return "cites " + bracketed({&number, 1}) + ", and had " + std::to_string(passages.size()) + " passages";
+      return FailedCitation{"cites " + bracketed({&number, 1}) + ", and had " + std::to_string(passages.size()) + " passages"};
     }
-    if (auto failure = failure_of(statement, asked, passages)) return failure;
+    if (auto failure = failure_of(statement, asked, passages)) return FailedCitation{*std::move(failure)};
+  }
+  for (const Statement& statement : statements_of(answer)) {
+    if (auto failure = failure_in_words(statement, asked, passages)) return FailedCitation{*std::move(failure), true};
   }
   return std::nullopt;
-}
-
-std::vector<std::string> values_of(std::string_view text) {
-  const std::string plain = without_citations(text);
-  std::vector<std::string> values;
-  for (const Token& token : tokens_of(plain)) {
-    if (is_number(token) || is_name(token)) values.push_back(small(token.text));
-  }
-  std::sort(values.begin(), values.end());
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-  return values;
 }
 
 }  // namespace troupe::policy

@@ -65,31 +65,12 @@ std::optional<std::string> loop_in(std::string_view text) {
   return std::nullopt;
 }
 
-/// Whether an answer without a citation only says that its sources do not say it.
-bool abstains(std::string_view answer) {
-  if (answer == not_found) return true;
-  constexpr std::array<std::string_view, 6> of_sources = {"source", "passage", "document", "section", "context", "text"};
-  constexpr std::array<std::string_view, 6> denials = {"not", "no", "don", "doesn", "none", "nothing"};
-  const auto has_one_of = [words = terms(answer)](const auto& wanted) {
-    return std::any_of(words.begin(), words.end(),
-                       [&](const std::string& word) { return std::find(wanted.begin(), wanted.end(), word) != wanted.end(); });
-  };
-  const bool has_digits = std::any_of(answer.begin(), answer.end(), [](char c) { return c >= '0' && c <= '9'; });
-  return !has_digits && sentences(answer).size() == 1 && has_one_of(of_sources) && has_one_of(denials);
-}
-
 }  // namespace
 
 std::optional<std::string> malformed_text(std::string_view text) {
   if (trimmed(text).empty()) return "is empty";
   if (auto wrong = not_text(text)) return wrong;
   return loop_in(text);
-}
-
-std::optional<std::string> malformed_answer(std::string_view answer, Task task) {
-  if (auto wrong = malformed_text(answer)) return wrong;
-  if (task != Task::answer || !cited_numbers(answer).empty() || abstains(trimmed(answer))) return std::nullopt;
-  return "cites no source, and does not say that the sources do not say it";
 }
 
 std::optional<std::string> malformed_summary(std::string_view reply, std::size_t source_bytes) {

@@ -19,10 +19,6 @@ std::optional<std::string> malformed_text(std::string_view text);
 inline constexpr std::size_t loop_period_max = 128;
 inline constexpr std::size_t loop_bytes_min = 160;
 
-/// An answer. One to be given from passages cites one, or says that they do not say it: with `not_found`, or in one sentence of
-/// its own that has no digits. A claim without a source is not sent.
-std::optional<std::string> malformed_answer(std::string_view answer, Task task);
-
 /// A summary of `source_bytes` of text, the summary before it included. It may be empty if its reply said that there was
 /// nothing to keep, and is not longer than what it sums up.
 std::optional<std::string> malformed_summary(std::string_view reply, std::size_t source_bytes);

@@ -9,6 +9,7 @@
 #include "policy/citation_support.hpp"
 #include "policy/form.hpp"
 #include "policy/stage_fallback.hpp"
+#include "policy/uncited_claim.hpp"
 
 namespace troupe::policy {
 
@@ -21,6 +22,22 @@ bool agrees_with_the_one_before(const Turn& turn, std::string_view answer) {
       std::find_if(turn.attempts.rbegin(), turn.attempts.rend(), [own](const Attempt& each) { return each.plan.tier != own; });
   if (before == turn.attempts.rend() || !before->result) return false;
   return same_answer(text_of(*before->result), answer);
+}
+
+/// What an answer does not pass.
+std::optional<FailedCitation> failed_check(const Turn& turn, std::string_view answer, const Hearing& hearing) {
+  const AttemptPlan& plan = turn.attempts.back().plan;
+  const std::string question = turn.ask.question + " " + turn.search;
+  auto failed = failed_citation(answer, question, hearing.sources);
+  if ((failed && !failed->only_words) || !plan.held_back) return failed;
+  std::optional<std::string> claim;
+  if (plan.task == to_string(Task::answer)) {
+    claim = uncited_claim(answer, question, hearing.sources, hearing.said_before);
+  } else if (hearing.could_cite) {
+    claim = unheard_value(answer, question + "\n" + hearing.said_before);
+  }
+  if (claim) return FailedCitation{*std::move(claim)};
+  return failed;
 }
 
 }  // namespace
@@ -48,22 +65,31 @@ void follow_route(const RouteDecision& route, const Sampling& asked, AttemptPlan
   }
 }
 
-Judgement judge(const RoutingPolicy& policy, Turn& turn, std::span<const PassageText> sources) {
+std::string conversation_of(const ContextParts& parts) {
+  std::string text = parts.summary;
+  for (const Exchange& exchange : parts.recent) text += "\n" + exchange.question + "\n" + exchange.answer;
+  return text;
+}
+
+Judgement judge(const RoutingPolicy& policy, Turn& turn, const Hearing& hearing) {
   Attempt& attempt = turn.attempts.back();
   const AttemptPlan& plan = attempt.plan;
   AttemptResult& result = *attempt.result;
   result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
   Judgement judgement;
   judgement.answer = trimmed(text_of(result));
-  const Trouble trouble = trouble_of(result.finish_reason);
-  if (trouble != Trouble::late && trouble != Trouble::failed) {
-    auto wrong = malformed_answer(judgement.answer, task_of(plan.task).value_or(Task::chat));
-    judgement.malformed = wrong.has_value();
-    // An answer that its sources do not support is not to be trusted, whatever its probability.
-    if (!wrong) wrong = failed_citation(judgement.answer, turn.ask.question + " " + turn.search, sources);
-    if (wrong) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + *wrong;
-  }
   judgement.confidence = policy.calibration[place_of(plan.tier)].of(result.confidence);
+  const std::string of = "the answer of " + std::string(to_string(plan.tier)) + " ";
+  const Trouble trouble = trouble_of(result.finish_reason);
+  const bool ended = trouble != Trouble::late && trouble != Trouble::failed;
+  if (const auto wrong = ended ? malformed_text(judgement.answer) : std::nullopt) {
+    judgement.malformed = true;
+    result.failed_check = of + *wrong;
+  } else if (const auto failed = ended ? failed_check(turn, judgement.answer, hearing) : std::nullopt) {
+    // An answer that its sources do not support is not to be trusted, whatever its probability.
+    judgement.unsupported = !failed->only_words || judgement.confidence < plan.confidence_min;
+    result.failed_check = of + failed->what;
+  }
   judgement.decision = after_attempt(route_of(plan), plan, judgement.confidence, result.finish_reason, result.failed_check,
                                      agrees_with_the_one_before(turn, judgement.answer));
   return judgement;
@@ -90,7 +116,12 @@ TurnOutcome outcome_of(const RoutingPolicy& policy, const Judgement& judgement, 
   outcome.confident = judgement.decision.confident;
   if (!outcome.confident) {
     outcome.doubt = judgement.decision.why;
-    if (attempt.plan.held_back) quote_instead(policy, sources, attempt, outcome);
+    if (attempt.plan.held_back && !quote_instead(policy, sources, attempt, outcome) && judgement.unsupported &&
+        !policy.when_unsupported.empty()) {
+      attempt.result->superseded_why = "nothing supports the answer; that is said instead";
+      outcome.answer = policy.when_unsupported;
+      outcome.citations.clear();
+    }
   }
   return outcome;
 }

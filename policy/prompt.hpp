@@ -52,9 +52,6 @@ struct ContextParts {
 
 std::vector<Message> messages_of(const ContextParts& parts);
 
-/// What the bundled models say where no source has the answer.
-inline constexpr std::string_view not_found = "The sources do not say.";
-
 /// A question is made to stand alone by what came at most so many exchanges before it.
 inline constexpr std::size_t rewrite_exchanges_max = 3;
 /// Asks for the question as it would stand alone, for a search; the reply, trimmed, is that question.

@@ -15,8 +15,8 @@
 
 #include "base/result.hpp"
 #include "policy/ask.hpp"
-#include "policy/intent.hpp"
 #include "policy/contract.hpp"
+#include "policy/intent.hpp"
 #include "policy/portfolio.hpp"
 #include "policy/shadow_experiment.hpp"
 #include "policy/turn.hpp"
@@ -99,6 +99,9 @@ struct RoutingPolicy {
   /// What is said instead of an answer that was held back and is not confident: "{quote}" and "{source}" stand for the
   /// beginning of the best passage and its citation. Empty, or without passages: the answer as it is, marked.
   std::string when_unsure;
+  /// What is said instead of an answer that was held back and whose claims nothing supports: it has no citation, or one that
+  /// does not say so (policy/citation_support.hpp). `when_unsure` goes before it. Empty: the answer as it is, marked.
+  std::string when_unsupported = "No source supports an answer.";
   PerTier<TokenPrice> price;
   PerTier<Calibration> calibration;
   Intent intent = handbook_intent();

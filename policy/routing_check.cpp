@@ -108,6 +108,7 @@ class Checker {
     for (const std::string& fault : faults_of(policy_.shadow)) find(fault);
     check_text("when_all_failed", policy_.when_all_failed);
     check_text("when_unsure", policy_.when_unsure);
+    check_text("when_unsupported", policy_.when_unsupported);
     if (!policy_.when_unsure.empty() && policy_.when_unsure.find("{quote}") == std::string::npos) {
       find("when_unsure quotes nothing; write {quote} where the passage is to stand");
     }

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "policy/citation.hpp"
-#include "policy/citation_support.hpp"
 #include "policy/routing_replay.hpp"
+#include "policy/statement.hpp"
 
 namespace troupe::policy {
 

@@ -31,6 +31,7 @@ struct ShadowInput {
   Turn turn;           ///< that has ended, without token ids and emissions
   ContextParts parts;  ///< with all passages that were found
   std::vector<Passage> passages;
+  bool could_cite = false;  ///< of Hearing
 };
 
 /// The turn without what only its own attempts need.

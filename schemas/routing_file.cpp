@@ -200,6 +200,7 @@ Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& fil
   TROUPE_TRY_DO(reader.read("passages_max", policy.passages_max));
   TROUPE_TRY_DO(reader.read("when_all_failed", policy.when_all_failed));
   TROUPE_TRY_DO(reader.read("when_unsure", policy.when_unsure));
+  TROUPE_TRY_DO(reader.read("when_unsupported", policy.when_unsupported));
   TROUPE_TRY_DO(read_each_tier(reader, "price", [&](TomlReader& prices, Tier tier) {
     return read_price(prices, tier, policy.price[policy::place_of(tier)]);
   }));

@@ -146,6 +146,7 @@ std::string to_toml(const policy::RoutingPolicy& policy) {
   std::string text = "tiers = " + list(policy.portfolio) + "\n";
   text += "recent_tokens = " + std::to_string(policy.recent_tokens) + "\n";
   if (!policy.when_unsure.empty()) text += "when_unsure = " + toml_quoted(policy.when_unsure) + "\n";
+  text += "when_unsupported = " + toml_quoted(policy.when_unsupported) + "\n";
   text += "passages_max = " + std::to_string(policy.passages_max) + "\n";
   text += "when_all_failed = " + toml_quoted(policy.when_all_failed) + "\n\n[prompt_tokens]\n";
   for (const Tier tier : policy::tiers) {

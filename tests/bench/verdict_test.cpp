@@ -117,6 +117,17 @@ TEST(Verdicts, LookAtTheAttemptThatAnswered) {
   EXPECT_FALSE(judge(about_a_corpus(), abstentions(), turn).right);
 }
 
+TEST(Values, AreSaidWhateverIsCited) {
+  EXPECT_TRUE(says_the_values(about_a_corpus(), abstentions(), "For a year, files FOR EVER [9]."));
+  EXPECT_FALSE(says_the_values(about_a_corpus(), abstentions(), "For a year."));
+  EXPECT_TRUE(says_the_values(unanswerable(), abstentions(), "The sources do not say. [1]"));
+  EXPECT_FALSE(says_the_values(unanswerable(), abstentions(), "For a year."));
+  Question bare = about_a_corpus();
+  bare.values.clear();
+  EXPECT_TRUE(says_the_values(bare, abstentions(), "Logs are kept for a year [1], files for ever [2]."));
+  EXPECT_FALSE(says_the_values(bare, abstentions(), "Logs are kept."));
+}
+
 TEST(Verdicts, AreAgainstWhatWasNotAnswered) {
   policy::Turn turn = turn_of("The sources do not say.", {});
   turn.outcome->committed = false;

@@ -66,7 +66,7 @@ TEST(Judgement, PlansFollowTheirRoute) {
 
 TEST(Judgement, TakesWhatIsSureAndSupported) {
   Turn turn = turn_with(Tier::mini, " 24 months [1] ", 0.9);
-  const Judgement judgement = judge(default_policy(), turn, sources);
+  const Judgement judgement = judge(default_policy(), turn, {sources, {}, false});
   EXPECT_EQ(judgement.decision.verdict, Verdict::commit);
   EXPECT_EQ(judgement.answer, "24 months [1]");
   EXPECT_EQ(turn.attempts[0].result->cost, 7);
@@ -81,7 +81,7 @@ TEST(Judgement, ComparesWhatTheCalibrationMakesOfAConfidence) {
   RoutingPolicy policy = default_policy();
   policy.calibration[0].points = {{0.9, 0.5}, {1, 0.9}};
   Turn turn = turn_with(Tier::mini, "24 months [1]", 0.9);
-  const Judgement judgement = judge(policy, turn, sources);
+  const Judgement judgement = judge(policy, turn, {sources, {}, false});
   EXPECT_EQ(judgement.confidence, 0.5);
   EXPECT_EQ(judgement.decision.verdict, Verdict::escalate);
   EXPECT_EQ(judgement.decision.next, Tier::medium);
@@ -89,25 +89,25 @@ TEST(Judgement, ComparesWhatTheCalibrationMakesOfAConfidence) {
 
 TEST(Judgement, DoesNotTrustWhatItsSourcesDoNotSay) {
   Turn turn = turn_with(Tier::mini, "12 months [1]", 0.99);
-  EXPECT_EQ(judge(default_policy(), turn, sources).decision.verdict, Verdict::escalate);
+  EXPECT_EQ(judge(default_policy(), turn, {sources, {}, false}).decision.verdict, Verdict::escalate);
   EXPECT_EQ(turn.attempts[0].result->failed_check, "the answer of mini says \"12\", which [1] does not");
 }
 
 TEST(Judgement, HearsASecondOpinion) {
   Turn turn = turn_with(Tier::mini, "24 months [1]", 0.5);
   add_attempt(turn, Tier::medium, "24 months. [1]", 0.5);
-  const Judgement agrees = judge(default_policy(), turn, sources);
+  const Judgement agrees = judge(default_policy(), turn, {sources, {}, false});
   EXPECT_EQ(agrees.decision.verdict, Verdict::commit);
   EXPECT_TRUE(agrees.decision.confident);
   turn.attempts[0].result->emissions[0].text = "24 weeks [1]";
-  EXPECT_EQ(judge(default_policy(), turn, sources).decision.verdict, Verdict::escalate);
+  EXPECT_EQ(judge(default_policy(), turn, {sources, {}, false}).decision.verdict, Verdict::escalate);
 }
 
 TEST(Judgement, QuotesTheBestSourceIfNobodyIsSure) {
   RoutingPolicy policy = default_policy();
   policy.when_unsure = "I am not sure. {source} says: {quote}";
   Turn turn = turn_with(Tier::heavy, "24 weeks [1]", 0.1);
-  const Judgement judgement = judge(policy, turn, sources);
+  const Judgement judgement = judge(policy, turn, {sources, {}, false});
   ASSERT_EQ(judgement.decision.verdict, Verdict::commit);
   const TurnOutcome outcome = outcome_of(policy, judgement, sources, turn.attempts[0]);
   EXPECT_EQ(outcome.answer, "I am not sure. [1] says: Records are kept for 24 months.");

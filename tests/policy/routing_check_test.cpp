@@ -201,6 +201,7 @@ TEST(RoutingCheck, FindsNumbersAndTextsOutsideTheirLimits) {
   expect_error([](auto& p) { p.calibration[1].points = {{0.5, 0.5}, {0.4, 0.6}, {1, 1}}; }, "", {"medium", "[0.4, 0.6]"});
   expect_error([](auto& p) { p.calibration[1].points = {{0.5, 1}}; }, "", {"medium", "ends at 0.5"});
   expect_error([](auto& p) { p.when_unsure = "I do not know."; }, "", {"when_unsure", "{quote}"});
+  expect_error([](auto& p) { p.when_unsupported = std::string(4097, 'x'); }, "", {"when_unsupported", "4097"});
   expect_error([](auto& p) { p.when_unsure = "{quote}" + std::string(4096, 'x'); }, "", {"when_unsure", "4103"});
 }
 

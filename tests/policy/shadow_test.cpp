@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "policy/citation_support.hpp"
+#include "policy/statement.hpp"
 
 namespace troupe::policy {
 namespace {

@@ -48,6 +48,7 @@ tiers = ["mini", "heavy"]
 prompt_tokens.heavy = 100000
 prompt_passages.mini = 3
 when_unsure = "{source}: {quote}"
+when_unsupported = "Nobody says so."
 price.heavy = { prompt_million = 3, answer_million = 15.5 }
 calibration.mini = [[0.5, 0.25], [1, 1]]
 [[rule]]
@@ -99,6 +100,7 @@ start = "mini"
   EXPECT_EQ(rule.second_opinion, std::vector{Tier::heavy});
   EXPECT_EQ(rule.cost_max, 2);
   EXPECT_EQ(parsed->when_unsure, "{source}: {quote}");
+  EXPECT_EQ(parsed->when_unsupported, "Nobody says so.");
   EXPECT_EQ(parsed->price[2], (policy::TokenPrice{3, 15.5}));
   EXPECT_EQ(parsed->calibration[0].points, (std::vector<policy::Calibration::Point>{{0.5, 0.25}, {1, 1}}));
 }
@@ -216,6 +218,7 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.rules[4].second_opinion = {Tier::medium};
   policy.prompt_passages = {0, 3, 64};
   policy.when_unsure = "\"{quote}\" {source}";
+  policy.when_unsupported.clear();
   policy.price = {policy::TokenPrice{0.1, 0}, {}, {3, 15}};
   policy.calibration[2].points = {{0.1, 0.05}, {1, 0.9}};
   policy.shadow = {{"all \"of\" it", 0.05, Tier::heavy, "", {}, {}},
