@@ -20,61 +20,12 @@ void mark_without_passages(const policy::Turn& turn, policy::TurnOutcome& outcom
   if (entry == turn.stages.end() || !outcome.confident) return;
   outcome.confident = false;
   outcome.doubt = entry->why + ", so the answer has no sources";
-  /// The route that an attempt was made under, from its rung on.
-  policy::RouteDecision route_of(const policy::AttemptPlan& plan) {
-    policy::RouteDecision route;
-    route.rule = plan.rule;
-    route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
-    route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
-    route.held_back = plan.held_back;
-    route.greedy = plan.sampling == policy::Sampling{};
-    route.sampling = plan.sampling;
-    return route;
-  }
+}
 
-  /// Whether the last attempt's answer says the same as that of the tier before.
-  bool agrees_with_the_one_before(const policy::Turn& turn, std::string_view answer) {
-    const policy::Tier own = turn.attempts.back().plan.tier;
-    const auto before = std::find_if(turn.attempts.rbegin(), turn.attempts.rend(),
-                                     [own](const policy::Attempt& each) { return each.plan.tier != own; });
-    if (before == turn.attempts.rend() || !before->result) return false;
-    return policy::same_answer(text_of(*before->result), answer);
-  }
-
-  /// What an answer does not pass. `before`: what was said before the question. `could_cite`: there are documents that the
-  /// answer could have come from.
-  std::optional<policy::FailedCitation> failed_check(const policy::AttemptPlan& plan, std::string_view answer,
-                                                     const std::string& question, const std::string& before,
-                                                     std::span<const policy::PassageText> sources, bool could_cite) {
-    auto failed = policy::failed_citation(answer, question, sources);
-    if ((failed && !failed->only_words) || !plan.held_back) return failed;
-    std::optional<std::string> claim;
-    if (plan.task == policy::to_string(policy::Task::answer)) {
-      claim = policy::uncited_claim(answer, question, sources, before);
-    } else if (could_cite) {
-      claim = policy::unheard_value(answer, question + "\n" + before);
-    }
-    if (claim) return policy::FailedCitation{*std::move(claim)};
-    return failed;
-  }
-
-  /// Says what the best source says, in the place of an answer that nobody is sure of, or that nothing supports it, if the
-  /// policy has words for that.
-  void say_instead(const policy::RoutingPolicy& policy, std::span<const policy::PassageText> sources, bool unsupported,
-                   policy::Attempt& attempt, policy::TurnOutcome& outcome) {
-    const auto quote = sources.empty() ? std::nullopt : policy::quote_of(policy, sources.front().text);
-    if (!quote && (!unsupported || policy.when_unsupported.empty())) return;
-    // What the model said is not the answer, and nobody sees it.
-    attempt.result->superseded_why = quote ? "nobody is sure of an answer; the best source is quoted instead"
-                                           : "nothing supports the answer; that is said instead";
-    outcome.answer = quote.value_or(policy.when_unsupported);
-    outcome.citations = quote ? policy::check_citations(*quote, attempt.plan.passages).cited : std::vector<policy::Passage>();
-  }
-
-  policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
-    const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
-    return {number, policy::TokensEvent{plan.attempt, emission.first_index, std::move(emission.ids), std::move(emission.text)}};
-  }
+policy::TurnEvent event_of(const policy::AttemptPlan& plan, policy::Emission emission) {
+  const auto number = plan.event_number + 1 + static_cast<std::uint64_t>(emission.first_index);
+  return {number, policy::TokensEvent{plan.attempt, emission.first_index, std::move(emission.ids), std::move(emission.text)}};
+}
 
 }  // namespace
 
@@ -297,40 +248,6 @@ void ConversationState::decide(LiveTurn& turn) {
     return fail(turn, {ErrorCode::unavailable, decision.why + "; " + context_->routing->when_all_failed});
   }
   mark_without_passages(turn.turn, outcome);
-  policy::AttemptResult& result = *attempt.result;
-  result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
-  const std::string answer(policy::trimmed(text_of(result)));
-  // An answer that its sources do not support is not to be trusted, whatever its probability.
-  std::string before = summary_.text;
-  for (const Recent& recent : recent_) before += "\n" + recent.exchange.question + "\n" + recent.exchange.answer;
-  const policy::Ask& ask = turn.turn.ask;
-  const bool could_cite = services_.retriever && ask.grounding == policy::Grounding::automatic;
-  const auto failed = failed_check(plan, answer, ask.question + " " + turn.turn.search, before, *turn.sources, could_cite);
-  if (failed) result.failed_check = "the answer of " + std::string(to_string(plan.tier)) + " " + failed->what;
-
-  const double confidence = context_->routing->calibration[policy::place_of(plan.tier)].of(result.confidence);
-  const policy::RouteDecision route = route_of(plan);
-  policy::Decision decision = policy::after_attempt(route, plan, confidence, result.finish_reason, result.failed_check,
-                                                    agrees_with_the_one_before(turn.turn, answer));
-  if (const std::string trouble = std::exchange(turn.trouble, {}); !trouble.empty())
-    decision.why = trouble + "; " + decision.why;
-  if (decision.verdict == policy::Decision::Verdict::escalate) return supersede(turn, route, *decision.next, decision.why);
-  if (decision.verdict == policy::Decision::Verdict::fail) {
-    return fail(turn, {ErrorCode::unavailable, decision.why + "; " + context_->routing->when_all_failed});
-  }
-  policy::TurnOutcome outcome;
-  outcome.committed = true;
-  outcome.answer = answer;
-  outcome.citations = policy::check_citations(answer, plan.passages).cited;
-  outcome.attempt = plan.attempt;
-  outcome.confidence = confidence;
-  outcome.confident = decision.confident;
-  if (!decision.confident) {
-    outcome.doubt = decision.why;
-    // Other words alone may be a paraphrase, if the model is sure of them.
-    const bool unsupported = failed && (!failed->only_words || confidence < plan.confidence_min);
-    if (plan.held_back) say_instead(*context_->routing, *turn.sources, unsupported, attempt, outcome);
-  }
   commit_outcome(turn, std::move(outcome));
 }
 
