@@ -60,6 +60,9 @@ class ActorFront final : public Front {
                Reply<HistoryPage> reply) override {
     send(FrontHistory{conversation, from, limit, reply}, reply);
   }
+  void pin(policy::ConversationId conversation, policy::PinChange change, Reply<policy::Pins> reply) override {
+    send(FrontPin{conversation, std::move(change), reply}, reply);
+  }
   void turn(policy::TurnId turn, Reply<policy::Turn> reply) override { send(FrontTurn{turn, reply}, reply); }
 
  private:

@@ -22,7 +22,8 @@ constexpr std::int32_t rewrite_tokens_max = 96;
 void ConversationState::summarize(LiveTurn& turn) {
   std::vector<policy::TurnSize> sizes;
   for (const Recent& recent : recent_) sizes.push_back({recent.number, recent.tokens});
-  const std::size_t fold = policy::plan_fold(sizes, context_->routing->recent_tokens);
+  const auto keep = static_cast<std::size_t>(context_->routing->recent_turns);
+  const std::size_t fold = policy::fold_at_once(sizes, policy::plan_fold(sizes, context_->routing->recent_tokens, keep));
   if (fold == 0) {
     turn.stage = Stage::classify;
     return advance(turn);
@@ -30,15 +31,16 @@ void ConversationState::summarize(LiveTurn& turn) {
   SummaryWork work;
   work.key = {{id_, recent_[fold - 1].number}, schemas::Purpose::summarize, static_cast<std::int32_t>(summary_.version)};
   work.epoch = epoch_;
-  work.before = summary_.text;
-  for (std::size_t i = 0; i < fold; ++i) work.exchanges.push_back(recent_[i].exchange);
+  for (std::size_t i = 0; i < fold; ++i) work.exchanges.push_back(policy::shortened(recent_[i].exchange));
+  const auto shown = policy::concerned(memory_, work.exchanges);
+  work.before = policy::text_of(shown);
   const std::uint64_t step = begin_step(turn);
   summarizing_ = work.key;
   self_->request(services_.summarizer, summary_timeout, std::move(work))
       .then(
-          [this, number = turn.turn.id.number, step, fold](const SummaryText& text) {
+          [this, number = turn.turn.id.number, step, shown, fold](const SummaryText& text) {
             summarizing_.reset();
-            if (LiveTurn* live = find_step(number, step)) on_summary(*live, text, fold);
+            if (LiveTurn* live = find_step(number, step)) on_summary(*live, text, shown, fold);
           },
           [this, number = turn.turn.id.number, step](caf::error& error) {
             summarizing_.reset();
@@ -49,12 +51,11 @@ void ConversationState::summarize(LiveTurn& turn) {
           });
 }
 
-void ConversationState::on_summary(LiveTurn& turn, const SummaryText& text, std::size_t folded) {
-  policy::Summary next;
+void ConversationState::on_summary(LiveTurn& turn, const SummaryText& text, const std::vector<policy::MemoryEntry>& shown,
+                                   std::size_t folded) {
+  policy::Summary next = policy::fold(memory_, shown, text.text, recent_[folded - 1].number, context_->routing->summary_tokens);
   next.version = summary_.version + 1;
   next.first_turn = recent_.front().number;
-  next.last_turn = recent_[folded - 1].number;
-  next.text = text.text;
   next.tier = text.tier;
   next.model = text.model;
   record_.summary_version = next.version;
@@ -64,6 +65,7 @@ void ConversationState::on_summary(LiveTurn& turn, const SummaryText& text, std:
   batch.puts.push_back(storage::put_conversation(record_, epoch_));
   commit(turn, std::move(batch), [this, next, folded](LiveTurn& live) {
     summary_ = next;
+    policy::remember(memory_, next);
     recent_.erase(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(folded));
     advance(live);
   });
@@ -151,10 +153,10 @@ void ConversationState::search(LiveTurn& turn) {
 
 // Who answers.
 
-policy::ContextParts ConversationState::parts_of(const LiveTurn& turn, std::size_t passages_max) const {
+policy::ContextParts ConversationState::parts_of(LiveTurn& turn, std::size_t passages_max) const {
   policy::ContextParts parts;
   parts.task = turn.grounded ? policy::Task::answer : policy::Task::chat;
-  parts.summary = summary_.text;
+  parts.summary = remembered(turn);
   for (const Recent& recent : recent_) parts.recent.push_back(recent.exchange);
   for (const FoundPassage& found : turn.passages) {
     if (parts.passages.size() < passages_max) parts.passages.push_back({found.passage.name, found.text});
@@ -175,7 +177,7 @@ void ConversationState::route(LiveTurn& turn) {
   facts.tenant = ask.tenant;
   facts.retrieval_confidence = turn.turn.retrieval_confidence;
   facts.tokens_max = ask.tokens_max;
-  facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(summary_.text);
+  facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(remembered(turn));
   for (const Recent& recent : recent_) facts.prompt_tokens += recent.tokens;
   // As the tier that reads fewest would have them; one that may read more has the room for it.
   const auto& readers = context_->routing->prompt_passages;
@@ -219,6 +221,7 @@ void ConversationState::prepare(LiveTurn& turn) {
   }
   const std::int32_t budget = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
   const auto passages = static_cast<std::size_t>(context_->routing->prompt_passages[policy::place_of(*turn.next_tier)]);
+  turn.pins_version = pins_.version;
   const std::uint64_t step = begin_step(turn);
   engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn, passages), budget},
                              [this, number = turn.turn.id.number, step](Result<schemas::EnginePrepared> prepared) {
@@ -271,6 +274,9 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.held_back = turn.route.held_back;
   plan.task = policy::to_string(turn.grounded ? policy::Task::answer : policy::Task::chat);
   plan.summary_version = summary_.version;
+  plan.pins_version = turn.pins_version;
+  plan.recalled = recalled(turn);
+  plan.left_out = left_out(turn, prepared);
   const std::size_t first = prepared.recent_left_out;
   plan.first_turn = first < recent_.size() ? recent_[first].number : 0;
   turn.sources.emplace();

@@ -41,6 +41,8 @@ struct LiveTurn {
   std::uint64_t step = 0;
 
   bool grounded = false;
+  std::optional<std::vector<policy::MemoryEntry>> recalled;  ///< for its question, once it was looked for
+  std::uint32_t pins_version = 0;                            ///< in the prompt that is being prepared
   std::vector<FoundPassage> passages;
   /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
   std::optional<std::vector<policy::PassageText>> sources;

@@ -11,6 +11,7 @@
 
 #include "bench/question_set.hpp"
 #include "cli/ask.hpp"
+#include "cli/eval_dialogues.hpp"
 #include "cli/eval_node.hpp"
 #include "cli/eval_view.hpp"
 #include "model/file.hpp"
@@ -139,6 +140,12 @@ Result<std::vector<std::string>> rows_of(const EvalCommand& command, const polic
   return all;
 }
 
+Result<policy::RoutingPolicy> routing_of(const EvalCommand& command) {
+  if (command.policy.empty()) return policy::default_policy();
+  TROUPE_TRY(const auto text, model::read_file(command.policy, schemas::routing_file_bytes_max));
+  return schemas::parse_routing(text, command.policy);
+}
+
 Result<Evaluation> prepare(const EvalCommand& command) {
   Evaluation evaluation;
   evaluation.setting = {command.questions, {}, command.policy.empty() ? "default" : command.policy, {}};
@@ -147,11 +154,7 @@ Result<Evaluation> prepare(const EvalCommand& command) {
   TROUPE_TRY_DO(choose_corpus(command, evaluation));
   if (command.limit > 0) evaluation.set = bench::spread(evaluation.set, command.limit);
   TROUPE_TRY(evaluation.models, models_of(command));
-  evaluation.routing = policy::default_policy();
-  if (!command.policy.empty()) {
-    TROUPE_TRY(const auto text, model::read_file(command.policy, schemas::routing_file_bytes_max));
-    TROUPE_TRY(evaluation.routing, schemas::parse_routing(text, command.policy));
-  }
+  TROUPE_TRY(evaluation.routing, routing_of(command));
   return evaluation;
 }
 
@@ -227,7 +230,8 @@ Result<bench::EvaluationRow> row_of(const EvalCommand& command, Evaluation& eval
                                 evaluation.corpus,
                                 {},
                                 command.device,
-                                command.engine};
+                                command.engine,
+                                nullptr};
   if (evaluation.set.brings_sources) {
     options.find_sections = [sources = evaluation.sources](const std::string& question) { return sources->of(question); };
   }
@@ -242,7 +246,54 @@ Result<void> check_written(std::ofstream& file, const std::string& name) {
   return Error{ErrorCode::io, "cannot write to " + name};
 }
 
+/// The tier that answers questions about conversations: heavy, which answers what is asked in a chat, or that of --tiers.
+Result<policy::Tier> tier_of(const EvalCommand& command, const policy::RoutingPolicy& routing) {
+  const auto tier = command.tiers.empty() ? routing.portfolio.back() : policy::tier_of(command.tiers.front());
+  if (command.tiers.size() <= 1 && tier && std::ranges::find(routing.portfolio, *tier) != routing.portfolio.end()) return *tier;
+  return Error{ErrorCode::invalid_argument,
+               "--tiers names no tier of the policy, or several; expected the one that answers questions about the "
+               "conversations of " +
+                   command.questions};
+}
+
+Result<int> eval_dialogues(const EvalCommand& command, const std::string& text) {
+  for (const auto& [given, option] : {std::pair(!command.corpus.empty(), "--corpus"),
+                                      {!command.connect.empty(), "--connect"},
+                                      {!command.html.empty(), "--html"}}) {
+    if (given) {
+      return Error{ErrorCode::invalid_argument,
+                   std::string(option) + " has no effect on the conversations of " + command.questions + "; leave it out"};
+    }
+  }
+  DialogueEvaluation evaluation;
+  evaluation.file = command.questions;
+  TROUPE_TRY(evaluation.set, bench::parse_dialogues(text, command.questions));
+  TROUPE_TRY(evaluation.routing, routing_of(command));
+  TROUPE_TRY(evaluation.models, models_of(command));
+  TROUPE_TRY(evaluation.tier, tier_of(command, evaluation.routing));
+  evaluation.limit = command.limit;
+  evaluation.device = command.device;
+  evaluation.engine = command.engine;
+  std::ofstream answers;
+  if (!command.answers.empty()) {
+    answers.open(command.answers, std::ios::binary);
+    TROUPE_TRY_DO(check_written(answers, command.answers));
+    evaluation.answers = &answers;
+  }
+  catch_interrupts();
+  TROUPE_TRY(const auto rows, evaluate(evaluation));
+  if (command.json) {
+    std::cout << dumped(json_of(evaluation, rows)) << std::endl;
+  } else {
+    print_dialogues(std::cout, rows);
+  }
+  TROUPE_TRY_DO(check_written(answers, command.answers));
+  return 0;
+}
+
 Result<int> eval(const EvalCommand& command) {
+  TROUPE_TRY(const auto text, model::read_file(command.questions, bench::QuestionSet::bytes_max));
+  if (bench::has_dialogues(text)) return eval_dialogues(command, text);
   TROUPE_TRY(auto evaluation, prepare(command));
   TROUPE_TRY(const auto names, rows_of(command, evaluation.routing));
   // Before the work rather than after it.
@@ -278,9 +329,13 @@ void add_eval(CLI::App& app, Action& action) {
       "Examples:\n"
       "  troupe eval portfolio/handbook/questions.jsonl\n"
       "  troupe eval portfolio/eval/grounded.jsonl --json --html report.html\n"
+      "  troupe eval portfolio/eval/dialogues.jsonl --tiers heavy\n"
       "  troupe eval mine.jsonl --corpus docs/ --policy policy.toml --tiers heavy,portfolio --limit 50\n"
       "Asks mini, medium and heavy alone and then the portfolio, each in a node of its own in this process, and prints\n"
-      "accuracy, calibration, latency and cost. docs/evaluation.md says what is measured and how such a file is made.\n"
+      "accuracy, calibration, latency and cost. Of a file of conversations, holds them again and asks what was said, and "
+      "prints\n"
+      "what is recalled with summaries, with everything and with a truncated prompt, and the tokens of each. "
+      "docs/evaluation.md says what is measured and how such a file is made.\n"
       "Exit status: 0 measured, 1 an error, 2 a wrong command line.");
   command.add_option("questions", options->questions, "A file of JSON lines")->required()->check(CLI::ExistingFile);
   CLI::Option* corpus =

@@ -11,6 +11,7 @@
 
 #include "actors/node.hpp"
 #include "base/result.hpp"
+#include "bench/recorded_replica.hpp"
 #include "cli/command.hpp"
 #include "cli/scratch_folder.hpp"
 #include "clients/cpp/client.hpp"
@@ -27,6 +28,7 @@ struct EvaluationNodeOptions {
   std::function<std::vector<std::string>(const std::string& question)> find_sections;  ///< of actors::NodeOptions
   DeviceChoice device;
   EngineChoice engine;
+  std::shared_ptr<const bench::Recording> recording;  ///< what is answered by it is not asked of a model; null: nothing is
 };
 
 class EvaluationNode {

@@ -23,20 +23,6 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-/// Columns as wide as their widest text, the first to the left, all others to the right.
-void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines) {
-  std::vector<std::size_t> widths(lines.front().size(), 0);
-  for (const auto& line : lines)
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      const std::string gap(widths[i] - line[i].size(), ' ');
-      stream << (i == 0 ? line[i] + gap : "  " + gap + line[i]);
-    }
-    stream << '\n';
-  }
-}
-
 std::string tiers_of(const policy::PerTier<std::size_t>& answered_by) {
   std::string text;
   for (const policy::Tier tier : policy::tiers)
@@ -89,6 +75,19 @@ Json json_of(const bench::EvaluationRow& row) {
 }
 
 }  // namespace
+
+void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines) {
+  std::vector<std::size_t> widths(lines.front().size(), 0);
+  for (const auto& line : lines)
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const std::string gap(widths[i] - line[i].size(), ' ');
+      stream << (i == 0 ? line[i] + gap : "  " + gap + line[i]);
+    }
+    stream << '\n';
+  }
+}
 
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows) {
   std::vector<std::vector<std::string>> lines = {{"", "right %", "values %", "abstention %", "citations %", "calibration error",

@@ -3,6 +3,7 @@
 
 #include <iosfwd>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "bench/evaluation.hpp"
@@ -10,6 +11,9 @@
 #include "cli/answer_view.hpp"
 
 namespace troupe::cli {
+
+/// Columns as wide as their widest text, the first to the left, all others to the right.
+void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines);
 
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows);
 

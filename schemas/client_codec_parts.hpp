@@ -57,6 +57,9 @@ void write(client::Sampling::Builder to, const policy::Sampling& sampling);
 policy::Sampling read(client::Sampling::Reader from);
 void write(client::ModelClass::Builder to, const policy::ModelClass& model);
 policy::ModelClass read(client::ModelClass::Reader from);
+/// Pins, what was recalled and what was left out.
+void write_context(client::AttemptPlan::Builder to, const policy::AttemptPlan& plan);
+Result<void> read_context(client::AttemptPlan::Reader from, policy::AttemptPlan& plan);
 void write(client::TurnOutcome::Builder to, const policy::TurnOutcome& outcome);
 Result<policy::TurnOutcome> read(client::TurnOutcome::Reader from);
 
