@@ -61,6 +61,9 @@ class ActorFront final : public Front {
                Reply<HistoryPage> reply) override {
     send(FrontHistory{conversation, from, limit, reply}, reply);
   }
+  void pin(policy::ConversationId conversation, policy::PinChange change, Reply<policy::Pins> reply) override {
+    send(FrontPin{conversation, std::move(change), reply}, reply);
+  }
   void turn(policy::TurnId turn, Reply<policy::Turn> reply) override { send(FrontTurn{turn, reply}, reply); }
   void shadows(policy::ShadowQuery query, Reply<policy::ShadowPage> reply) override {
     context_->journal->read([context = context_, query = std::move(query), reply](const storage::Store& store) {

@@ -15,11 +15,14 @@ constexpr Duration give_up_after = std::chrono::seconds(5);
 constexpr Duration again_after = std::chrono::milliseconds(200);
 constexpr Duration lease_timeout = std::chrono::seconds(1);
 constexpr std::size_t turns_at_once = 64;
+constexpr std::size_t summaries_at_once = 256;
 }  // namespace
 
 struct ConversationState::Loaded {
   std::optional<schemas::ConversationRecord> record;
-  policy::Summary summary;
+  policy::Summary summary;  ///< the newest
+  policy::Memory memory;    ///< as all of them have made it
+  policy::Pins pins;
   std::vector<policy::Turn> turns;                                ///< since the summary
   std::map<std::uint32_t, std::vector<policy::Emission>> pieces;  ///< by turn, of a remote model's attempt that has not ended
 };
@@ -78,8 +81,15 @@ void ConversationState::load() {
     const auto read = [&]() -> Result<Loaded> {
       Loaded loaded;
       TROUPE_TRY(loaded.record, storage::read_conversation(store, id));
-      TROUPE_TRY(const auto summary, storage::read_latest_summary(store, id));
-      if (summary) loaded.summary = *summary;
+      TROUPE_TRY(loaded.pins, storage::read_pins(store, id));
+      for (bool more = true; more;) {
+        TROUPE_TRY(auto summaries, storage::read_summaries(store, id, loaded.summary.version + 1, summaries_at_once));
+        more = summaries.size() == summaries_at_once;
+        for (policy::Summary& summary : summaries) {
+          policy::remember(loaded.memory, summary);
+          loaded.summary = std::move(summary);
+        }
+      }
       for (std::uint32_t from = loaded.summary.last_turn + 1;;) {
         TROUPE_TRY(auto turns, storage::read_turns(store, id, from, turns_at_once));
         const bool more = turns.size() == turns_at_once;
@@ -99,7 +109,9 @@ void ConversationState::load() {
 
 void ConversationState::on_loaded(Result<Loaded> loaded) {
   if (!loaded) return become_ready(loaded.error());
-  summary_ = loaded->summary;
+  summary_ = std::move(loaded->summary);
+  memory_ = std::move(loaded->memory);
+  pins_ = std::move(loaded->pins);
   for (policy::Turn& turn : loaded->turns) {
     if (!turn.outcome) {
       auto live = std::make_unique<LiveTurn>(std::move(turn));

@@ -22,8 +22,6 @@ void refuse(caf::typed_response_promise<T>& promise, const Error& error) {
 
 }  // namespace
 
-std::int32_t estimate_tokens(std::string_view text) { return static_cast<std::int32_t>(text.size() / bytes_per_token) + 1; }
-
 ConversationState::~ConversationState() {
   if (context_) context_->turns -= static_cast<std::int32_t>(live_.size());
 }
@@ -51,6 +49,7 @@ ConversationActor::behavior_type ConversationState::start(NodeContextPtr context
       [this](const schemas::HomeCancel& cancel) { return on_cancel(cancel); },
       [this](const schemas::HomeHistory& history) { return on_history(history); },
       [this](const schemas::HomeTurn& turn) { return on_turn(turn); },
+      [this](const schemas::HomePin& pin) { return on_pin(pin); },
       [this](const schemas::EngineEmissions& emissions) { on_emissions(emissions); },
       [this](const schemas::EngineFinished& finished) { on_finished(finished); },
       [this](const schemas::HomeHandOver& over) { on_hand_over(over); },
@@ -239,7 +238,8 @@ caf::result<schemas::HomeHistoryPage> ConversationState::on_history(const schema
           }
         }
         page.more = !page.turns.empty() && page.turns.back().id.number < turns;
-        TROUPE_TRY(page.summaries, storage::read_summaries(store, id));
+        if (page.turns.empty()) return page;
+        TROUPE_TRY(page.summaries, storage::read_summaries_of(store, id, from, page.turns.back().id.number));
         return page;
       };
       done(std::make_shared<Result<schemas::HomeHistoryPage>>(read()));
@@ -370,6 +370,7 @@ void ConversationState::give_up(const Error& error) {
     }
     for (auto& promise : turn->ending) promise.deliver(to_caf(error));
   }
+  for (Pinning& waiting : pinning_) waiting.promise.deliver(to_caf(error));
   if (moving_) moving_->promise.deliver(to_caf(error));
   self_->quit(to_caf(error));
 }

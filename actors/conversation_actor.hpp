@@ -14,6 +14,7 @@
 #include "actors/context.hpp"
 #include "actors/live_turn.hpp"
 #include "actors/services.hpp"
+#include "policy/memory.hpp"
 #include "policy/stage_fallback.hpp"
 #include "schemas/records.hpp"
 
@@ -33,9 +34,7 @@ using ConversationActor = AtHome::extend<takes<Continuation>, on<MoveAway>::give
 /// Told when a conversation has had nothing to do for a while and may be put to sleep.
 using OnIdle = std::function<void(const policy::ConversationId&)>;
 
-inline constexpr std::size_t bytes_per_token = 3;
-/// Tokens of a text, roughly: a function of the text alone, since what is decided by it must not depend on which model counts.
-std::int32_t estimate_tokens(std::string_view text);
+using policy::estimate_tokens;
 
 class ConversationState {
  public:
@@ -46,6 +45,7 @@ class ConversationState {
   static constexpr std::size_t live_turns_max = 16;
   static constexpr std::size_t ended_logs_max = 8;
   static constexpr std::size_t waiting_for_activation_max = 256;
+  static constexpr std::size_t pins_waiting_max = 16;
 
   ConversationActor::behavior_type start(NodeContextPtr context, Services services, policy::ConversationId id, bool create,
                                          OnIdle on_idle);
@@ -96,7 +96,7 @@ class ConversationState {
 
   // conversation_planning.cpp: how a turn gets its plan.
   void summarize(LiveTurn& turn);
-  void on_summary(LiveTurn& turn, const SummaryText& reply, std::size_t folded);
+  void on_summary(LiveTurn& turn, const SummaryText& reply, const std::vector<policy::MemoryEntry>& shown, std::size_t folded);
   void classify(LiveTurn& turn);
   void on_classified(LiveTurn& turn, const policy::TakenFor& taken, bool searchable);
   void rewrite(LiveTurn& turn);
@@ -108,7 +108,16 @@ class ConversationState {
   void plan(LiveTurn& turn, schemas::EnginePrepared prepared);
   /// Whether there are documents that an answer could have come from.
   bool could_cite(const LiveTurn& turn) const;
-  policy::ContextParts parts_of(const LiveTurn& turn, std::size_t passages_max) const;
+  policy::ContextParts parts_of(LiveTurn& turn, std::size_t passages_max) const;
+
+  // conversation_memory.cpp: what it remembers beside its recent turns.
+  const std::vector<policy::MemoryEntry>& recalled(LiveTurn& turn) const;
+  /// The pins and the summary as the turn's prompt has them.
+  std::string remembered(LiveTurn& turn) const;
+  std::vector<policy::LeftOut> left_out(const LiveTurn& turn, const schemas::EnginePrepared& prepared) const;
+  caf::result<schemas::HomePins> on_pin(const schemas::HomePin& pin);
+  /// Writes the changes that wait, one after the other.
+  void change_pins();
 
   // conversation_turns.cpp: what is done for a turn, and how it ends.
   void advance(LiveTurn& turn);
@@ -132,7 +141,7 @@ class ConversationState {
   /// Has the turn, which has been committed, answered once more by each experiment that draws it.
   void offer_to_shadows(const LiveTurn& turn);
   /// What its answer was made from; summary and recent turns are those that it read.
-  policy::ShadowInput shadow_input(const LiveTurn& turn) const;
+  policy::ShadowInput shadow_input(LiveTurn& turn) const;
   /// Appends what has become durable to the turn's events, and sends it on.
   void show(LiveTurn& turn);
 
@@ -206,6 +215,13 @@ class ConversationState {
   };
   schemas::ConversationRecord record_;
   policy::Summary summary_;  ///< version 0: none
+  policy::Memory memory_;    ///< as the summaries up to that one have made it
+  policy::Pins pins_;
+  struct Pinning {
+    policy::PinChange change;
+    Promise<schemas::HomePins> promise;
+  };
+  std::deque<Pinning> pinning_;  ///< the first is being written
   std::vector<Recent> recent_;
   std::deque<std::unique_ptr<LiveTurn>> live_;  ///< in order; the first is being worked on
   std::list<TurnLog> ended_;                    ///< most recently read first

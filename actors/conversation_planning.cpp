@@ -23,28 +23,28 @@ constexpr std::int32_t rewrite_tokens_max = 96;
 void ConversationState::summarize(LiveTurn& turn) {
   std::vector<policy::TurnSize> sizes;
   for (const Recent& recent : recent_) sizes.push_back({recent.number, recent.tokens});
-  std::size_t fold = policy::plan_fold(sizes, context_->routing->recent_tokens);
+  const auto keep = static_cast<std::size_t>(context_->routing->recent_turns);
+  const std::size_t fold = policy::fold_at_once(sizes, policy::plan_fold(sizes, context_->routing->recent_tokens, keep));
   if (fold == 0) {
     turn.stage = Stage::classify;
     return advance(turn);
   }
-  // After summaries that could not be had there are more turns than one summary is to take up.
-  if (sizes.size() > policy::recent_kept + policy::recent_folded) fold = std::min(fold, policy::recent_folded);
   begin_stage(turn, policy::Stage::summary);
   SummaryWork work;
   work.key = {{id_, recent_[fold - 1].number}, schemas::Purpose::summarize, static_cast<std::int32_t>(summary_.version)};
   work.epoch = epoch_;
-  work.before = summary_.text;
-  for (std::size_t i = 0; i < fold; ++i) work.exchanges.push_back(recent_[i].exchange);
+  for (std::size_t i = 0; i < fold; ++i) work.exchanges.push_back(policy::shortened(recent_[i].exchange));
+  const auto shown = policy::concerned(memory_, work.exchanges);
+  work.before = policy::text_of(shown);
   const std::uint64_t step = begin_step(turn);
   summarizing_ = work.key;
   self_->request(services_.summarizer, summary_timeout, std::move(work))
       .then(
-          [this, number = turn.turn.id.number, step, fold](const SummaryText& text) {
+          [this, number = turn.turn.id.number, step, shown, fold](const SummaryText& text) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
             summarizing_.reset();
-            on_summary(*live, text, fold);
+            on_summary(*live, text, shown, fold);
           },
           [this, number = turn.turn.id.number, step](caf::error& error) {
             LiveTurn* live = find_step(number, step);
@@ -57,18 +57,17 @@ void ConversationState::summarize(LiveTurn& turn) {
           });
 }
 
-void ConversationState::on_summary(LiveTurn& turn, const SummaryText& reply, std::size_t folded) {
+void ConversationState::on_summary(LiveTurn& turn, const SummaryText& reply, const std::vector<policy::MemoryEntry>& shown,
+                                   std::size_t folded) {
   const auto kept = checked_summary(turn, reply, folded);
   if (!kept) {
     turn.stage = Stage::classify;
     return advance(turn);
   }
   const SummaryText& text = *kept;
-  policy::Summary next;
+  policy::Summary next = policy::fold(memory_, shown, text.text, recent_[folded - 1].number, context_->routing->summary_tokens);
   next.version = summary_.version + 1;
   next.first_turn = recent_.front().number;
-  next.last_turn = recent_[folded - 1].number;
-  next.text = text.text;
   next.tier = text.tier;
   next.model = text.model;
   record_.summary_version = next.version;
@@ -78,6 +77,7 @@ void ConversationState::on_summary(LiveTurn& turn, const SummaryText& reply, std
   batch.puts.push_back(storage::put_conversation(record_, epoch_));
   commit(turn, std::move(batch), [this, next, folded](LiveTurn& live) {
     summary_ = next;
+    policy::remember(memory_, next);
     recent_.erase(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(folded));
     advance(live);
   });
@@ -197,10 +197,10 @@ void ConversationState::search(LiveTurn& turn) {
 
 // Who answers.
 
-policy::ContextParts ConversationState::parts_of(const LiveTurn& turn, std::size_t passages_max) const {
+policy::ContextParts ConversationState::parts_of(LiveTurn& turn, std::size_t passages_max) const {
   policy::ContextParts parts;
   parts.task = turn.grounded ? policy::Task::answer : policy::Task::chat;
-  parts.summary = summary_.text;
+  parts.summary = remembered(turn);
   for (const Recent& recent : recent_) parts.recent.push_back(recent.exchange);
   for (const FoundPassage& found : turn.passages) {
     if (parts.passages.size() < passages_max) parts.passages.push_back({found.passage.name, found.text});
@@ -213,7 +213,7 @@ bool ConversationState::could_cite(const LiveTurn& turn) const {
   return services_.retriever && turn.turn.ask.grounding == policy::Grounding::automatic;
 }
 
-policy::ShadowInput ConversationState::shadow_input(const LiveTurn& turn) const {
+policy::ShadowInput ConversationState::shadow_input(LiveTurn& turn) const {
   const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
   policy::ShadowInput input;
   input.turn = policy::without_tokens(turn.turn);
@@ -244,7 +244,7 @@ void ConversationState::route(LiveTurn& turn) {
   facts.tenant = ask.tenant;
   facts.retrieval_confidence = turn.turn.retrieval_confidence;
   facts.tokens_max = ask.tokens_max;
-  facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(summary_.text);
+  facts.prompt_tokens = estimate_tokens(ask.question) + estimate_tokens(remembered(turn));
   for (const Recent& recent : recent_) facts.prompt_tokens += recent.tokens;
   // As the tier that reads fewest would have them; one that may read more has the room for it.
   const auto& readers = context_->routing->prompt_passages;
@@ -292,6 +292,7 @@ void ConversationState::prepare(LiveTurn& turn) {
   const std::int32_t readable = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
   const std::int32_t budget = std::min(readable, contract.prompt_tokens_max.value_or(readable));
   const auto passages = static_cast<std::size_t>(context_->routing->prompt_passages[policy::place_of(*turn.next_tier)]);
+  turn.pins_version = pins_.version;
   const std::uint64_t step = begin_step(turn);
   engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn, passages), budget},
                              [this, number = turn.turn.id.number, step](Result<schemas::EnginePrepared> prepared) {
@@ -339,6 +340,9 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.seed = *turn.turn.ask.seed;
   plan.task = policy::to_string(turn.grounded ? policy::Task::answer : policy::Task::chat);
   plan.summary_version = summary_.version;
+  plan.pins_version = turn.pins_version;
+  plan.recalled = recalled(turn);
+  plan.left_out = left_out(turn, prepared);
   const std::size_t first = prepared.recent_left_out;
   plan.first_turn = first < recent_.size() ? recent_[first].number : 0;
   turn.sources.emplace();

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 
@@ -74,6 +75,8 @@ class Front {
   /// Turns from number `from` on.
   virtual void history(policy::ConversationId conversation, std::uint32_t from, std::uint32_t limit,
                        Reply<HistoryPage> reply) = 0;
+  /// Changes what is pinned, and answers with all of it once that is durable.
+  virtual void pin(policy::ConversationId conversation, policy::PinChange change, Reply<policy::Pins> reply) = 0;
   /// One turn whole, with its attempts' plans.
   virtual void turn(policy::TurnId turn, Reply<policy::Turn> reply) = 0;
   /// What became of turns that were drawn for shadows, of those that were at home on this node.

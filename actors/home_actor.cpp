@@ -38,6 +38,7 @@ HomeActorImpl::behavior_type HomeState::start(NodeContextPtr context, Services s
       [this](const schemas::HomeCancel& cancel) { return pass_on<schemas::HomeAccepted>(cancel.turn.conversation, cancel); },
       [this](const schemas::HomeHistory& history) { return pass_on<schemas::HomeHistoryPage>(history.conversation, history); },
       [this](const schemas::HomeTurn& turn) { return pass_on<policy::Turn>(turn.turn.conversation, turn); },
+      [this](const schemas::HomePin& pin) { return pass_on<schemas::HomePins>(pin.conversation, pin); },
       [this](const schemas::EngineEmissions& emissions) {
         if (emissions.key.purpose == schemas::Purpose::summarize) return self_->send(services_.summarizer, emissions);
         if (emissions.key.purpose == schemas::Purpose::shadow) return pass_to_shadow(emissions);

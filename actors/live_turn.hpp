@@ -51,6 +51,8 @@ struct LiveTurn {
   bool late = false;                ///< the stage is, and there is nothing else to be done than to wait for it
 
   bool grounded = false;
+  std::optional<std::vector<policy::MemoryEntry>> recalled;  ///< for its question, once it was looked for
+  std::uint32_t pins_version = 0;                            ///< in the prompt that is being prepared
   std::vector<FoundPassage> passages;
   /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
   std::optional<std::vector<policy::PassageText>> sources;

@@ -73,6 +73,8 @@ TROUPE_INSPECTED(troupe::schemas, KvHoldings)
 TROUPE_INSPECTED(troupe::schemas, KvLease)
 TROUPE_INSPECTED(troupe::schemas, KvLeased)
 TROUPE_INSPECTED(troupe::schemas, KvRelease)
+TROUPE_INSPECTED(troupe::schemas, HomePin)
+TROUPE_INSPECTED(troupe::schemas, HomePins)
 #undef TROUPE_INSPECTED
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
@@ -115,6 +117,8 @@ CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvHoldings))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvLease))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvLeased))
 CAF_ADD_TYPE_ID(troupe, (troupe::schemas::KvRelease))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomePin))
+CAF_ADD_TYPE_ID(troupe, (troupe::schemas::HomePins))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 namespace troupe::actors {
@@ -139,6 +143,7 @@ using AtHome = caf::typed_actor<on<schemas::HomeOpen>::gives<schemas::HomeOpened
                                 on<schemas::HomeCancel>::gives<schemas::HomeAccepted>,      //
                                 on<schemas::HomeHistory>::gives<schemas::HomeHistoryPage>,  //
                                 on<schemas::HomeTurn>::gives<policy::Turn>,                 //
+                                on<schemas::HomePin>::gives<schemas::HomePins>,             //
                                 takes<schemas::EngineEmissions>,                            //
                                 takes<schemas::EngineFinished>,                             //
                                 takes<schemas::HomeHandOver>>;

@@ -74,6 +74,15 @@ ReaderActorImpl::behavior_type ReaderState::start(NodeContextPtr context) {
       [this, give_up_at](const FrontTurn& turn) {
         request_home<policy::Turn>(turn.turn.conversation, schemas::HomeTurn{turn.turn, 0}, turn.reply, give_up_at());
       },
+      [this, give_up_at](const FrontPin& pin) {
+        request_home<schemas::HomePins>(
+            pin.conversation, schemas::HomePin{pin.conversation, 0, pin.change},
+            [reply = pin.reply](Result<schemas::HomePins> pins) {
+              if (!pins) return reply(pins.error());
+              reply(std::move(pins->pins));
+            },
+            give_up_at());
+      },
       [this](const FrontDrain& drain) {
         const auto cluster = context_->cluster.load();
         ask_node(cluster->lease_holder(), schemas::NodeDrain{drain.node}, drain.reply);

@@ -47,6 +47,11 @@ struct FrontHistory {
   std::uint32_t limit = 0;
   Reply<HistoryPage> reply;
 };
+struct FrontPin {
+  policy::ConversationId conversation;
+  policy::PinChange change;
+  Reply<policy::Pins> reply;
+};
 struct FrontDrain {
   policy::NodeId node;
   Reply<policy::NodeView> reply;
@@ -62,7 +67,7 @@ struct FrontTurn {
 
 using ReaderActorImpl = ReaderActor::extend<takes<Continuation>, takes<FrontOpen>, takes<FrontAsk>, takes<FrontFollow>,
                                             takes<FrontMore>, takes<FrontLeave>, takes<FrontCancel>, takes<FrontHistory>,
-                                            takes<FrontTurn>, takes<FrontDrain>, takes<FrontJoin>>;
+                                            takes<FrontTurn>, takes<FrontPin>, takes<FrontDrain>, takes<FrontJoin>>;
 
 class ReaderState {
  public:
@@ -131,5 +136,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontLeave)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontCancel)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontHistory)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontTurn)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontPin)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontDrain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontJoin)

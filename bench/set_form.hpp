@@ -9,6 +9,7 @@ namespace troupe::bench {
 enum class SetForm : std::uint8_t {
   questions,  ///< with known answers: question_set.hpp
   intents,    ///< utterances with the labels that they should be given: intent_set.hpp
+  dialogues,  ///< conversations, and what is asked about them: dialogue_set.hpp
 };
 
 /// The form of the first row of `text`, by the fields that it has. What is no row of any form is `questions`, whose reader says

@@ -49,6 +49,13 @@ Json json_of(const policy::ModelClass& model) {
   return {{"fingerprint", model.fingerprint}, {"numeric_class", model.numeric_class}};
 }
 
+Json json_of(const std::vector<policy::MemoryEntry>& entries) {
+  Json list = Json::array();
+  for (const policy::MemoryEntry& entry : entries)
+    list.push_back({{"line", entry.line}, {"text", entry.text}, {"turn", entry.turn}});
+  return list;
+}
+
 Json json_of(const policy::AttemptPlan& plan) {
   Json object{{"attempt", plan.attempt},
               {"tier", to_string(plan.tier)},
@@ -75,6 +82,10 @@ Json json_of(const policy::AttemptPlan& plan) {
   for (const policy::Message& message : plan.messages)
     object["messages"].push_back({{"role", message.role}, {"content", message.content}});
   if (!plan.prompt.empty()) object["prompt"] = plan.prompt;
+  object["pins_version"] = plan.pins_version;
+  object["recalled"] = json_of(plan.recalled);
+  object["left_out"] = Json::array();
+  for (const policy::LeftOut& each : plan.left_out) object["left_out"].push_back({{"what", each.what}, {"why", each.why}});
   return object;
 }
 
@@ -179,8 +190,9 @@ Json json_of(const policy::Turn& turn) {
 }
 
 Json json_of(const policy::Summary& summary) {
-  return {{"version", summary.version}, {"first_turn", summary.first_turn}, {"last_turn", summary.last_turn},
-          {"text", summary.text},       {"tier", to_string(summary.tier)},  {"model", json_of(summary.model)}};
+  return {{"version", summary.version}, {"first_turn", summary.first_turn},    {"last_turn", summary.last_turn},
+          {"text", summary.text},       {"tier", to_string(summary.tier)},     {"model", json_of(summary.model)},
+          {"turns", summary.turns},     {"retired", json_of(summary.retired)}, {"withdrawn", json_of(summary.withdrawn)}};
 }
 
 std::string date_of(std::int64_t milliseconds_since_1970) {

@@ -13,6 +13,7 @@
 #include "cli/explain.hpp"
 #include "cli/history.hpp"
 #include "cli/line_editor.hpp"
+#include "cli/pin.hpp"
 
 namespace troupe::cli {
 
@@ -21,6 +22,9 @@ namespace {
 constexpr std::string_view help =
     "  /history      what was said in this conversation\n"
     "  /explain [N]  how turn N (without a number: the last) was decided and answered\n"
+    "  /pin TEXT     say this in every later prompt, word for word\n"
+    "  /pins         what is pinned, numbered\n"
+    "  /unpin N      pin number N no longer\n"
     "  /new          begin a new conversation\n"
     "  /quit         end; Ctrl-D does the same\n"
     "Anything else is a question. Ctrl-C cancels the one that is being answered.\n";
@@ -107,6 +111,8 @@ class Chat {
       history();
     } else if (word == "/explain") {
       explain(line.substr(std::min(line.size(), word.size() + 1)));
+    } else if (word == "/pin" || word == "/pins" || word == "/unpin") {
+      pin(word, line.substr(std::min(line.size(), word.size() + 1)));
     } else if (word == "/new") {
       begin();
     } else {
@@ -145,6 +151,26 @@ class Chat {
       std::cout << dumped(json_of(*found)) << std::endl;
     } else {
       print_explanation(std::cout, *found);
+    }
+  }
+
+  void pin(std::string_view word, std::string_view what) {
+    const auto pins = [&]() -> Result<policy::Pins> {
+      if (word == "/pin") return conversation_.pin(std::string(what));
+      TROUPE_TRY(auto there, conversation_.pins());
+      if (word == "/pins") return there;
+      std::size_t number = 0;
+      const auto [end, problem] = std::from_chars(what.data(), what.data() + what.size(), number);
+      if (problem != std::errc{} || end != what.data() + what.size())
+        return Error{ErrorCode::invalid_argument, "\"" + std::string(what) + "\" is no number of a pin; /pins lists them"};
+      TROUPE_TRY(const auto text, pin_number(there, number));
+      return conversation_.unpin(text);
+    }();
+    if (!pins) return complain(pins.error());
+    if (options_.json) {
+      std::cout << dumped({{"version", pins->version}, {"pins", pins->texts}}) << std::endl;
+    } else {
+      print_pins(std::cout, *pins);
     }
   }
 

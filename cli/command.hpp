@@ -35,6 +35,7 @@ void add_ask(CLI::App& app, Action& action);
 void add_chat(CLI::App& app, Action& action);
 void add_history(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
+void add_pin(CLI::App& app, Action& action);
 void add_policy(CLI::App& app, Action& action);
 void add_cluster(CLI::App& app, Action& action);
 void add_corpus(CLI::App& app, Action& action);

@@ -1,5 +1,5 @@
-// troupe eval: measures answers to questions with known answers, or labels of utterances with known labels: the command line,
-// and which of them a file is about.
+// troupe eval: measures answers to questions with known answers, labels of utterances with known labels, or what conversations
+// recall: the command line, and which of them a file is about.
 #include "cli/eval.hpp"
 
 #include <algorithm>
@@ -20,6 +20,7 @@ Result<int> eval(const EvalCommand& command) {
   switch (bench::form_of(text)) {
     case bench::SetForm::questions: return eval_questions(command);
     case bench::SetForm::intents: return eval_intents(command);
+    case bench::SetForm::dialogues: return eval_dialogues(command);
   }
   return 0;
 }
@@ -88,9 +89,13 @@ void add_eval(CLI::App& app, Action& action) {
       "  troupe eval portfolio/eval/grounded.jsonl --json --html report.html\n"
       "  troupe eval mine.jsonl --corpus docs/ --policy policy.toml --tiers heavy,portfolio --limit 50\n"
       "  troupe eval portfolio/eval/clinc_test.jsonl --html intents.html\n"
+      "  troupe eval portfolio/eval/dialogues.jsonl --tiers heavy\n"
       "Asks mini, medium and heavy alone and then the portfolio, each in a node of its own in this process, and prints\n"
       "accuracy, calibration, latency and cost. A file of utterances with their labels (messages and answer in each row) is\n"
-      "given to each model by itself, which names them. docs/evaluation.md says what is measured and how such files are made.\n"
+      "given to each model by itself, which names them. Conversations of a file are held again, and asked what was said: with\n"
+      "summaries, with everything, and with a truncated prompt. docs/evaluation.md says what is measured and how such files "
+      "are "
+      "made.\n"
       "Exit status: 0 measured, 1 an error, 2 a wrong command line.");
   command.add_option("questions", options->questions, "A file of JSON lines")->required()->check(CLI::ExistingFile);
   CLI::Option* corpus =

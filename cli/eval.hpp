@@ -54,5 +54,6 @@ class EvalFiles {
 // One for each form of rows (bench/set_form.hpp); each returns the exit status.
 Result<int> eval_questions(const EvalCommand& command);
 Result<int> eval_intents(const EvalCommand& command);
+Result<int> eval_dialogues(const EvalCommand& command);
 
 }  // namespace troupe::cli

@@ -61,7 +61,9 @@ Result<std::vector<std::shared_ptr<actors::Replica>>> EvaluationNode::load(const
                load_own_replica(options.models[policy::place_of(tier)], tier, static_cast<std::uint32_t>(replicas.size()),
                                 portfolio.size() - replicas.size(), options.device, engine, nullptr));
     machine_ = std::move(own.device);
-    replicas.push_back(std::move(own.replica));
+    std::shared_ptr<actors::Replica> replica = std::move(own.replica);
+    if (options.recording) replica = std::make_shared<bench::RecordedReplica>(std::move(replica), options.recording);
+    replicas.push_back(std::move(replica));
   }
   return replicas;
 }

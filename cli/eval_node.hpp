@@ -12,6 +12,7 @@
 
 #include "actors/node.hpp"
 #include "base/result.hpp"
+#include "bench/recorded_replica.hpp"
 #include "cli/command.hpp"
 #include "cli/scratch_folder.hpp"
 #include "clients/cpp/client.hpp"
@@ -28,7 +29,8 @@ struct EvaluationNodeOptions {
   std::function<std::vector<std::string>(const std::string& question)> find_sections;  ///< of actors::NodeOptions
   DeviceChoice device;
   EngineChoice engine;
-  policy::PerTier<std::int64_t> kv_mebibytes{};  ///< of each tier's KV pool; 0: as `engine` says
+  policy::PerTier<std::int64_t> kv_mebibytes{};            ///< of each tier's KV pool; 0: as `engine` says
+  std::shared_ptr<const bench::Recording> recording = {};  ///< what is answered by it is not asked of a model; null: nothing is
 };
 
 class EvaluationNode {

@@ -13,6 +13,9 @@
 
 namespace troupe::cli {
 
+/// Columns as wide as their widest text, the first to the left, all others to the right.
+void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines);
+
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows);
 
 /// "rows" has an object for each; "comparison" is there if both heavy alone and the portfolio are.

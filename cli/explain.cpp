@@ -31,9 +31,16 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
          << plan.sampling.top_p << ", seed " << plan.seed << ", at most " << plan.tokens_max << " tokens\n"
          << "  context        " << plan.task << " prompt";
   if (plan.summary_version > 0) stream << ", summary " << plan.summary_version;
+  if (plan.pins_version > 0) stream << ", pins " << plan.pins_version;
   if (plan.first_turn > 0) stream << ", turns from " << plan.first_turn << " on";
   if (plan.context_tokens > 0) stream << ", routed as " << plan.context_tokens << " tokens";
   stream << '\n';
+  for (const policy::MemoryEntry& entry : plan.recalled)
+    stream << (&entry == plan.recalled.data() ? "  recalled       " : "                 ") << entry.text << " (turn "
+           << entry.turn << ")\n";
+  for (const policy::LeftOut& each : plan.left_out)
+    stream << (&each == plan.left_out.data() ? "  left out       " : "                 ") << each.what << ": " << each.why
+           << '\n';
   stream << "  must reach     confidence " << plan.confidence_min << (plan.held_back ? ", held back until checked" : "")
          << '\n';
   if (!plan.escalation.empty()) {

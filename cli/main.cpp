@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   troupe::cli::add_chat(app, action);
   troupe::cli::add_history(app, action);
   troupe::cli::add_explain(app, action);
+  troupe::cli::add_pin(app, action);
   troupe::cli::add_policy(app, action);
   troupe::cli::add_shadow(app, action);
   troupe::cli::add_cluster(app, action);

@@ -132,6 +132,24 @@ class ConversationServer final : public client::Conversation::Server {
     });
   }
 
+  kj::Promise<void> pin(PinContext context) override {
+    context.allowCancellation();
+    auto change = schemas::read_checked(context.getParams().getChange());
+    if (!change) {
+      fail(context.getResults().initOutcome(), change.error());
+      return kj::READY_NOW;
+    }
+    return counted(*session_, context, [&] {
+      return session_->bridge
+          .call<policy::Pins>([&](actors::Front& front, auto reply) { front.pin(id_, *std::move(change), std::move(reply)); })
+          .then([context](const Answered<policy::Pins>& answered) mutable {
+            auto outcome = context.getResults().initOutcome();
+            if (!*answered) return fail(outcome, answered->error());
+            schemas::write(outcome.initValue(), **answered);
+          });
+    });
+  }
+
   kj::Promise<void> explain(ExplainContext context) override {
     context.allowCancellation();
     const policy::TurnId id{id_, context.getParams().getTurn()};

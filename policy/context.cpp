@@ -33,6 +33,14 @@ void keep_recent(const PartSizes& sizes, std::int64_t budget, Assembly& assembly
   recent.erase(recent.begin(), recent.begin() + static_cast<std::ptrdiff_t>(first));
 }
 
+/// At most `bytes_max` of a text, without half a character of UTF-8 at its end.
+std::string beginning(const std::string& text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  std::size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
 }  // namespace
 
 Result<Assembly> assemble(const ContextParts& parts, const PartSizes& sizes, std::int32_t budget) {
@@ -62,6 +70,21 @@ std::size_t plan_fold(std::span<const TurnSize> turns, std::int32_t tokens_max, 
   for (const TurnSize& turn : turns.subspan(folded)) tokens += turn.tokens;
   while (tokens > tokens_max && folded + 1 < turns.size()) tokens -= turns[folded++].tokens;
   return folded;
+}
+
+std::size_t fold_at_once(std::span<const TurnSize> turns, std::size_t fold) {
+  TROUPE_CHECK(fold <= turns.size(), "only turns that are there are folded");
+  std::size_t count = std::min<std::size_t>(fold, 1);
+  std::int64_t tokens = count > 0 ? turns[0].tokens : 0;
+  while (count < std::min(fold, recent_folded) && tokens + turns[count].tokens <= fold_tokens_max) {
+    tokens += turns[count++].tokens;
+  }
+  return count;
+}
+
+Exchange shortened(const Exchange& exchange) {
+  constexpr std::size_t bytes_max = 3 * static_cast<std::size_t>(fold_tokens_max) / 2;
+  return {beginning(exchange.question, bytes_max), beginning(exchange.answer, bytes_max)};
 }
 
 }  // namespace troupe::policy

@@ -52,4 +52,14 @@ inline constexpr std::size_t recent_folded = 4;
 std::size_t plan_fold(std::span<const TurnSize> turns, std::int32_t tokens_max, std::size_t keep = recent_kept,
                       std::size_t fold = recent_folded);
 
+/// Tokens, estimated, of the exchanges that one summary is made from: what the smallest model can read.
+inline constexpr std::int32_t fold_tokens_max = 768;
+
+/// How many of `fold` turns, the oldest, go into one summary, which others follow: `recent_folded` at most, and no more than
+/// `fold_tokens_max` together, but one at least (of none: none).
+std::size_t fold_at_once(std::span<const TurnSize> turns, std::size_t fold);
+
+/// An exchange as a summary is made from it: one that alone would be too long with the beginnings of its question and answer.
+Exchange shortened(const Exchange& exchange);
+
 }  // namespace troupe::policy

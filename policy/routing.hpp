@@ -86,11 +86,15 @@ struct RoutingPolicy {
   static constexpr std::size_t name_bytes_max = 64;
   static constexpr std::int32_t tokens_limit = std::int32_t{1} << 20;
   static constexpr std::int32_t passages_limit = 64;
+  static constexpr std::int32_t recalled_limit = 64;
   static constexpr std::size_t text_bytes_max = 4096;
 
   std::vector<Tier> portfolio = {tiers.begin(), tiers.end()};  ///< the tiers that this cluster has, ascending
   PerTier<std::int32_t> prompt_tokens = {1280, 1536, 1792};    ///< what a prompt may have, by the tier that reads it
   std::int32_t recent_tokens = 768;                            ///< of turns verbatim; beyond it the oldest are summarised
+  std::int32_t recent_turns = 6;                               ///< that stay verbatim; when there are four more, those four go
+  std::int32_t summary_tokens = 256;                           ///< of a summary, estimated; beyond it its oldest entries retire
+  std::int32_t recalled_max = 4;                               ///< retired entries that come back for a question about them
   std::int32_t passages_max = 8;                               ///< that a search finds
   /// How many of these, the first ones, a prompt has, by the tier that reads it. The bundled models were trained with up to
   /// five and get lost among more, heavy less than the others (docs/grounding.md).

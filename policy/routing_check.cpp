@@ -104,6 +104,9 @@ class Checker {
       check_calibration(tier);
     }
     check_number("recent_tokens", policy_.recent_tokens, 0, RoutingPolicy::tokens_limit);
+    check_number("recent_turns", policy_.recent_turns, 1, RoutingPolicy::tokens_limit);
+    check_number("summary_tokens", policy_.summary_tokens, 0, RoutingPolicy::tokens_limit);
+    check_number("recalled_max", policy_.recalled_max, 0, RoutingPolicy::recalled_limit);
     check_number("passages_max", policy_.passages_max, 0, RoutingPolicy::passages_limit);
     for (const std::string& fault : faults_of(policy_.shadow)) find(fault);
     check_text("when_all_failed", policy_.when_all_failed);

@@ -39,6 +39,21 @@ struct Rung {
   friend bool operator==(const Rung&, const Rung&) = default;
 };
 
+/// Something that a conversation's memory has (policy/memory.hpp): an entry of one of a summary's lines, or a line of prose.
+struct MemoryEntry {
+  std::string line;  ///< "User", "Answers", ...; empty: prose
+  std::string text;
+  std::uint32_t turn = 0;  ///< the newest of the turns that it was written from
+  friend bool operator==(const MemoryEntry&, const MemoryEntry&) = default;
+};
+
+/// What a prompt could have had and has not, for a person: "turns 5 to 8", "no room in 1280 tokens".
+struct LeftOut {
+  std::string what;
+  std::string why;
+  friend bool operator==(const LeftOut&, const LeftOut&) = default;
+};
+
 /// Everything that an attempt's tokens depend on, and why it is made.
 struct AttemptPlan {
   std::int32_t attempt = 0;        ///< 0, 1, ... within the turn
@@ -59,10 +74,13 @@ struct AttemptPlan {
   std::uint32_t first_turn = 0;       ///< the oldest turn that is in the prompt verbatim; 0: none
   std::vector<Passage> passages;
   std::string corpus_version;
-  bool second_opinion = false;      ///< as its rung's
-  std::vector<Message> messages;    ///< what a remote model reads; it has no `prompt`
-  std::int32_t context_tokens = 0;  ///< estimate of the whole context by which the question was routed
-  TokenPrice price;                 ///< of the tier's tokens, by the policy
+  bool second_opinion = false;        ///< as its rung's
+  std::vector<Message> messages;      ///< what a remote model reads; it has no `prompt`
+  std::int32_t context_tokens = 0;    ///< estimate of the whole context by which the question was routed
+  TokenPrice price;                   ///< of the tier's tokens, by the policy
+  std::uint32_t pins_version = 0;     ///< of what was pinned; 0: nothing ever was
+  std::vector<MemoryEntry> recalled;  ///< of earlier summaries, joined to the one that it reads
+  std::vector<LeftOut> left_out;
   friend bool operator==(const AttemptPlan&, const AttemptPlan&) = default;
 };
 
@@ -132,7 +150,7 @@ struct Turn {
   std::optional<double> retrieval_confidence = {};  ///< of that search (policy/retrieval.hpp); none if nothing was found
   std::optional<double> kind_confidence = {};  ///< of what it was classified as (policy/intent.hpp); none if that is nothing
   std::string kind_said = {};                  ///< what that was, if it was not sure enough to be `kind`; otherwise empty
-  std::vector<StageEntry> stages = {};              ///< what happened to its stages, in order
+  std::vector<StageEntry> stages = {};         ///< what happened to its stages, in order
 };
 
 /// A summary of the turns up to and including `last_turn`.
@@ -143,6 +161,9 @@ struct Summary {
   std::string text;
   Tier tier = Tier::mini;
   ModelClass model;
+  std::vector<std::uint32_t> turns;    ///< of which turn each of the text's entries is, in its order; empty: not known
+  std::vector<MemoryEntry> retired;    ///< had to make room in this version; they hold still
+  std::vector<MemoryEntry> withdrawn;  ///< of the memory before this version; replaced, settled, or back in the text
   friend bool operator==(const Summary&, const Summary&) = default;
 };
 

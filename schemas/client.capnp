@@ -75,6 +75,9 @@ interface Conversation {
   # Turns from number `from` on, at most `limit` and at most 64, fewer if they are large; without token ids.
   explain @4 (turn :UInt32, tokens :Bool) -> (outcome :Outcome(Turn));
   # One turn with its attempts' plans. With `tokens`, also the prompts' token ids and what was emitted with log-probabilities.
+  pin @5 (change :PinChange) -> (outcome :Outcome(Pins));
+  # Changes what every later prompt of the conversation says word for word, and answers with all of it once that is durable. A
+  # change may be repeated: what is pinned is not pinned twice.
 }
 
 interface EventReader {
@@ -105,6 +108,24 @@ struct Done {}
 struct Accepted {
   turn @0 :UInt32;
   # From 1.
+}
+
+struct PinChange {
+  union {
+    none @0 :Void;
+    # Only to know what is pinned.
+    add @1 :Text;
+    # One line, at most 256 bytes.
+    remove @2 :Text;
+    # As it was pinned.
+  }
+}
+
+struct Pins {
+  version @0 :UInt32;
+  # Grows with every change. 0: nothing was ever pinned.
+  texts @1 :List(Text);
+  # In the order in which they were pinned; at most 16, of 1024 bytes together.
 }
 
 struct Followed {
@@ -278,6 +299,25 @@ struct AttemptPlan {
   contextTokens @20 :Int32;
   # Estimate of the whole context by which the question was routed.
   price @21 :TokenPrice;
+  pinsVersion @22 :UInt32;
+  # 0: nothing was ever pinned.
+  recalled @23 :List(MemoryEntry);
+  # Of earlier summaries, joined to the one that it reads.
+  leftOut @24 :List(LeftOut);
+}
+
+struct MemoryEntry {
+  line @0 :Text;
+  # Of a summary: "User", "Answers", "Decided" or "Open"; empty is prose.
+  text @1 :Text;
+  turn @2 :UInt32;
+  # The newest of those that it was written from.
+}
+
+struct LeftOut {
+  # What a prompt could have had and has not, for a person: "turns 5 to 8", "no room in 1280 tokens".
+  what @0 :Text;
+  why @1 :Text;
 }
 
 struct Message {
@@ -390,6 +430,12 @@ struct Summary {
   text @3 :Text;
   tier @4 :Tier;
   model @5 :ModelClass;
+  turns @6 :List(UInt32);
+  # Of which turn each of the text's entries is, in its order; empty: not known.
+  retired @7 :List(MemoryEntry);
+  # Had to make room in this version, and hold still.
+  withdrawn @8 :List(MemoryEntry);
+  # Of the memory before this version: replaced, settled, or back in the text.
 }
 
 struct HistoryPage {

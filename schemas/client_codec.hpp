@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 #include "schemas/client.capnp.h"
@@ -38,6 +39,7 @@ struct ClientLimits {
   static constexpr std::size_t messages = 8192;
   static constexpr std::size_t turns = 64;
   static constexpr std::size_t summaries = 4096;
+  static constexpr std::size_t memory_entries = 65536;  ///< of each list of a summary or a plan
   static constexpr std::size_t nodes = 4096;
   static constexpr std::size_t replicas = 256;
   static constexpr std::size_t expert_words = 65536;  ///< of one model of a node
@@ -51,6 +53,8 @@ void write(client::Ask::Builder to, const policy::Ask& ask);
 void write(client::TurnEvent::Builder to, const policy::TurnEvent& event);
 void write(client::Turn::Builder to, const policy::Turn& turn, TurnDetail detail);
 void write(client::Summary::Builder to, const policy::Summary& summary);
+void write(client::PinChange::Builder to, const policy::PinChange& change);
+void write(client::Pins::Builder to, const policy::Pins& pins);
 void write(client::Models::Builder to, const std::vector<ServedModel>& models);
 void write(client::NodeView::Builder to, const policy::NodeView& node);
 void write(client::ClusterView::Builder to, const policy::ClusterView& view);
@@ -63,6 +67,8 @@ Result<policy::Ask> read(client::Ask::Reader from);
 Result<policy::TurnEvent> read(client::TurnEvent::Reader from);
 Result<policy::Turn> read(client::Turn::Reader from);
 Result<policy::Summary> read(client::Summary::Reader from);
+Result<policy::PinChange> read(client::PinChange::Reader from);
+Result<policy::Pins> read(client::Pins::Reader from);
 Result<std::vector<ServedModel>> read(client::Models::Reader from);
 Result<policy::NodeView> read(client::NodeView::Reader from);
 Result<policy::ClusterView> read(client::ClusterView::Reader from);

@@ -61,6 +61,9 @@ void write(client::StageEntry::Builder to, const policy::StageEntry& entry);
 Result<policy::StageEntry> read(client::StageEntry::Reader from);
 void write(capnp::List<client::StageCounts>::Builder to, const policy::PerStage<policy::StageCounts>& counts);
 policy::PerStage<policy::StageCounts> read(capnp::List<client::StageCounts>::Reader from);
+/// Pins, what was recalled and what was left out.
+void write_context(client::AttemptPlan::Builder to, const policy::AttemptPlan& plan);
+Result<void> read_context(client::AttemptPlan::Reader from, policy::AttemptPlan& plan);
 void write(client::TurnOutcome::Builder to, const policy::TurnOutcome& outcome);
 Result<policy::TurnOutcome> read(client::TurnOutcome::Reader from);
 

@@ -1,4 +1,4 @@
-// Turns with their attempts, and summaries.
+// Turns with their attempts.
 #include <utility>
 
 #include "schemas/client_codec.hpp"
@@ -65,6 +65,7 @@ void write_plan(client::AttemptPlan::Builder to, const policy::AttemptPlan& plan
   auto price = to.initPrice();
   price.setPromptMillion(plan.price.prompt_million);
   price.setAnswerMillion(plan.price.answer_million);
+  parts::write_context(to, plan);
 }
 
 Result<policy::AttemptPlan> read_plan(client::AttemptPlan::Reader from) {
@@ -99,6 +100,7 @@ Result<policy::AttemptPlan> read_plan(client::AttemptPlan::Reader from) {
   for (const auto message : messages) plan.messages.push_back({text(message.getRole()), text(message.getContent())});
   plan.context_tokens = from.getContextTokens();
   plan.price = {from.getPrice().getPromptMillion(), from.getPrice().getAnswerMillion()};
+  TROUPE_TRY_DO(parts::read_context(from, plan));
   return plan;
 }
 
@@ -263,26 +265,6 @@ Result<policy::Turn> read(client::Turn::Reader from) {
     turn.stages.push_back(std::move(entry));
   }
   return turn;
-}
-
-void write(client::Summary::Builder to, const policy::Summary& summary) {
-  to.setVersion(summary.version);
-  to.setFirstTurn(summary.first_turn);
-  to.setLastTurn(summary.last_turn);
-  to.setText(text(summary.text));
-  to.setTier(write_enum<client::Tier>(summary.tier));
-  parts::write(to.initModel(), summary.model);
-}
-
-Result<policy::Summary> read(client::Summary::Reader from) {
-  policy::Summary summary;
-  summary.version = from.getVersion();
-  summary.first_turn = from.getFirstTurn();
-  summary.last_turn = from.getLastTurn();
-  summary.text = text(from.getText());
-  TROUPE_TRY(summary.tier, read_tier(from.getTier()));
-  summary.model = parts::read(from.getModel());
-  return summary;
 }
 
 }  // namespace troupe::schemas

@@ -359,6 +359,21 @@ struct HomeTurn {
   epoch @1 :UInt64;
 }
 
+struct HomePin {
+  conversation @0 :Records.Name128;
+  epoch @1 :UInt64;
+  kind @2 :Kind;
+  text @3 :Text;
+  # To be pinned or no longer.
+
+  enum Kind { none @0; add @1; remove @2; }
+}
+
+struct HomePins {
+  # Durable when it is sent.
+  pins @0 :Records.Pins;
+}
+
 # From a home to a reader.
 
 struct TurnEvent {

@@ -15,6 +15,7 @@
 #include "policy/block.hpp"
 #include "policy/cluster_view.hpp"
 #include "policy/context.hpp"
+#include "policy/pins.hpp"
 #include "policy/turn.hpp"
 
 namespace troupe::schemas {
@@ -158,6 +159,15 @@ struct HomeHistoryPage {
 struct HomeTurn {
   policy::TurnId turn;
   std::uint64_t epoch = 0;
+};
+
+struct HomePin {
+  policy::ConversationId conversation;
+  std::uint64_t epoch = 0;
+  policy::PinChange change;
+};
+struct HomePins {
+  policy::Pins pins;
 };
 
 // From a home to the node that becomes home.
@@ -331,6 +341,8 @@ TROUPE_CLUSTER_MESSAGE(HomeCancel);
 TROUPE_CLUSTER_MESSAGE(HomeHistory);
 TROUPE_CLUSTER_MESSAGE(HomeHistoryPage);
 TROUPE_CLUSTER_MESSAGE(HomeTurn);
+TROUPE_CLUSTER_MESSAGE(HomePin);
+TROUPE_CLUSTER_MESSAGE(HomePins);
 TROUPE_CLUSTER_MESSAGE(policy::Turn);
 TROUPE_CLUSTER_MESSAGE(ReaderEvents);
 TROUPE_CLUSTER_MESSAGE(ReaderFailed);

@@ -132,6 +132,24 @@ Result<void> read(cluster::HomeTurn::Reader in, HomeTurn& turn) {
   return {};
 }
 
+void write(const HomePin& pin, cluster::HomePin::Builder out) {
+  write(pin.conversation, out.initConversation());
+  out.setEpoch(pin.epoch);
+  out.setKind(static_cast<cluster::HomePin::Kind>(pin.change.kind));
+  out.setText(text_of(pin.change.text));
+}
+Result<void> read(cluster::HomePin::Reader in, HomePin& pin) {
+  TROUPE_TRY_DO(read_field("conversation", [&] { return read(in.getConversation(), pin.conversation); }));
+  pin.epoch = in.getEpoch();
+  TROUPE_TRY_DO(read_field("kind", [&] { return read_enum(in.getKind(), policy::PinChange::Kind::remove, pin.change.kind); }));
+  return read_field("text", [&] { return read_text(in.getText(), pin.change.text); });
+}
+
+void write(const HomePins& pins, cluster::HomePins::Builder out) { write(pins.pins, out.initPins()); }
+Result<void> read(cluster::HomePins::Reader in, HomePins& pins) {
+  return read_field("pins", [&] { return read(in.getPins(), pins.pins); });
+}
+
 // To a reader.
 
 namespace {
@@ -278,6 +296,8 @@ TROUPE_CLUSTER_CODEC(HomeCancel, cluster::HomeCancel);
 TROUPE_CLUSTER_CODEC(HomeHistory, cluster::HomeHistory);
 TROUPE_CLUSTER_CODEC(HomeHistoryPage, cluster::HomeHistoryPage);
 TROUPE_CLUSTER_CODEC(HomeTurn, cluster::HomeTurn);
+TROUPE_CLUSTER_CODEC(HomePin, cluster::HomePin);
+TROUPE_CLUSTER_CODEC(HomePins, cluster::HomePins);
 TROUPE_CLUSTER_CODEC(policy::Turn, records::Turn);
 TROUPE_CLUSTER_CODEC(ReaderEvents, cluster::ReaderEvents);
 TROUPE_CLUSTER_CODEC(ReaderFailed, cluster::ReaderFailed);

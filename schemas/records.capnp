@@ -26,6 +26,7 @@ struct Record {
     pieces @10 :Pieces;
     shadow @11 :Shadow;
     # Of the node's log of shadows; its epoch is 0.
+    pins @12 :Pins;
   }
 }
 
@@ -202,6 +203,34 @@ struct AttemptPlan {
   contextTokens @20 :Int32;
   # Estimate of the whole context by which the question was routed.
   price @21 :TokenPrice;
+  pinsVersion @22 :UInt32;
+  # 0: nothing was ever pinned.
+  recalled @23 :List(MemoryEntry);
+  # Of earlier summaries, joined to the one that it reads; at most 64.
+  leftOut @24 :List(LeftOut);
+  # At most 256.
+}
+
+struct MemoryEntry {
+  line @0 :Text;
+  # Of a summary: "User", "Answers", "Decided" or "Open"; empty is prose.
+  text @1 :Text;
+  turn @2 :UInt32;
+  # The newest of those that it was written from.
+}
+
+struct LeftOut {
+  # What a prompt could have had and has not, for a person.
+  what @0 :Text;
+  why @1 :Text;
+}
+
+struct Pins {
+  # Each version is kept, under its number.
+  version @0 :UInt32;
+  # Within the conversation; the first is 1.
+  texts @1 :List(Text);
+  # In the order in which they were pinned; at most 16, of 1024 bytes together.
 }
 
 struct Emission {
@@ -283,6 +312,12 @@ struct Summary {
   text @3 :Text;
   tier @4 :Tier;
   model @5 :ModelClass;
+  turns @6 :List(UInt32);
+  # Of which turn each of the text's entries is, in its order; empty is not known. At most 65536, as the next two.
+  retired @7 :List(MemoryEntry);
+  # Had to make room in this version, and hold still.
+  withdrawn @8 :List(MemoryEntry);
+  # Of the memory before this version: replaced, settled, or back in the text.
 }
 
 struct Attempt {

@@ -102,6 +102,9 @@ std::string encode(const EndedTurn& ended, std::uint64_t epoch) {
 std::string encode(const policy::Summary& summary, std::uint64_t epoch) {
   return sealed(epoch, [&](records::Record::Builder record) { write(summary, record.initSummary()); });
 }
+std::string encode(const policy::Pins& pins, std::uint64_t epoch) {
+  return sealed(epoch, [&](records::Record::Builder record) { write(pins, record.initPins()); });
+}
 std::string encode(const policy::Turn& turn, std::uint64_t epoch) {
   return sealed(epoch, [&](records::Record::Builder record) { write(turn, record.initTurn()); });
 }
@@ -139,6 +142,9 @@ Result<EndedTurn> decode_ended(std::string_view bytes) {
 Result<policy::Summary> decode_summary(std::string_view bytes) {
   return opened_as<policy::Summary>(bytes, records::Record::SUMMARY, "a summary",
                                     [](auto record) { return record.getSummary(); });
+}
+Result<policy::Pins> decode_pins(std::string_view bytes) {
+  return opened_as<policy::Pins>(bytes, records::Record::PINS, "pins", [](auto record) { return record.getPins(); });
 }
 Result<policy::Turn> decode_turn(std::string_view bytes) {
   return opened_as<policy::Turn>(bytes, records::Record::TURN, "a turn", [](auto record) { return record.getTurn(); });

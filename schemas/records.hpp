@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 
@@ -34,6 +35,9 @@ struct RecordLimits {
   static constexpr std::size_t passages_max = 256;
   static constexpr std::size_t messages_max = 8192;  ///< of a plan for a remote model
   static constexpr std::size_t emissions_max = 8192;
+  static constexpr std::size_t recalled_max = 64;  ///< of a plan
+  static constexpr std::size_t left_out_max = 256;
+  static constexpr std::size_t memory_entries_max = 65536;  ///< of each list of a summary
   static constexpr std::size_t emission_ids_max = policy::Ask::tokens_limit;
 };
 
@@ -71,6 +75,7 @@ std::string encode(const policy::AttemptResult& result, std::uint64_t epoch);
 std::string encode_pieces(const std::vector<policy::Emission>& pieces, std::uint64_t epoch);
 std::string encode(const EndedTurn& ended, std::uint64_t epoch);
 std::string encode(const policy::Summary& summary, std::uint64_t epoch);
+std::string encode(const policy::Pins& pins, std::uint64_t epoch);
 std::string encode(const policy::Turn& turn, std::uint64_t epoch);
 /// At most turns_max. What is larger than turns_bytes_max will be refused by its reader.
 std::string encode(std::span<const policy::Turn> turns, std::uint64_t epoch);
@@ -85,6 +90,7 @@ Result<policy::AttemptResult> decode_result(std::string_view bytes);
 Result<std::vector<policy::Emission>> decode_pieces(std::string_view bytes);
 Result<EndedTurn> decode_ended(std::string_view bytes);
 Result<policy::Summary> decode_summary(std::string_view bytes);
+Result<policy::Pins> decode_pins(std::string_view bytes);
 Result<policy::Turn> decode_turn(std::string_view bytes);
 Result<std::vector<policy::Turn>> decode_turns(std::string_view bytes);
 

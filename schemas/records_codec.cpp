@@ -283,6 +283,7 @@ void write(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out) {
   for (unsigned i = 0; i < messages.size(); ++i) write(plan.messages[i], messages[i]);
   out.setContextTokens(plan.context_tokens);
   write(plan.price, out.initPrice());
+  write_context(plan, out);
 }
 Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
   plan.attempt = in.getAttempt();
@@ -313,7 +314,8 @@ Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
   plan.messages.resize(messages.size());
   for (unsigned i = 0; i < messages.size(); ++i) TROUPE_TRY_DO(read(messages[i], plan.messages[i]));
   plan.context_tokens = in.getContextTokens();
-  return read(in.getPrice(), plan.price);
+  TROUPE_TRY_DO(read(in.getPrice(), plan.price));
+  return read_context(in, plan);
 }
 
 void write(const policy::Emission& emission, records::Emission::Builder out) {
@@ -430,25 +432,6 @@ Result<void> read(records::Ended::Reader in, EndedTurn& ended) {
   TROUPE_TRY_DO(read_share(in.getKindConfidence(), "ended.kind_confidence", ended.kind_confidence));
   TROUPE_TRY_DO(read(in.getStages(), ended.stages));
   return read_share(in.getRetrievalConfidence(), "ended.retrieval_confidence", ended.retrieval_confidence);
-}
-
-void write(const policy::Summary& summary, records::Summary::Builder out) {
-  out.setVersion(summary.version);
-  out.setFirstTurn(summary.first_turn);
-  out.setLastTurn(summary.last_turn);
-  out.setText(text(summary.text));
-  out.setTier(to_wire(summary.tier));
-  write(summary.model, out.initModel());
-}
-Result<void> read(records::Summary::Reader in, policy::Summary& summary) {
-  summary.version = in.getVersion();
-  if (summary.version == 0) return corrupt("summary.version", "0, summaries are numbered from 1");
-  summary.first_turn = in.getFirstTurn();
-  summary.last_turn = in.getLastTurn();
-  summary.text = text(in.getText());
-  TROUPE_TRY_DO(choose(in.getTier(), tiers, "summary.tier", summary.tier));
-  TROUPE_TRY_DO(read(in.getModel(), summary.model));
-  return {};
 }
 
 void write(const policy::Turn& turn, records::Turn::Builder out) {

@@ -68,6 +68,15 @@ Result<void> read(records::Summary::Reader in, policy::Summary& summary);
 
 void write(const policy::ShadowRecord& shadow, records::Shadow::Builder out);
 Result<void> read(records::Shadow::Reader in, policy::ShadowRecord& shadow);
+void write(const policy::MemoryEntry& entry, records::MemoryEntry::Builder out);
+Result<void> read(records::MemoryEntry::Reader in, policy::MemoryEntry& entry);
+void write(const policy::LeftOut& left_out, records::LeftOut::Builder out);
+Result<void> read(records::LeftOut::Reader in, policy::LeftOut& left_out);
+/// What the plan says of the context: pins, what was recalled, what was left out.
+void write_context(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out);
+Result<void> read_context(records::AttemptPlan::Reader in, policy::AttemptPlan& plan);
+void write(const policy::Pins& pins, records::Pins::Builder out);
+Result<void> read(records::Pins::Reader in, policy::Pins& pins);
 
 void write(const ConversationRecord& conversation, records::Conversation::Builder out);
 Result<void> read(records::Conversation::Reader in, ConversationRecord& conversation);

@@ -197,6 +197,9 @@ Result<RoutingPolicy> policy_of(const toml::table& table, const std::string& fil
   TROUPE_TRY_DO(read_per_tier(reader, "prompt_tokens", policy.prompt_tokens));
   TROUPE_TRY_DO(read_per_tier(reader, "prompt_passages", policy.prompt_passages));
   TROUPE_TRY_DO(reader.read("recent_tokens", policy.recent_tokens));
+  TROUPE_TRY_DO(reader.read("recent_turns", policy.recent_turns));
+  TROUPE_TRY_DO(reader.read("summary_tokens", policy.summary_tokens));
+  TROUPE_TRY_DO(reader.read("recalled_max", policy.recalled_max));
   TROUPE_TRY_DO(reader.read("passages_max", policy.passages_max));
   TROUPE_TRY_DO(reader.read("when_all_failed", policy.when_all_failed));
   TROUPE_TRY_DO(reader.read("when_unsure", policy.when_unsure));

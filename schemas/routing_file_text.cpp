@@ -145,6 +145,9 @@ std::string contracts_text(const policy::RoutingPolicy& policy) {
 std::string to_toml(const policy::RoutingPolicy& policy) {
   std::string text = "tiers = " + list(policy.portfolio) + "\n";
   text += "recent_tokens = " + std::to_string(policy.recent_tokens) + "\n";
+  text += "recent_turns = " + std::to_string(policy.recent_turns) + "\n";
+  text += "summary_tokens = " + std::to_string(policy.summary_tokens) + "\n";
+  text += "recalled_max = " + std::to_string(policy.recalled_max) + "\n";
   if (!policy.when_unsure.empty()) text += "when_unsure = " + toml_quoted(policy.when_unsure) + "\n";
   text += "when_unsupported = " + toml_quoted(policy.when_unsupported) + "\n";
   text += "passages_max = " + std::to_string(policy.passages_max) + "\n";

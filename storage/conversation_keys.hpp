@@ -23,6 +23,7 @@ enum class Kind : std::uint8_t {
   open_turn = 8,  ///< of the index that all of a tenant's conversations share
   copy = 9,       ///< the same
   pieces = 10,    ///< of a remote model's attempt: the key goes on with the index of the first
+  pins = 11,      ///< by version
 };
 
 /// What all keys of a conversation begin with.

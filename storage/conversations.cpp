@@ -182,6 +182,11 @@ Put put_summary(policy::ConversationId conversation, const policy::Summary& summ
       .column = column, .key = key_of(conversation, Kind::summary, summary.version), .value = schemas::encode(summary, epoch)};
 }
 
+Put put_pins(policy::ConversationId conversation, const policy::Pins& pins, std::uint64_t epoch) {
+  TROUPE_CHECK(pins.version > 0, "versions of pins are numbered from 1");
+  return {.column = column, .key = key_of(conversation, Kind::pins, pins.version), .value = schemas::encode(pins, epoch)};
+}
+
 Result<std::optional<schemas::ConversationRecord>> read_conversation(const Store& store, policy::ConversationId conversation) {
   TROUPE_TRY(const auto bytes, store.get(column, key_of(conversation, Kind::conversation)));
   if (!bytes) return std::nullopt;
@@ -245,12 +250,40 @@ Result<std::vector<policy::Summary>> read_summaries(const Store& store, policy::
   return summaries;
 }
 
+Result<std::vector<policy::Summary>> read_summaries_of(const Store& store, policy::ConversationId conversation,
+                                                       std::uint32_t from, std::uint32_t to) {
+  constexpr std::size_t at_once = 256;
+  std::vector<policy::Summary> found;
+  for (std::uint32_t version = 1;;) {
+    TROUPE_TRY(auto summaries, read_summaries(store, conversation, version, at_once));
+    const bool more = summaries.size() == at_once;
+    for (policy::Summary& summary : summaries) {
+      version = summary.version + 1;
+      if (summary.last_turn > to) return found;
+      if (summary.last_turn >= from) found.push_back(std::move(summary));
+    }
+    if (!more) return found;
+  }
+}
+
 Result<std::optional<policy::Summary>> read_latest_summary(const Store& store, policy::ConversationId conversation) {
   const std::string prefix = prefix_of(conversation, Kind::summary);
   TROUPE_TRY(const auto entries, store.scan(column, prefix, end_of_prefix(prefix), 1, true));
   if (entries.empty()) return std::nullopt;
   TROUPE_TRY(auto summary, summary_of(conversation, entries.front()));
   return summary;
+}
+
+Result<policy::Pins> read_pins(const Store& store, policy::ConversationId conversation) {
+  const std::string prefix = prefix_of(conversation, Kind::pins);
+  TROUPE_TRY(const auto entries, store.scan(column, prefix, end_of_prefix(prefix), 1, true));
+  if (entries.empty()) return policy::Pins{};
+  const std::string name = name_of(conversation) + ", its pins";
+  TROUPE_TRY(const auto numbers, numbers_of(entries.front().first, prefix.size()));
+  TROUPE_TRY(auto pins, decoded(schemas::decode_pins, entries.front().second, name));
+  if (pins.version == numbers.first) return pins;
+  return misplaced(name + ": found version " + std::to_string(pins.version) + " under the key of " +
+                   std::to_string(numbers.first));
 }
 
 Result<std::optional<std::uint32_t>> find_turn(const Store& store, policy::ConversationId conversation,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/pins.hpp"
 #include "policy/turn.hpp"
 #include "schemas/records.hpp"
 #include "storage/store.hpp"
@@ -37,6 +38,9 @@ Put put_pieces(policy::TurnId turn, std::int32_t attempt, const std::vector<poli
 std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch);
 Put put_summary(policy::ConversationId conversation, const policy::Summary& summary, std::uint64_t epoch);
 
+/// Its version must be greater than 0.
+Put put_pins(policy::ConversationId conversation, const policy::Pins& pins, std::uint64_t epoch);
+
 // What is there. A record that cannot be read, or is not the one that its key says, is an Error that names it.
 
 Result<std::optional<schemas::ConversationRecord>> read_conversation(const Store& store, policy::ConversationId conversation);
@@ -50,7 +54,12 @@ Result<std::vector<policy::Turn>> read_turns(const Store& store, policy::Convers
 /// Summaries from version `from` on, ascending, at most `limit`.
 Result<std::vector<policy::Summary>> read_summaries(const Store& store, policy::ConversationId conversation,
                                                     std::uint32_t from = 1, std::size_t limit = 1024);
+/// Those that were made when one of these turns was the newest that they cover: from turn `from` to `to`.
+Result<std::vector<policy::Summary>> read_summaries_of(const Store& store, policy::ConversationId conversation,
+                                                       std::uint32_t from, std::uint32_t to);
 Result<std::optional<policy::Summary>> read_latest_summary(const Store& store, policy::ConversationId conversation);
+/// The newest version; version 0 if nothing was ever pinned.
+Result<policy::Pins> read_pins(const Store& store, policy::ConversationId conversation);
 /// The turn that was accepted with this key. An empty key finds none.
 Result<std::optional<std::uint32_t>> find_turn(const Store& store, policy::ConversationId conversation,
                                                std::string_view idempotency_key);

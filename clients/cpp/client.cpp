@@ -125,6 +125,16 @@ Result<HistoryPage> Conversation::history(std::uint32_t from, std::uint32_t limi
   return call<HistoryPage>(*link_, id_, link_->now() + link_->options().patience, fill, read_page);
 }
 
+Result<policy::Pins> Conversation::change_pins(const policy::PinChange& change) const {
+  const auto fill = [change](client::Conversation::Client conversation) {
+    auto request = conversation.pinRequest();
+    schemas::write(request.initChange(), change);
+    return request;
+  };
+  const auto read = [](client::Pins::Reader value) { return schemas::read_checked(value); };
+  return call<policy::Pins>(*link_, id_, link_->now() + link_->options().patience, fill, read);
+}
+
 Result<policy::Turn> Conversation::explain(std::uint32_t turn, bool tokens) const {
   const auto fill = [turn, tokens](client::Conversation::Client conversation) {
     auto request = conversation.explainRequest();

@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 #include "schemas/served_model.hpp"
@@ -66,11 +67,17 @@ class Conversation {
   Result<void> cancel(std::uint32_t turn) const;
   /// Turns from number `from` on, at most `limit` and 64.
   Result<HistoryPage> history(std::uint32_t from = 1, std::uint32_t limit = 64) const;
+  /// What is pinned: lines that every later prompt has, word for word. A pin that is there already, or not there to be removed,
+  /// changes nothing.
+  Result<policy::Pins> pins() const { return change_pins({}); }
+  Result<policy::Pins> pin(const std::string& text) const { return change_pins({policy::PinChange::Kind::add, text}); }
+  Result<policy::Pins> unpin(const std::string& text) const { return change_pins({policy::PinChange::Kind::remove, text}); }
   /// A turn with its attempts' plans; with `tokens`, also token ids and log-probabilities.
   Result<policy::Turn> explain(std::uint32_t turn, bool tokens = false) const;
 
  private:
   friend class Client;
+  Result<policy::Pins> change_pins(const policy::PinChange& change) const;
   Conversation(std::shared_ptr<Link> link, policy::ConversationId id, std::uint32_t turns, std::string home)
       : link_(std::move(link)), id_(id), turns_(turns), home_(std::move(home)) {}
 

@@ -17,7 +17,7 @@ const std::string conversation(32, 'a');
 
 TEST(ClientCommands, ExplainThemselvesWithExamples) {
   for (const char* command :
-       {"ask", "chat", "history", "explain", "cluster status", "cluster drain", "cluster join", "shadow report"}) {
+       {"ask", "chat", "history", "explain", "pin", "cluster status", "cluster drain", "cluster join", "shadow report"}) {
     const Outcome run = troupe(std::string(command) + " --help");
     EXPECT_EQ(run.status, 0) << command;
     EXPECT_NE(run.output.find("Examples:\n  troupe " + std::string(command)), std::string::npos) << run.output;
@@ -39,6 +39,10 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("history", 2, "conversation is required");
   expect_refusal("explain", 2, "turn is required");
   expect_refusal("explain --tokens " + conversation + "/1", 2, "--json");
+  expect_refusal("pin", 2, "conversation is required");
+  expect_refusal("pin " + conversation, 2, "neither what to pin nor --list nor --remove");
+  expect_refusal("pin " + conversation + " text --list", 2, "--list");
+  expect_refusal("pin " + conversation + " --remove 0", 2, "--remove");
   expect_refusal("cluster", 2, "subcommand is required");
   expect_refusal("cluster drain", 2, "node is required");
   expect_refusal("cluster join", 2, "node is required");
@@ -54,6 +58,7 @@ TEST(ClientCommands, NameTheNodesThatCannotBeReached) {
   }
   expect_refusal("history " + conversation + nowhere, 1, "\"troupe node\" starts one");
   expect_refusal("explain " + conversation + "/1" + nowhere, 1, "(unavailable)");
+  expect_refusal("pin " + conversation + " text" + nowhere, 1, "(unavailable)");
 }
 
 TEST(ClientCommands, RefuseATimeThatIsNoneWithoutANode) {

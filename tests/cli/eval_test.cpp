@@ -138,6 +138,50 @@ TEST_F(EvalCommand, RefusesUtterancesThatAreNoneAndOptionsThatAreNotForThem) {
   expect_refusal(set + "--policy " + policy, 1, "which is no label of the policy's intent");
 }
 
+/// Thirteen exchanges: what was said first is no longer word for word in the prompt, and was folded into the summary.
+std::string dialogue() {
+  std::string turns;
+  const auto say = [&](const std::string& question, const std::string& answer) {
+    turns += (turns.empty() ? "" : ",") + (R"({"role":"user","content":")" + question) +
+             R"("},{"role":"assistant","content":")" + answer + "\"}";
+  };
+  say("My site is Split.", "Noted: site Split.");
+  for (int i = 0; i < 12; ++i) say("Thanks", "You are welcome.");
+  return R"({"id":"d","turns":[)" + turns + R"(],"facts":["site Split"],"probes":[{"question":"Which site am I at?",)" +
+         R"("answer":"Your site is Split.","values":["Split"],"kind":"profile","asked":13}]})";
+}
+
+TEST_F(EvalCommand, HoldsConversationsAgainAndAsksWhatWasSaid) {
+  const Outcome run =
+      troupe("eval " + write("dialogues.jsonl", dialogue()) + " --tiers mini --json --answers " + path("answers.jsonl"));
+  ASSERT_EQ(run.status, 0) << run.output;
+  const auto object = nlohmann::json::parse(run.output.substr(run.output.rfind("{\"dialogues\"")));
+  EXPECT_EQ(object["tier"], "mini");
+  ASSERT_EQ(object["rows"].size(), 4U) << run.output;
+  std::map<std::string, nlohmann::json> rows;
+  for (const auto& row : object["rows"]) {
+    EXPECT_EQ(row["exchanges"], 13);
+    EXPECT_EQ(row["probes"], 1);
+    EXPECT_EQ(row["early_probes"], 1);
+    rows[row["method"]] = row;
+  }
+  EXPECT_EQ(rows["summaries"]["recall"], 1.0) << run.output << read("answers.jsonl");
+  EXPECT_EQ(rows["pinned"]["verbatim"], 1.0);
+  EXPECT_EQ(rows["everything"]["whole"], 1.0);
+  EXPECT_EQ(rows["truncated"]["whole"], 0.0);
+  EXPECT_LT(rows["summaries"]["prompt_tokens"], rows["everything"]["prompt_tokens"]);
+  EXPECT_LE(rows["truncated"]["prompt_tokens"], rows["summaries"]["prompt_tokens"]);
+}
+
+TEST_F(EvalCommand, RefusesConversationsThatItCannotHold) {
+  const std::string set = write("dialogues.jsonl", dialogue());
+  expect_refusal("eval " + set + " --corpus " + path("."), 1, "--corpus has no effect");
+  expect_refusal("eval " + set + " --tiers mini,heavy", 1, "--tiers");
+  expect_refusal("eval " + set + " --tiers portfolio", 1, "--tiers");
+  expect_refusal("eval " + write("bad.jsonl", dialogue() + "\n" + R"({"id":"d","turns":[],"probes":[]})"), 1,
+                 "bad.jsonl:2: turns");
+}
+
 TEST_F(EvalCommand, RefusesWhatIsNoSetWithTheLine) {
   const std::string rules = write("rules.md", "# Rules\n### §1.1 Doors\nThe clerk locks doors.\n");
   expect_refusal("eval " + path("none.jsonl"), 2, "none.jsonl");

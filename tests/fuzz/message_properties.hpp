@@ -67,6 +67,7 @@ inline void check_records(std::string_view bytes) {
   check(schemas::decode_result(bytes));
   check(schemas::decode_ended(bytes));
   check(schemas::decode_summary(bytes));
+  check(schemas::decode_pins(bytes));
   check(schemas::decode_turns(bytes));
   check(schemas::decode_shadow(bytes));
   check(schemas::decode_epoch(bytes));

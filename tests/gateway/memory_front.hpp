@@ -122,6 +122,13 @@ class MemoryFront final : public actors::Front {
     reply(std::move(opened));
   }
 
+  void pin(policy::ConversationId conversation, policy::PinChange change, actors::Reply<policy::Pins> reply) override {
+    auto pins = locked([&]() -> Result<policy::Pins> {
+      TROUPE_TRY(pins_[conversation], policy::changed(pins_[conversation], change));
+      return pins_[conversation];
+    });
+    reply(std::move(pins));
+  }
   void ask(policy::ConversationId conversation, policy::Ask ask, actors::Reply<policy::TurnId> reply) override {
     bool answers = true;
     Result<policy::TurnId> accepted = locked([&]() -> Result<policy::TurnId> {
@@ -319,6 +326,7 @@ class MemoryFront final : public actors::Front {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<policy::ConversationId, std::vector<std::unique_ptr<Words>>> conversations_;
+  std::map<policy::ConversationId, policy::Pins> pins_;
   std::list<std::shared_ptr<Follower>> readers_;
   std::size_t words_allowed_ = std::numeric_limits<std::size_t>::max();
   std::optional<Error> refusal_;

@@ -130,5 +130,23 @@ TEST(Fold, TakesAsManyOfTheOldestAsExceedTheBudget) {
   EXPECT_EQ(plan_fold(turns({largest, largest - 1, 1}), largest), 1U);
 }
 
+TEST(Fold, MakesASummaryOfWhatTheSmallestModelCanRead) {
+  EXPECT_EQ(fold_at_once(turns({10, 10, 10, 10, 10, 10}), 6), 4U) << "the rest goes into the next summary";
+  EXPECT_EQ(fold_at_once(turns({10, 10, 10}), 2), 2U);
+  EXPECT_EQ(fold_at_once(turns({fold_tokens_max, 1, 1}), 3), 1U);
+  EXPECT_EQ(fold_at_once(turns({largest, largest, 1}), 3), 1U) << "one at least, however long";
+  EXPECT_EQ(fold_at_once(turns({10}), 0), 0U);
+}
+
+TEST(Fold, ShortensAnExchangeThatIsTooLongForASummary) {
+  const Exchange usual{"question", "answer"};
+  EXPECT_EQ(shortened(usual), usual);
+  std::string accents;
+  for (int i = 0; i < 1000; ++i) accents += "é";
+  const Exchange cut = shortened({"x" + accents, accents});
+  EXPECT_EQ(cut.question.size(), 1151U) << "no half character";
+  EXPECT_EQ(cut.answer.size(), 1152U);
+}
+
 }  // namespace
 }  // namespace troupe::policy

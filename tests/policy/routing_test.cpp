@@ -203,6 +203,9 @@ TEST(Routing, RefusesAPolicyAndNamesTheRule) {
   using enum ErrorCode;
   expect_invalid([](auto& p) { p.prompt_tokens[2] = 0; }, {"prompt_tokens of heavy", "0"}, out_of_range);
   expect_invalid([](auto& p) { p.recent_tokens = -1; }, {"recent_tokens", "-1"}, out_of_range);
+  expect_invalid([](auto& p) { p.recent_turns = 0; }, {"recent_turns", "0"}, out_of_range);
+  expect_invalid([](auto& p) { p.summary_tokens = -1; }, {"summary_tokens", "-1"}, out_of_range);
+  expect_invalid([](auto& p) { p.recalled_max = 65; }, {"recalled_max", "65"}, out_of_range);
   expect_invalid([](auto& p) { p.passages_max = 65; }, {"passages_max", "65", "64"}, out_of_range);
   expect_invalid([](auto& p) { p.prompt_passages[1] = -1; }, {"prompt_passages of medium", "-1"}, out_of_range);
   expect_invalid([](auto& p) { p.when_all_failed.assign(4097, 'x'); }, {"when_all_failed", "4097"}, out_of_range);

@@ -58,7 +58,10 @@ policy::Turn full_turn() {
                            .second_opinion = true,
                            .messages = {{"user", "and?"}},
                            .context_tokens = 1234,
-                           .price = {3, 15}};
+                           .price = {3, 15},
+                           .pins_version = 3,
+                           .recalled = {{"Answers", "a: 1", 2}, {"Open", "who", 5}},
+                           .left_out = {{"turn 1", "no room"}}};
   policy::AttemptResult result{.emissions = {{0, {1, 2}, {-0.5F, -1.5F}, "ab"}, {2, {}, {}, "c"}},
                                .finish_reason = "stop",
                                .confidence = 0.75,
@@ -186,6 +189,41 @@ TEST(ClientCodec, ATurnComesBackWithAndWithoutItsTokens) {
     if (attempt.result) attempt.result->emissions.clear();
   }
   expect_equal(*decisions, turn);
+}
+
+TEST(ClientCodec, ASummaryComesBackWithItsProvenance) {
+  const policy::Summary summary{.version = 3,
+                                .first_turn = 5,
+                                .last_turn = 8,
+                                .text = "User: Ana",
+                                .tier = policy::Tier::mini,
+                                .model = {"f", "c"},
+                                .turns = {8},
+                                .retired = {{"Answers", "a: 1", 2}},
+                                .withdrawn = {{"Open", "who", 5}, {"User", "Kofi", 1}}};
+  capnp::MallocMessageBuilder message;
+  auto builder = message.initRoot<client::Summary>();
+  write(builder, summary);
+  const auto back = read_checked(builder.asReader());
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, summary);
+}
+
+TEST(ClientCodec, PinsAndTheirChangesComeBackAsTheyWere) {
+  using Kind = policy::PinChange::Kind;
+  for (const policy::PinChange& change : {policy::PinChange{}, {Kind::add, "case K6"}, {Kind::remove, "case K6"}}) {
+    capnp::MallocMessageBuilder message;
+    auto builder = message.initRoot<client::PinChange>();
+    write(builder, change);
+    EXPECT_EQ(read_checked(builder.asReader()).value(), change);
+  }
+  const policy::Pins pins{4, {"case K6", "site Split"}};
+  capnp::MallocMessageBuilder message;
+  auto builder = message.initRoot<client::Pins>();
+  write(builder, pins);
+  EXPECT_EQ(read_checked(builder.asReader()).value(), pins);
+  builder.initTexts(policy::Pins::count_max + 1);
+  EXPECT_EQ(read_checked(builder.asReader()).error().code, ErrorCode::too_large);
 }
 
 TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {

@@ -30,7 +30,7 @@ using AllMessages =
                    HomeAsk, HomeAccepted, HomeMore, HomeLeave, HomeCancel, HomeHistory, HomeHistoryPage, HomeTurn, policy::Turn,
                    ReaderEvents, ReaderFailed, EnginePrepare, EnginePrepared, EngineGenerate, EngineRelease, EngineEmissions,
                    EngineFinished, NodeDrain, NodeJoin, ExpertLoad, ExpertLoaded, LeaseMove, HomeTake, HomeTaken, HomeHandOver,
-                   KvHoldings, KvLease, KvLeased, KvRelease>;
+                   KvHoldings, KvLease, KvLeased, KvRelease, HomePin, HomePins>;
 TYPED_TEST_SUITE(ClusterMessages, AllMessages);
 
 template <class Message>

@@ -257,6 +257,8 @@ class Draw {
     to = {list<policy::Turn>(3, [&] { return turn(); }), list<policy::Summary>(3, [&] { return summary(); }), coin()};
   }
   void fill(HomeTurn& to) { to = {turn_id(), bits()}; }
+  void fill(HomePin& to) { to = {conversation(), bits(), {upto(policy::PinChange::Kind::remove), text()}}; }
+  void fill(HomePins& to) { to = {tests::random_pins(random_)}; }
   void fill(policy::Turn& to) { to = turn(); }
   void fill(ReaderEvents& to) {
     to = {bits(), turn_id(), bits(), list<policy::TurnEvent>(8, [&] { return event(); })};
@@ -332,6 +334,8 @@ inline auto fields(const HomeHistoryPage& of) {
   return std::tuple_cat(std::tuple(turns), std::tie(of.summaries, of.more));
 }
 inline auto fields(const HomeTurn& of) { return std::tie(of.turn, of.epoch); }
+inline auto fields(const HomePin& of) { return std::tie(of.conversation, of.epoch, of.change); }
+inline auto fields(const HomePins& of) { return std::tie(of.pins); }
 inline auto fields(const ReaderEvents& of) { return std::tie(of.reader, of.turn, of.from, of.events); }
 inline auto fields(const ReaderFailed& of) { return std::tie(of.reader, of.turn, of.code, of.message); }
 inline auto fields(const EnginePrepare& of) { return std::tie(of.purpose, of.parts, of.tokens_max); }

@@ -57,7 +57,8 @@ void expect_same(const Value& decoded, const Value& value) {
 int decoders_that_accept(std::string_view bytes) {
   return decode_conversation(bytes).has_value() + decode_accepted(bytes).has_value() + decode_plan(bytes).has_value() +
          decode_result(bytes).has_value() + decode_ended(bytes).has_value() + decode_summary(bytes).has_value() +
-         decode_turn(bytes).has_value() + decode_turns(bytes).has_value() + decode_shadow(bytes).has_value();
+         decode_pins(bytes).has_value() + decode_turn(bytes).has_value() + decode_turns(bytes).has_value() +
+         decode_shadow(bytes).has_value();
 }
 
 std::vector<std::string> one_of_each(Random& random) {
@@ -69,6 +70,7 @@ std::vector<std::string> one_of_each(Random& random) {
           encode(tests::random_result(random), epoch),
           encode(EndedTurn{.outcome = tests::random_outcome(random), .ended_ms = 5, .kind = "lookup", .search = "x"}, epoch),
           encode(tests::random_summary(random, 1), epoch),
+          encode(tests::random_pins(random), epoch),
           encode(turn, epoch),
           encode(turns, epoch),
           encode(tests::random_shadow(random, turn_id(5)))};
@@ -422,6 +424,8 @@ TEST(Records, ComeBackWhateverTheyHold) {
     expect_same(decode_ended(encode(ended, epoch)).value(), ended);
     const auto summary = tests::random_summary(random, random.next() | 1U);
     EXPECT_EQ(decode_summary(encode(summary, epoch)).value(), summary);
+    const auto pins = tests::random_pins(random);
+    EXPECT_EQ(decode_pins(encode(pins, epoch)).value(), pins);
     const std::vector turns{turn, tests::random_turn(random, id)};
     const auto list = decode_turns(encode(turns, epoch)).value();
     ASSERT_EQ(list.size(), 2U);

@@ -71,6 +71,31 @@ TEST_F(Conversations, ThatNobodyWroteAreEmpty) {
   EXPECT_EQ(read_epoch(store_, ours).value(), 0U);
 }
 
+TEST_F(Conversations, ComeBackWithTheNewestOfTheirPins) {
+  EXPECT_EQ(read_pins(store_, ours).value(), policy::Pins{});
+  write(put_pins(ours, {1, {"case K6"}}, epoch));
+  write(put_pins(ours, {2, {"case K6", "site Split"}}, epoch));
+  EXPECT_EQ(read_pins(store_, ours).value(), (policy::Pins{2, {"case K6", "site Split"}}));
+  EXPECT_EQ(read_pins(store_, theirs).value(), policy::Pins{});
+  Put misplaced = put_pins(ours, {2, {}}, epoch);
+  misplaced.value = put_pins(ours, {9, {}}, epoch).value;
+  write(misplaced);
+  expect_refused(read_pins(store_, ours), {"pins", "version 9", "under the key of 2"});
+}
+
+TEST_F(Conversations, HaveTheSummariesOfSomeOfTheirTurns) {
+  for (std::uint32_t version = 1; version <= 600; ++version) {
+    policy::Summary summary = summary_of(version);
+    summary.last_turn = 4 * version;
+    write(put_summary(ours, summary, epoch));
+  }
+  const auto some = read_summaries_of(store_, ours, 2397, 2404).value();
+  ASSERT_EQ(some.size(), 1U);
+  EXPECT_EQ(some[0].version, 600U);
+  EXPECT_EQ(read_summaries_of(store_, ours, 4, 8).value().size(), 2U);
+  EXPECT_TRUE(read_summaries_of(store_, ours, 1, 3).value().empty());
+}
+
 TEST_F(Conversations, ComeBackWithTheirTurns) {
   const schemas::ConversationRecord record{.id = ours, .created_ms = 5, .turns = 1, .summary_version = 0};
   write(put_conversation(record, epoch));

@@ -51,6 +51,7 @@ void converse(Store& store, policy::ConversationId id, std::uint32_t turns, std:
   policy::Summary summary;
   summary.version = 1;
   batch.puts.push_back(put_summary(id, summary, under));
+  batch.puts.push_back(put_pins(id, {2, {"a pin"}}, under));
   write(store, std::move(batch));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
 
@@ -78,6 +79,18 @@ inline policy::Ask random_ask(Random& random) {
   return ask;
 }
 
+inline std::vector<policy::MemoryEntry> random_entries(Random& random) {
+  std::vector<policy::MemoryEntry> entries(random.below(4));
+  for (auto& entry : entries) entry = {random_text(random), random_text(random), random.next()};
+  return entries;
+}
+
+inline policy::Pins random_pins(Random& random) {
+  policy::Pins pins{random.next(), {}};
+  for (auto left = random.below(4); left > 0; --left) pins.texts.push_back(random_text(random));
+  return pins;
+}
+
 inline policy::AttemptPlan random_plan(Random& random, std::int32_t attempt) {
   policy::AttemptPlan plan;
   plan.attempt = attempt;
@@ -104,6 +117,9 @@ inline policy::AttemptPlan random_plan(Random& random, std::int32_t attempt) {
   for (auto left = random.below(4); left > 0; --left) plan.messages.push_back({random_text(random), random_text(random)});
   plan.context_tokens = random_int(random);
   plan.price = {random_double(random), random_double(random)};
+  plan.pins_version = random.next();
+  plan.recalled = random_entries(random);
+  for (auto left = random.below(4); left > 0; --left) plan.left_out.push_back({random_text(random), random_text(random)});
   return plan;
 }
 
@@ -196,7 +212,10 @@ inline policy::Summary random_summary(Random& random, std::uint32_t version) {
           .last_turn = random.next(),
           .text = random_text(random, 300),
           .tier = random_tier(random),
-          .model = random_model(random)};
+          .model = random_model(random),
+          .turns = {random.next(), random.next()},
+          .retired = random_entries(random),
+          .withdrawn = random_entries(random)};
 }
 
 inline policy::ShadowAnswer random_shadow_answer(Random& random) {

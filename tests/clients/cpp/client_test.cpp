@@ -153,6 +153,19 @@ TEST(Client, AsksWhatCameOfShadows) {
   EXPECT_EQ(client.shadows(query).error().code, ErrorCode::out_of_range);
 }
 
+TEST(Client, PinsAndRemovesPins) {
+  MemoryFront front;
+  const ServedGateway gateway(front);
+  const auto conversation = connected({gateway.address()}).open();
+  EXPECT_EQ(conversation->pins().value(), policy::Pins{});
+  EXPECT_EQ(conversation->pin("case K6").value(), (policy::Pins{1, {"case K6"}}));
+  EXPECT_EQ(conversation->pin("case K6").value(), (policy::Pins{1, {"case K6"}})) << "not twice";
+  EXPECT_EQ(conversation->pin("site Split").value().version, 2U);
+  EXPECT_EQ(conversation->unpin("case K6").value(), (policy::Pins{3, {"site Split"}}));
+  EXPECT_EQ(conversation->pin("").error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(conversation->pin(std::string(300, 'x')).error().code, ErrorCode::too_large);
+}
+
 TEST(Client, TakesANodeOutOfTheClustersWorkAndBack) {
   MemoryFront front;
   const ServedGateway gateway(front);

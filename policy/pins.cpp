@@ -1,0 +1,59 @@
+#include "policy/pins.hpp"
+
+#include <algorithm>
+
+#include "policy/prompt.hpp"
+
+namespace troupe::policy {
+
+namespace {
+
+Result<void> check(const Pins& pins, const std::string& text) {
+  if (text.empty()) return Error{ErrorCode::invalid_argument, "a pin of nothing, expected a line of text"};
+  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; })) {
+    return Error{ErrorCode::invalid_argument, "a pin with a line end or another control character, expected one line of text"};
+  }
+  if (text.size() > Pins::text_bytes_max) {
+    return Error{ErrorCode::too_large, "a pin of " + std::to_string(text.size()) + " bytes, expected at most " +
+                                           std::to_string(Pins::text_bytes_max) + ": say it shorter, or pin its parts"};
+  }
+  std::size_t bytes = text.size();
+  for (const std::string& each : pins.texts) bytes += each.size();
+  if (pins.texts.size() >= Pins::count_max || bytes > Pins::bytes_max) {
+    return Error{ErrorCode::too_large, std::to_string(pins.texts.size() + 1) + " pins of " + std::to_string(bytes) +
+                                           " bytes together, expected at most " + std::to_string(Pins::count_max) + " of " +
+                                           std::to_string(Pins::bytes_max) + " bytes: every prompt has them; remove one"};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Pins> changed(const Pins& pins, const PinChange& change) {
+  Pins next = pins;
+  const std::string text(trimmed(change.text));
+  const auto found = std::ranges::find(next.texts, text);
+  switch (change.kind) {
+    case PinChange::Kind::none: return next;
+    case PinChange::Kind::add:
+      if (found != next.texts.end()) return next;
+      TROUPE_TRY_DO(check(pins, text));
+      next.texts.push_back(text);
+      break;
+    case PinChange::Kind::remove:
+      if (found == next.texts.end()) return next;
+      next.texts.erase(found);
+      break;
+  }
+  ++next.version;
+  return next;
+}
+
+std::string with_pins(const Pins& pins, const std::string& summary) {
+  if (pins.texts.empty()) return summary;
+  std::string text = "Pinned: ";
+  for (const std::string& pin : pins.texts) text += (&pin == pins.texts.data() ? "" : "; ") + pin;
+  return summary.empty() ? text : text + '\n' + summary;
+}
+
+}  // namespace troupe::policy
