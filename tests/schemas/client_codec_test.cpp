@@ -243,7 +243,7 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                               .prompt_tokens = 11,
                               .reused_tokens = 12,
                               .block_root = {},
-                              .fault = "slow by 9 ms"};
+                              .fault = "stuck"};
   policy::ReplicaView small = replica;
   small.tier = policy::Tier::mini;
   policy::NodeView node{.id = {"a"},
@@ -264,7 +264,8 @@ TEST(ClientCodec, AClusterComesBackAndItsModelsAreListedOnce) {
                         .experts = {{"large", replica.model, {}, 128, 4096, 2, 9}, {"huge", small.model, {}, 4, 5, 6, 7}},
                         .expert_bytes_free = 7,
                         .experts_alone = 8,
-                        .blocks = {1, 2, 3, 4, 5, 6, 7}};
+                        .blocks = {1, 2, 3, 4, 5, 6, 7},
+                        .contracts = {{{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}, {11, 12, 13, 14, 15}, {16, 17, 18, 19, 20}}}};
   node.experts[0].experts.add({0, 63});
   node.experts[0].experts.add({5, 64});
   policy::ClusterView view;

@@ -66,7 +66,7 @@ TEST(Simulation, ShadowsEveryTurnOnAGoodDayAndChangesNoAnswer) {
 TEST(Simulation, MeetsWhatItIsFor) {
   std::string all;
   policy::BlockTraffic blocks;
-  for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     const Outcome outcome = run(draw_scenario(seed), {.keep_trace = true, .defect = Defect::none});
     blocks += outcome.blocks;
     for (const std::string& line : outcome.lines) all += line + "\n";
