@@ -73,12 +73,13 @@ Json json_of(const policy::AttemptPlan& plan) {
               {"passages", json_of(plan.passages)},
               {"corpus_version", plan.corpus_version},
               {"second_opinion", plan.second_opinion},
+              {"uncited_min", plan.uncited_min},
               {"context_tokens", plan.context_tokens},
               {"price", {{"prompt_million", plan.price.prompt_million}, {"answer_million", plan.price.answer_million}}}};
   object["escalation"] = Json::array();
   for (const policy::Rung& rung : plan.escalation)
     object["escalation"].push_back(
-        {{"tier", to_string(rung.tier)}, {"confidence_min", rung.confidence_min}, {"second_opinion", rung.second_opinion}});
+        {{"tier", to_string(rung.tier)}, {"confidence_min", rung.confidence_min}, {"second_opinion", rung.second_opinion}, {"uncited_min", rung.uncited_min}});
   for (const policy::Message& message : plan.messages)
     object["messages"].push_back({{"role", message.role}, {"content", message.content}});
   if (!plan.prompt.empty()) object["prompt"] = plan.prompt;

@@ -41,7 +41,9 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
   for (const policy::LeftOut& each : plan.left_out)
     stream << (&each == plan.left_out.data() ? "  left out       " : "                 ") << each.what << ": " << each.why
            << '\n';
-  stream << "  must reach     confidence " << plan.confidence_min << (plan.held_back ? ", held back until checked" : "")
+  stream << "  must reach     confidence " << plan.confidence_min
+         << (plan.uncited_min > plan.confidence_min ? ", without a citation " + policy::shown(plan.uncited_min) : "")
+         << (plan.held_back ? ", held back until checked" : "")
          << '\n';
   if (!plan.escalation.empty()) {
     stream << "  else           ";

@@ -67,7 +67,7 @@ double Calibration::of(double raw) const {
 }
 
 Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason,
-                       const std::string& failed_check, bool agrees) {
+                       const std::string& failed_check, bool agrees, bool uncited) {
   using Verdict = Decision::Verdict;
   const std::string tier(to_string(plan.tier));
   const auto next = next_on(route.ladder, plan.tier);
@@ -82,14 +82,15 @@ Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, doub
     if (next) return escalate(tier + " failed");
     return {Verdict::fail, false, std::nullopt, tier + " failed, and no stronger tier is left"};
   }
-  const bool sure = failed_check.empty() && confidence >= plan.confidence_min;  // not if it is no number
+  const double least = uncited ? std::max(plan.confidence_min, plan.uncited_min) : plan.confidence_min;
+  const bool sure = failed_check.empty() && confidence >= least;  // not if it is no number
   const std::string seen = "confidence " + shown(confidence) + " of " + tier;
   if (sure && !cut_short) {
-    return {Verdict::commit, true, std::nullopt, seen + " reaches " + shown(plan.confidence_min)};
+    return {Verdict::commit, true, std::nullopt, seen + " reaches " + shown(least)};
   }
   const std::string short_of =
       sure                   ? "the answer of " + tier + " was cut short after " + std::to_string(plan.tokens_max) + " tokens"
-      : failed_check.empty() ? seen + " is below " + shown(plan.confidence_min)
+      : failed_check.empty() ? seen + " is below " + shown(least) + (least > plan.confidence_min ? ", and it cites nothing" : "")
                              : failed_check + " (" + seen + ")";
   if (!plan.held_back) return {Verdict::commit, false, std::nullopt, short_of + "; it has been shown and stays"};
   if (plan.second_opinion && agrees && failed_check.empty() && !cut_short) {

@@ -45,7 +45,7 @@ std::optional<FailedCitation> failed_check(const Turn& turn, std::string_view an
 RouteDecision route_of(const AttemptPlan& plan) {
   RouteDecision route;
   route.rule = plan.rule;
-  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion});
+  route.ladder.push_back({plan.tier, plan.confidence_min, plan.second_opinion, plan.uncited_min});
   route.ladder.insert(route.ladder.end(), plan.escalation.begin(), plan.escalation.end());
   route.held_back = plan.held_back;
   route.greedy = plan.sampling == Sampling{};
@@ -61,6 +61,7 @@ void follow_route(const RouteDecision& route, const Sampling& asked, AttemptPlan
     if (rung->tier != plan.tier) continue;
     plan.confidence_min = rung->confidence_min;
     plan.second_opinion = rung->second_opinion;
+    plan.uncited_min = rung->uncited_min;
     plan.escalation.assign(std::next(rung), route.ladder.end());
   }
 }
@@ -69,6 +70,10 @@ std::string conversation_of(const ContextParts& parts) {
   std::string text = parts.summary;
   for (const Exchange& exchange : parts.recent) text += "\n" + exchange.question + "\n" + exchange.answer;
   return text;
+}
+
+bool is_uncited(const AttemptPlan& plan, std::string_view answer) {
+  return plan.task == to_string(Task::answer) && !plan.passages.empty() && check_citations(answer, plan.passages).cited.empty();
 }
 
 Judgement judge(const RoutingPolicy& policy, Turn& turn, const Hearing& hearing) {
@@ -91,7 +96,7 @@ Judgement judge(const RoutingPolicy& policy, Turn& turn, const Hearing& hearing)
     result.failed_check = of + failed->what;
   }
   judgement.decision = after_attempt(route_of(plan), plan, judgement.confidence, result.finish_reason, result.failed_check,
-                                     agrees_with_the_one_before(turn, judgement.answer));
+                                     agrees_with_the_one_before(turn, judgement.answer), is_uncited(plan, judgement.answer));
   return judgement;
 }
 

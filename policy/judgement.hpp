@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "policy/routing.hpp"
 
@@ -25,6 +26,9 @@ struct Hearing {
 };
 /// The summary and the recent exchanges, as text.
 std::string conversation_of(const ContextParts& parts);
+
+/// Whether an answer was to be given from passages, and cites none of them.
+bool is_uncited(const AttemptPlan& plan, std::string_view answer);
 
 struct Judgement {
   std::string answer;

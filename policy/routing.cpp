@@ -37,7 +37,7 @@ bool affords_start(const RoutingPolicy& policy, const RouteRule& rule, const Rou
 std::vector<Rung> ladder_of(const RoutingPolicy& policy, const RouteRule& rule, const RouteFacts& facts,
                             std::string& left_out) {
   const auto rung = [&](Tier tier) {
-    return Rung{tier, rule.confidence_min[place_of(tier)], contains(rule.second_opinion, tier)};
+    return Rung{tier, rule.confidence_min[place_of(tier)], contains(rule.second_opinion, tier), rule.uncited_min[place_of(tier)]};
   };
   if (facts.requested) return {Rung{*facts.requested, rule.confidence_min[place_of(*facts.requested)]}};
   std::vector<Rung> ladder = {rung(rule.start)};

@@ -55,6 +55,9 @@ struct RouteRule {
   Tier start = Tier::mini;
   std::vector<Tier> escalate;        ///< ascending, above `start`
   PerTier<double> confidence_min{};  ///< an answer of less is not a confident one; 0: all are
+  /// The same of answers from passages that cite none of them, such as that the sources do not say it; `confidence_min` holds
+  /// for these too. A small model sees worse than a strong one what its sources say.
+  PerTier<double> uncited_min{};
   SampleAs sample = SampleAs::as_asked;
   Sampling sampling;  ///< if `sampled`
   std::vector<Tier>
@@ -181,8 +184,10 @@ struct Decision {
 ///
 /// An answer that is only below the minimum stands and is confident if the plan is for a second opinion and it `agrees`: says
 /// the same as the one before.
+///
+/// `uncited`: it was to be given from passages, and cites none of them.
 Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, double confidence, std::string_view finish_reason,
-                       const std::string& failed_check = {}, bool agrees = false);
+                       const std::string& failed_check = {}, bool agrees = false, bool uncited = false);
 
 /// Whether two answers say the same: without citations, case, punctuation at the end and the width of spaces.
 bool same_answer(std::string_view one, std::string_view other);

@@ -205,6 +205,10 @@ class Checker {
         wrong("asks of " + name + " a confidence of " + shown(least) + ", and its calibration never exceeds " +
               shown(points.back().right) + ": no answer could meet that");
       }
+      const double uncited = rule_->uncited_min[place_of(tier)];
+      if (!(uncited >= 0 && uncited <= 1)) {
+        wrong("asks of " + name + " an uncited_min of " + shown(uncited) + ", expected 0 to 1");
+      }
     }
     std::int32_t room = policy_.prompt_tokens[place_of(rule_->start)];
     for (const Tier tier : rule_->escalate) room = std::max(room, policy_.prompt_tokens[place_of(tier)]);

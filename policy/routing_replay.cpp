@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "policy/judgement.hpp"
 #include "policy/stage_fallback.hpp"
 
 namespace troupe::policy {
@@ -112,6 +113,7 @@ RouteTrace replay(const RoutingPolicy& policy, const Turn& turn) {
     AttemptPlan plan = attempt->plan;
     plan.confidence_min = rung->confidence_min;
     plan.second_opinion = rung->second_opinion;
+    plan.uncited_min = rung->uncited_min;
     plan.held_back = decision->held_back;
     trace.cost += policy.price[place_of(*tier)].of(result.prompt_tokens, result.generated_tokens);
     if (const Trouble trouble = trouble_of(result.finish_reason); trouble != Trouble::none && trouble != Trouble::oversized) {
@@ -131,7 +133,8 @@ RouteTrace replay(const RoutingPolicy& policy, const Turn& turn) {
     const double confidence = policy.calibration[place_of(*tier)].of(result.confidence);
     // The check of citations is not the policy's, and what it said is recorded: here are no sources to repeat it with.
     const Decision after =
-        after_attempt(*decision, plan, confidence, result.finish_reason, result.failed_check, agree(before, *attempt));
+        after_attempt(*decision, plan, confidence, result.finish_reason, result.failed_check, agree(before, *attempt),
+                      is_uncited(plan, trimmed(text_of(result))));
     before = attempt;
     tier = after.next;
     if (after.verdict == Decision::Verdict::fail) trace.end = End::failed;

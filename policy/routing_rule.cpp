@@ -132,7 +132,10 @@ std::string sentence_of(const RouteRule& rule) {
   Tier before = rule.start;
   for (const Tier tier : rule.escalate) {
     const bool opinion = std::find(rule.second_opinion.begin(), rule.second_opinion.end(), tier) != rule.second_opinion.end();
-    text += ", below " + shown(rule.confidence_min[place_of(before)]) + " " + std::string(to_string(tier)) +
+    const double least = rule.confidence_min[place_of(before)];
+    const double uncited = rule.uncited_min[place_of(before)];
+    text += ", below " + shown(least) + (uncited > least ? " (or " + shown(uncited) + " without a citation)" : "") + " " +
+            std::string(to_string(tier)) +
             (opinion ? " for a second opinion" : "");
     before = tier;
   }

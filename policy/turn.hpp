@@ -36,6 +36,7 @@ struct Rung {
   Tier tier = Tier::mini;
   double confidence_min = 0;
   bool second_opinion = false;  ///< an answer that says the same as the unsure one before it is confident
+  double uncited_min = 0;       ///< of an answer from passages that cites none
   friend bool operator==(const Rung&, const Rung&) = default;
 };
 
@@ -75,6 +76,7 @@ struct AttemptPlan {
   std::vector<Passage> passages;
   std::string corpus_version;
   bool second_opinion = false;        ///< as its rung's
+  double uncited_min = 0;             ///< likewise
   std::vector<Message> messages;      ///< what a remote model reads; it has no `prompt`
   std::int32_t context_tokens = 0;    ///< estimate of the whole context by which the question was routed
   TokenPrice price;                   ///< of the tier's tokens, by the policy

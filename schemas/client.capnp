@@ -304,6 +304,8 @@ struct AttemptPlan {
   recalled @23 :List(MemoryEntry);
   # Of earlier summaries, joined to the one that it reads.
   leftOut @24 :List(LeftOut);
+  uncitedMin @25 :Float64;
+  # As its rung's.
 }
 
 struct MemoryEntry {
@@ -337,6 +339,8 @@ struct Rung {
   confidenceMin @1 :Float64;
   # Below it the tier's answer is not enough.
   secondOpinion @2 :Bool;
+  uncitedMin @3 :Float64;
+  # The same of an answer from passages that cites none.
 }
 
 struct Emission {

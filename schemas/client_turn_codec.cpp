@@ -52,8 +52,10 @@ void write_plan(client::AttemptPlan::Builder to, const policy::AttemptPlan& plan
     rungs[i].setTier(write_enum<client::Tier>(plan.escalation[i].tier));
     rungs[i].setConfidenceMin(plan.escalation[i].confidence_min);
     rungs[i].setSecondOpinion(plan.escalation[i].second_opinion);
+    rungs[i].setUncitedMin(plan.escalation[i].uncited_min);
   }
   to.setSecondOpinion(plan.second_opinion);
+  to.setUncitedMin(plan.uncited_min);
   if (detail == TurnDetail::tokens) {
     auto messages = to.initMessages(size_of(plan.messages));
     for (unsigned i = 0; i < messages.size(); ++i) {
@@ -91,9 +93,10 @@ Result<policy::AttemptPlan> read_plan(client::AttemptPlan::Reader from) {
   if (rungs.size() > ClientLimits::rungs) return parts::too_many("the escalation of a plan", rungs.size(), ClientLimits::rungs);
   for (const auto rung : rungs) {
     TROUPE_TRY(const policy::Tier tier, read_tier(rung.getTier()));
-    plan.escalation.push_back({tier, rung.getConfidenceMin(), rung.getSecondOpinion()});
+    plan.escalation.push_back({tier, rung.getConfidenceMin(), rung.getSecondOpinion(), rung.getUncitedMin()});
   }
   plan.second_opinion = from.getSecondOpinion();
+  plan.uncited_min = from.getUncitedMin();
   const auto messages = from.getMessages();
   if (messages.size() > ClientLimits::messages)
     return parts::too_many("the messages of a plan", messages.size(), ClientLimits::messages);

@@ -154,6 +154,8 @@ struct Rung {
   # A probability; below it the answer is not enough.
   secondOpinion @2 :Bool;
   # An answer that says the same as the unsure one before it is confident.
+  uncitedMin @3 :Float64;
+  # As confidenceMin, of an answer from passages that cites none.
 }
 
 struct Message {
@@ -209,6 +211,8 @@ struct AttemptPlan {
   # Of earlier summaries, joined to the one that it reads; at most 64.
   leftOut @24 :List(LeftOut);
   # At most 256.
+  uncitedMin @25 :Float64;
+  # As its rung's.
 }
 
 struct MemoryEntry {

@@ -232,10 +232,12 @@ void write(const policy::Rung& rung, records::Rung::Builder out) {
   out.setTier(to_wire(rung.tier));
   out.setConfidenceMin(rung.confidence_min);
   out.setSecondOpinion(rung.second_opinion);
+  out.setUncitedMin(rung.uncited_min);
 }
 Result<void> read(records::Rung::Reader in, policy::Rung& rung) {
   rung.confidence_min = in.getConfidenceMin();
   rung.second_opinion = in.getSecondOpinion();
+  rung.uncited_min = in.getUncitedMin();
   return choose(in.getTier(), tiers, "plan.escalation.tier", rung.tier);
 }
 
@@ -279,6 +281,7 @@ void write(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out) {
   auto escalation = out.initEscalation(bounded(plan.escalation.size(), Limits::rungs_max));
   for (unsigned i = 0; i < escalation.size(); ++i) write(plan.escalation[i], escalation[i]);
   out.setSecondOpinion(plan.second_opinion);
+  out.setUncitedMin(plan.uncited_min);
   auto messages = out.initMessages(bounded(plan.messages.size(), Limits::messages_max));
   for (unsigned i = 0; i < messages.size(); ++i) write(plan.messages[i], messages[i]);
   out.setContextTokens(plan.context_tokens);
@@ -309,6 +312,7 @@ Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
   plan.escalation.resize(escalation.size());
   for (unsigned i = 0; i < escalation.size(); ++i) TROUPE_TRY_DO(read(escalation[i], plan.escalation[i]));
   plan.second_opinion = in.getSecondOpinion();
+  plan.uncited_min = in.getUncitedMin();
   const auto messages = in.getMessages();
   TROUPE_TRY_DO(check_length(messages.size(), Limits::messages_max, "plan.messages"));
   plan.messages.resize(messages.size());

@@ -158,6 +158,7 @@ Result<RouteRule> rule_of(const toml::table& table, const std::string& file, std
   TROUPE_TRY_DO(reader.read_word("start", rule.start, tier_names, policy::tier_of));
   TROUPE_TRY_DO(reader.read_words("escalate", rule.escalate, tier_names, policy::tier_of));
   TROUPE_TRY_DO(read_per_tier(reader, "confidence_min", rule.confidence_min));
+  TROUPE_TRY_DO(read_per_tier(reader, "uncited_min", rule.uncited_min));
   TROUPE_TRY_DO(reader.read_word("sample", rule.sample, "as_asked, greedy, sampled", policy::sample_as_of));
   TROUPE_TRY_DO(read_single(reader, "temperature", rule.sampling.temperature));
   TROUPE_TRY_DO(read_single(reader, "top_p", rule.sampling.top_p));

@@ -51,19 +51,22 @@ std::string when_text(const RouteConditions& when) {
   return text;
 }
 
+/// Nothing if all are 0.
+std::string per_tier_text(std::string_view key, const PerTier<double>& values) {
+  std::string text;
+  for (const Tier tier : policy::tiers) {
+    const double value = values[policy::place_of(tier)];
+    if (value != 0) text += (text.empty() ? "" : ", ") + std::string(to_string(tier)) + " = " + number(value);
+  }
+  return text.empty() ? text : std::string(key) + " = { " + text + " }\n";
+}
+
 std::string rule_text(const RouteRule& rule) {
   std::string text = "\n[[rule]]\nname = " + toml_quoted(rule.name) + "\n";
   if (rule.when != RouteConditions{}) text += "when = { " + when_text(rule.when) + " }\n";
   text += "start = " + toml_quoted(to_string(rule.start)) + "\n";
   if (!rule.escalate.empty()) text += "escalate = " + list(rule.escalate) + "\n";
-  if (rule.confidence_min != PerTier<double>{}) {
-    std::string least;
-    for (const Tier tier : policy::tiers) {
-      const double value = rule.confidence_min[policy::place_of(tier)];
-      if (value != 0) least += (least.empty() ? "" : ", ") + std::string(to_string(tier)) + " = " + number(value);
-    }
-    text += "confidence_min = { " + least + " }\n";
-  }
+  text += per_tier_text("confidence_min", rule.confidence_min) + per_tier_text("uncited_min", rule.uncited_min);
   if (rule.sample != policy::SampleAs::as_asked) text += "sample = " + toml_quoted(to_string(rule.sample)) + "\n";
   if (rule.sampling.temperature != 0) text += "temperature = " + number(rule.sampling.temperature) + "\n";
   if (rule.sampling.top_p != 1) text += "top_p = " + number(rule.sampling.top_p) + "\n";

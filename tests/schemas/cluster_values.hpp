@@ -158,7 +158,8 @@ class Draw {
     plan.seed = bits();
     plan.tokens_max = int32();
     plan.confidence_min = number();
-    plan.escalation = list<policy::Rung>(3, [&] { return policy::Rung{tier(), number(), coin()}; });
+    plan.uncited_min = number();
+    plan.escalation = list<policy::Rung>(3, [&] { return policy::Rung{tier(), number(), coin(), number()}; });
     plan.held_back = coin();
     plan.task = text();
     plan.summary_version = uint32();
