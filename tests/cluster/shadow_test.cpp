@@ -105,6 +105,7 @@ TEST_F(ShadowReport, TellsWhatCameOfTheTurnsOfAllNodesAndNoAnswerChanges) {
 
   // What came of them is durable, and a node that is away is named.
   ASSERT_TRUE(troupe_->node(0).start());
+  ASSERT_TRUE(troupe_->wait_until_serving()) << "the first knows of the second again";
   troupe_->node(1).kill();
   ASSERT_TRUE(soon([&] {
     all = report();
