@@ -27,7 +27,7 @@ constexpr double mentioned_share = 0.9;  ///< of an open point's words
 constexpr double worth_recalling = 0.5;  ///< of the best entry's score
 
 /// Prose first, then the lines in the order of their form.
-std::size_t place_of(const MemoryEntry& entry) {
+std::size_t line_place(const MemoryEntry& entry) {
   return static_cast<std::size_t>(std::ranges::find(lines, entry.line) - lines.begin() + 1) % (lines.size() + 1);
 }
 
@@ -111,7 +111,7 @@ std::vector<MemoryEntry> entries_of(std::string_view summary, std::uint32_t turn
       text.remove_prefix(std::min(end + between_entries.size(), text.size()));
     }
   }
-  std::ranges::stable_sort(entries, {}, place_of);
+  std::ranges::stable_sort(entries, {}, line_place);
   return entries;
 }
 
@@ -196,7 +196,7 @@ Summary fold(const Memory& memory, std::span<const MemoryEntry> shown, std::stri
   for (const std::string& subject : order) {
     if (const auto found = by_subject.find(subject); found != by_subject.end()) entries.push_back(std::move(found->second));
   }
-  std::ranges::stable_sort(entries, {}, place_of);
+  std::ranges::stable_sort(entries, {}, line_place);
   make_room(next, entries, tokens_max);
   next.text = text_of(entries);
   for (const MemoryEntry& entry : entries) next.turns.push_back(entry.turn);
