@@ -139,7 +139,7 @@ class ConversationState {
   void fail(LiveTurn& turn, const Error& error);
   void end(LiveTurn& turn);
   /// Has the turn, which has been committed, answered once more by each experiment that draws it.
-  void offer_to_shadows(const LiveTurn& turn);
+  void offer_to_shadows(LiveTurn& turn);
   /// What its answer was made from; summary and recent turns are those that it read.
   policy::ShadowInput shadow_input(LiveTurn& turn) const;
   /// Appends what has become durable to the turn's events, and sends it on.

@@ -173,7 +173,7 @@ void ConversationState::rewrite(LiveTurn& turn) {
 void ConversationState::search(LiveTurn& turn) {
   begin_stage(turn, policy::Stage::retrieval);
   const auto tokens_max = contract_of(policy::Stage::retrieval).prompt_tokens_max;
-  const std::size_t bytes_max = tokens_max ? static_cast<std::size_t>(*tokens_max) * bytes_per_token : turn.turn.search.size();
+  const std::size_t bytes_max = tokens_max ? static_cast<std::size_t>(*tokens_max) * policy::bytes_per_token : turn.turn.search.size();
   const std::uint64_t step = begin_step(turn);
   self_
       ->request(services_.retriever, service_timeout,

@@ -311,7 +311,7 @@ void ConversationState::end(LiveTurn& turn) {
   if (!live_.empty()) advance(*live_.front());
 }
 
-void ConversationState::offer_to_shadows(const LiveTurn& turn) {
+void ConversationState::offer_to_shadows(LiveTurn& turn) {
   if (turn.turn.attempts.empty()) return;
   std::shared_ptr<const policy::ShadowInput> input;
   for (std::size_t arm = 0; arm < context_->shadows.size(); ++arm) {

@@ -87,7 +87,6 @@ void make_room(Summary& next, std::vector<MemoryEntry>& entries, std::int32_t to
 }  // namespace
 
 std::int32_t estimate_tokens(std::string_view text) {
-  constexpr std::size_t bytes_per_token = 3;
   return static_cast<std::int32_t>(text.size() / bytes_per_token) + 1;
 }
 

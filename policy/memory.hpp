@@ -21,6 +21,7 @@ namespace troupe::policy {
 
 /// Tokens of a text, roughly: a function of the text alone, since what is decided by it must not depend on which model counts.
 std::int32_t estimate_tokens(std::string_view text);
+inline constexpr std::size_t bytes_per_token = 3;  ///< of that estimate
 
 struct Memory {
   static constexpr std::size_t retired_max = 8192;  ///< that are searched, the newest; older ones are in their records alone

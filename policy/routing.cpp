@@ -37,7 +37,8 @@ bool affords_start(const RoutingPolicy& policy, const RouteRule& rule, const Rou
 std::vector<Rung> ladder_of(const RoutingPolicy& policy, const RouteRule& rule, const RouteFacts& facts,
                             std::string& left_out) {
   const auto rung = [&](Tier tier) {
-    return Rung{tier, rule.confidence_min[place_of(tier)], contains(rule.second_opinion, tier), rule.uncited_min[place_of(tier)]};
+    return Rung{tier, rule.confidence_min[place_of(tier)], contains(rule.second_opinion, tier),
+                rule.uncited_min[place_of(tier)]};
   };
   if (facts.requested) return {Rung{*facts.requested, rule.confidence_min[place_of(*facts.requested)]}};
   std::vector<Rung> ladder = {rung(rule.start)};
@@ -112,11 +113,20 @@ RoutingPolicy default_policy() {
   long_context.when.prompt_tokens_min = policy.prompt_tokens[place_of(Tier::mini)] + 1;
   RouteRule draft = rule("draft", Tier::heavy);
   draft.when.assurance = {Assurance::draft};
-  RouteRule doubtful = rule("doubtful", Tier::heavy);
+  RouteRule grounded = rule("grounded", Tier::medium);
+  grounded.when.grounded = true;
+  grounded.escalate = {Tier::heavy};
+  grounded.uncited_min[place_of(Tier::medium)] = 1;
+  RouteRule doubtful = grounded;
+  doubtful.name = "doubtful";
+  doubtful.when = {};
   doubtful.when.retrieval_confidence_below = 0.6;
+  doubtful.confidence_min[place_of(Tier::medium)] = 0.85;
+  RouteRule compare = rule("compare", Tier::heavy);
+  compare.when.kind = {"compare"};
   RouteRule standard = rule("standard", Tier::mini);
   standard.escalate = {Tier::medium, Tier::heavy};
-  policy.rules = {tight, long_context, draft, doubtful, standard};
+  policy.rules = {tight, long_context, draft, doubtful, compare, grounded, standard};
   return policy;
 }
 

@@ -99,9 +99,9 @@ struct RoutingPolicy {
   std::int32_t summary_tokens = 256;                           ///< of a summary, estimated; beyond it its oldest entries retire
   std::int32_t recalled_max = 4;                               ///< retired entries that come back for a question about them
   std::int32_t passages_max = 8;                               ///< that a search finds
-  /// How many of these, the first ones, a prompt has, by the tier that reads it. The bundled models were trained with up to
-  /// five and get lost among more, heavy less than the others (docs/grounding.md).
-  PerTier<std::int32_t> prompt_passages = {5, 5, 6};
+  /// How many of these, the first ones, a prompt has, by the tier that reads it. The bundled models get lost among more
+  /// (docs/evaluation.md).
+  PerTier<std::int32_t> prompt_passages = {3, 4, 5};
   std::string when_all_failed = "No model could answer; please ask again later.";  ///< told to whoever asked
   /// What is said instead of an answer that was held back and is not confident: "{quote}" and "{source}" stand for the
   /// beginning of the best passage and its citation. Empty, or without passages: the answer as it is, marked.
@@ -123,11 +123,11 @@ struct RoutingPolicy {
   friend bool operator==(const RoutingPolicy&, const RoutingPolicy&) = default;
 };
 
-/// For the bundled models, by their measured cascade (portfolio/training/README.md): mini first, below 0.85 medium and below
-/// 0.8 heavy, which costs a little less than heavy alone and is right nearly as often. Where the search is trusted less than
-/// 0.6, mini is not asked: it sees worse than the others that its sources do not say. What streams at once (draft) cannot be
-/// looked at before it is seen, so heavy answers it, unless it is in a hurry; and so it does what does not fit before mini. An
-/// answer of heavy below 0.8 is marked.
+/// For the bundled models, by what they were measured to do on generated handbooks (docs/evaluation.md). A question about the
+/// corpus goes to medium, and below 0.8 to heavy; below 0.85 where the search is trusted less than 0.6. What medium says without
+/// a citation, that its sources do not say it, heavy is asked too. Comparisons go to heavy at once, since medium is sure of
+/// none. What needs no passages begins with mini. What streams at once (draft) cannot be looked at before it is seen, so heavy
+/// answers it, unless it is in a hurry; and so it does what does not fit before mini. An answer of heavy below 0.8 is marked.
 RoutingPolicy default_policy();
 
 /// The first error of routing_check.hpp's findings, if there is one.

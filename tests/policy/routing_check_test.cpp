@@ -65,8 +65,8 @@ TEST(RoutingCheck, FindsAllThatIsWrongAndNotOnlyTheFirst) {
 }
 
 TEST(RoutingCheck, FindsLoopsInEscalation) {
-  expect_error([](auto& p) { p.rules[4].escalate = {Tier::medium, Tier::mini}; }, "standard", {"medium to mini", "circles"});
-  expect_error([](auto& p) { p.rules[4].escalate = {Tier::medium, Tier::medium}; }, "standard", {"medium to medium"});
+  expect_error([](auto& p) { p.rules.back().escalate = {Tier::medium, Tier::mini}; }, "standard", {"medium to mini", "circles"});
+  expect_error([](auto& p) { p.rules.back().escalate = {Tier::medium, Tier::medium}; }, "standard", {"medium to medium"});
 }
 
 TEST(RoutingCheck, FindsARuleThatSeveralBeforeItTakeTogether) {
@@ -103,7 +103,7 @@ TEST(RoutingCheck, FindsARuleThatSeveralBeforeItTakeTogether) {
         first(p, "many", many);
         first(p, "few", few);
         p.rules.resize(3);
-        p.rules.push_back(default_policy().rules[4]);
+        p.rules.push_back(default_policy().rules.back());
         p.rules.erase(p.rules.begin() + 2);
       },
       "standard", {"rules \"few\", \"many\"", "together"});
@@ -178,21 +178,21 @@ TEST(RoutingCheck, FindsContractsThatNobodyCanMeet) {
         first(p, "cheap").cost_max = 0.000001;
       },
       "cheap", {"never match", "cost_max", "costs 5e-06"});
-  expect_error([](auto& p) { p.rules[4].second_opinion = {Tier::mini}; }, "standard", {"second opinion of mini", "escalate"});
-  expect_error([](auto& p) { p.rules[4].cost_max = 1; }, "standard", {"last"});
+  expect_error([](auto& p) { p.rules.back().second_opinion = {Tier::mini}; }, "standard", {"second opinion of mini", "escalate"});
+  expect_error([](auto& p) { p.rules.back().cost_max = 1; }, "standard", {"last"});
 }
 
 TEST(RoutingCheck, WarnsOfWhatIsPerhapsNotMeant) {
-  expect_warning([](auto& p) { p.rules[4].confidence_min[1] = 0; }, "standard", {"medium", "only if that fails"});
+  expect_warning([](auto& p) { p.rules.back().confidence_min[1] = 0; }, "standard", {"medium", "only if that fails"});
   expect_warning([](auto& p) { p.rules[1].when.prompt_tokens_min = 1793; }, "long", {"1793", "1792", "left out"});
   expect_warning(
       [](auto& p) {
         p.price = {TokenPrice{0, 0}, {2, 4}, {1, 5}};
-        p.rules[4].second_opinion = {Tier::medium};
+        p.rules.back().second_opinion = {Tier::medium};
       },
       "standard", {"second opinion of medium", "no less than heavy"});
   RoutingPolicy warned = default_policy();
-  warned.rules[4].confidence_min[1] = 0;
+  warned.rules.back().confidence_min[1] = 0;
   EXPECT_TRUE(validate(warned)) << "a warning is no error";
 }
 
@@ -209,7 +209,7 @@ TEST(RoutingCheck, SaysWhatARuleDoes) {
   const RoutingPolicy policy = default_policy();
   EXPECT_EQ(sentence_of(policy.rules[0]),
             "if assurance is draft and the latency budget is at most 300 ms: mini, whose answer is marked below 0.85; greedy");
-  RouteRule rule = policy.rules[4];
+  RouteRule rule = policy.rules.back();
   rule.second_opinion = {Tier::medium};
   rule.cost_max = 0.5;
   EXPECT_EQ(

@@ -52,12 +52,12 @@ TEST(RoutingReplay, UnderTheSamePolicyIsWhatWasRecorded) {
 
 TEST(RoutingReplay, SaysWhatAnotherThresholdWouldHaveDone) {
   RoutingPolicy lax = default_policy();
-  lax.rules[4].confidence_min[0] = 0.4;
+  lax.rules.back().confidence_min[0] = 0.4;
   const RouteTrace shorter = replay(lax, recorded({{0.5, "a"}, {0.85, "b"}}));
   EXPECT_EQ(shorter.tiers, std::vector{Tier::mini});
   EXPECT_EQ(shorter.end, End::confident);
   RoutingPolicy strict = default_policy();
-  strict.rules[4].confidence_min[0] = 0.95;
+  strict.rules.back().confidence_min[0] = 0.95;
   const RouteTrace longer = replay(strict, recorded({{0.9, "a"}}));
   EXPECT_EQ(longer.tiers, (std::vector{Tier::mini, Tier::medium}));
   EXPECT_EQ(longer.end, End::unknown) << "medium was not asked then";
@@ -72,10 +72,10 @@ TEST(RoutingReplay, CountsCostsByTheOtherPolicysPrices) {
 TEST(RoutingReplay, KnowsCalibrationsAndSecondOpinions) {
   RoutingPolicy modest = default_policy();
   modest.calibration[0].points = {{1, 0.5}};
-  modest.rules[4].confidence_min[0] = 0.5;
+  modest.rules.back().confidence_min[0] = 0.5;
   EXPECT_EQ(replay(modest, recorded({{0.9, "a"}, {0.9, "b"}})).tiers.size(), 2U);
   RoutingPolicy opinion = default_policy();
-  opinion.rules[4].second_opinion = {Tier::medium};
+  opinion.rules.back().second_opinion = {Tier::medium};
   EXPECT_EQ(replay(opinion, recorded({{0.5, "Seven."}, {0.5, "seven"}, {0.9, "eight"}})).tiers.size(), 2U);
   EXPECT_EQ(replay(opinion, recorded({{0.5, "Seven."}, {0.5, "nine"}, {0.9, "eight"}})).tiers.size(), 3U);
 }
@@ -86,7 +86,7 @@ TEST(RoutingReplay, RemembersWhatAnAnswerDidNotPass) {
   turn.attempts[0].result->failed_check = "the answer of mini cites [7]";
   EXPECT_EQ(replay(default_policy(), turn).tiers, recorded_trace(turn).tiers);
   RoutingPolicy lax = default_policy();
-  lax.rules[4].confidence_min = {};
+  lax.rules.back().confidence_min = {};
   EXPECT_EQ(replay(lax, turn).tiers.size(), 2U) << "whatever confidence it would have needed";
 }
 
@@ -138,7 +138,7 @@ TEST(RoutingReplay, OfATurnWithoutAnAttemptKnowsNothing) {
 TEST(RoutingReplay, NamesATierThatThePolicyDoesNotHave) {
   RoutingPolicy small = default_policy();
   small.portfolio = {Tier::mini};
-  small.rules = {small.rules[0], small.rules[4]};
+  small.rules = {small.rules[0], small.rules.back()};
   small.rules[1].escalate.clear();
   ASSERT_TRUE(validate(small));
   Turn turn = recorded({{0.9, "a"}});

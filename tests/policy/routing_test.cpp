@@ -79,16 +79,38 @@ TEST(Routing, AnswersATightBudgetGreedilyAndALongContextWithHeavy) {
   EXPECT_EQ(wide->why, "rule \"long\": the context has 1281 tokens (at least 1281); heavy");
 }
 
-TEST(Routing, DoesNotAskMiniWhereTheSearchIsNotTrusted) {
+TEST(Routing, BeginsWithMediumWherePassagesAreReadAndAsksMoreOfItWhereTheSearchIsNotTrusted) {
   RouteFacts asked = facts();
   asked.grounded = true;
   asked.retrieval_confidence = 0.59;
   const auto decision = route(default_policy(), asked);
   ASSERT_TRUE(decision);
-  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::heavy, 0.8}}));
-  EXPECT_EQ(decision->why, "rule \"doubtful\": retrieval confidence is 0.59 (below 0.6); heavy");
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::medium, 0.85, false, 1}, {Tier::heavy, 0.8}}));
+  EXPECT_EQ(decision->why, "rule \"doubtful\": retrieval confidence is 0.59 (below 0.6); medium, below 0.85 heavy");
   asked.retrieval_confidence = 0.6;
-  EXPECT_EQ(rule_for(asked), "standard");
+  EXPECT_EQ(rule_for(asked), "grounded");
+  EXPECT_EQ(route(default_policy(), asked)->ladder, (std::vector<Rung>{{Tier::medium, 0.8, false, 1}, {Tier::heavy, 0.8}}));
+  asked.kind = "compare";
+  EXPECT_EQ(rule_for(asked), "compare");
+  EXPECT_EQ(route(default_policy(), asked)->start(), Tier::heavy);
+}
+
+TEST(Routing, AsksOnWhereAnAnswerWithoutACitationIsNotSureEnoughForOne) {
+  RouteFacts asked = facts();
+  asked.grounded = true;
+  const RouteDecision decision = route(default_policy(), asked).value();
+  AttemptPlan plan;
+  plan.tier = Tier::medium;
+  plan.confidence_min = 0.8;
+  plan.uncited_min = 1;
+  plan.held_back = true;
+  EXPECT_EQ(after_attempt(decision, plan, 0.99, "end_token", {}, false, true),
+            (Decision{Verdict::escalate, false, Tier::heavy,
+                      "confidence 0.99 of medium is below 1, and it cites nothing; heavy follows"}));
+  EXPECT_EQ(after_attempt(decision, plan, 0.99, "end_token", {}, false, false).verdict, Verdict::commit);
+  plan.uncited_min = 0.5;
+  EXPECT_TRUE(after_attempt(decision, plan, 0.8, "end_token", {}, false, true).confident) << "confidence_min is enough then";
+  EXPECT_EQ(after_attempt(decision, plan, 0.79, "end_token", {}, false, true).verdict, Verdict::escalate);
 }
 
 TEST(Routing, GivesAQuestionToTheTierThatTheClientAsksForAndNoOther) {
@@ -191,8 +213,8 @@ TEST(Routing, RefusesAPolicyAndNamesTheRule) {
   expect_invalid([](auto& p) { p.rules[1].name.assign(65, 'n'); }, {"rule 2", "65 bytes"});
   expect_invalid([](auto& p) { p.rules[3].name = "long"; }, {"\"long\"", "rule 2 and 4"});
   expect_invalid([](auto& p) { p.rules.pop_back(); }, {"\"doubtful\"", "last"});
-  expect_invalid([](auto& p) { p.rules[4].escalate = {Tier::heavy, Tier::medium}; }, {"\"standard\"", "heavy to medium"});
-  expect_invalid([](auto& p) { p.rules[4].escalate = {Tier::mini}; }, {"\"standard\"", "mini to mini"});
+  expect_invalid([](auto& p) { p.rules.back().escalate = {Tier::heavy, Tier::medium}; }, {"\"standard\"", "heavy to medium"});
+  expect_invalid([](auto& p) { p.rules.back().escalate = {Tier::mini}; }, {"\"standard\"", "mini to mini"});
   expect_invalid([](auto& p) { p.rules[0].confidence_min[1] = 1.01; }, {"\"tight\"", "medium", "1.01"});
   expect_invalid([](auto& p) { p.rules[0].confidence_min[0] = std::numeric_limits<double>::quiet_NaN(); },
                  {"\"tight\"", "mini"});
@@ -212,7 +234,7 @@ TEST(Routing, RefusesAPolicyAndNamesTheRule) {
 }
 
 TEST(Routing, RefusesARuleThatCanNeverMatch) {
-  expect_invalid([](auto& p) { std::swap(p.rules[2], p.rules[4]); }, {"\"doubtful\"", "never match", "\"standard\""});
+  expect_invalid([](auto& p) { std::swap(p.rules[2], p.rules.back()); }, {"\"doubtful\"", "never match", "\"standard\""});
   expect_invalid([](auto& p) { p.rules[3].when.retrieval_confidence_below = 0; }, {"\"doubtful\"", "never match", "above 0"});
   expect_invalid([](auto& p) { p.rules[1].when = {}; }, {"\"draft\"", "never match", "\"long\""});
   expect_invalid([](auto& p) { std::swap(p.rules[0], p.rules[2]); }, {"\"tight\"", "never match", "\"draft\""});

@@ -215,7 +215,7 @@ TEST(RoutingFile, IsPrintedSoThatItReadsTheSame) {
   policy.intent.unknown = {"unknown", false, false, true};
   policy.intent.labels.push_back({"a \"b\"", false, true, true});
   policy.intent.out_of_scope_answer = "{quote}\n";
-  policy.rules[4].second_opinion = {Tier::medium};
+  policy.rules.back().second_opinion = {Tier::medium};
   policy.prompt_passages = {0, 3, 64};
   policy.when_unsure = "\"{quote}\" {source}";
   policy.when_unsupported.clear();
