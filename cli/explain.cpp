@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cli/answer_view.hpp"
+#include "policy/routing_rule.hpp"
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
 
