@@ -65,6 +65,7 @@ class Evaluator {
   std::vector<Job> jobs_of(const Row& row) const;
   policy::RoutingPolicy routing() const;
   Result<bench::DialogueRow> ask_all(const Row& row);
+  Result<bench::DialogueRow> ask_truncated(Row row, double tokens);
   Result<bench::JudgedProbe> ask_one(const clients::Client& client, const Row& row, const Job& job);
 
   const DialogueEvaluation& evaluation_;
@@ -143,12 +144,25 @@ Result<std::vector<bench::DialogueRow>> Evaluator::run() {
     row.routing.prompt_tokens[place] = window_ - answer_tokens_max;
     TROUPE_TRY(auto everything, ask_all(row));
     rows.push_back(std::move(everything));
-    row.method = bench::with_truncation;
-    row.routing.prompt_tokens[place] = static_cast<std::int32_t>(std::lround(std::ceil(summaries.prompt_tokens)));
-    TROUPE_TRY(auto truncated, ask_all(row));
+    TROUPE_TRY(auto truncated, ask_truncated(std::move(row), summaries.prompt_tokens));
     rows.push_back(std::move(truncated));
   }
   return rows;
+}
+
+/// A prompt is counted by its parts, which comes to more than it has: the budget that gives about so many tokens is looked for.
+Result<bench::DialogueRow> Evaluator::ask_truncated(Row row, double tokens) {
+  constexpr int tries_max = 3;
+  constexpr double near_enough = 0.96;
+  row.method = bench::with_truncation;
+  std::int32_t& budget = row.routing.prompt_tokens[policy::place_of(evaluation_.tier)];
+  budget = static_cast<std::int32_t>(std::ceil(tokens));
+  for (int tried = 1;; ++tried) {
+    TROUPE_TRY(auto truncated, ask_all(row));
+    if (tried == tries_max || truncated.prompt_tokens == 0 || truncated.prompt_tokens >= near_enough * tokens) return truncated;
+    const double next = budget * tokens / truncated.prompt_tokens;
+    budget = std::min(static_cast<std::int32_t>(next), window_ - answer_tokens_max);
+  }
 }
 
 Result<bench::DialogueRow> Evaluator::ask_all(const Row& row) {
@@ -185,7 +199,6 @@ Result<bench::DialogueRow> Evaluator::ask_all(const Row& row) {
     for (std::size_t i = 0; i < askers; ++i) threads.emplace_back(work);
   }
   if (problem) return *problem;
-  progress(1);
   return bench::sum_up(row.method, row.exchanges, judged);
 }
 

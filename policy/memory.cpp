@@ -105,7 +105,8 @@ std::vector<MemoryEntry> entries_of(std::string_view summary, std::uint32_t turn
     text.remove_prefix(line->size() + 2);
     while (!text.empty()) {
       const std::size_t end = std::min(text.find(between_entries), text.size());
-      const std::string_view entry = trimmed(text.substr(0, end));
+      std::string_view entry = trimmed(text.substr(0, end));
+      while (entry.ends_with(';')) entry = trimmed(entry.substr(0, entry.size() - 1));
       if (!entry.empty()) entries.push_back({std::string(*line), std::string(entry), turn});
       text.remove_prefix(std::min(end + between_entries.size(), text.size()));
     }

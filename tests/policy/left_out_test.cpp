@@ -10,8 +10,7 @@ using Found = std::vector<LeftOut>;
 TEST(LeftOut, IsNothingWhereEverythingFits) {
   const std::vector<std::uint32_t> turns = {3, 5};
   const std::vector<Passage> passages = {{"a#1", "A §1"}};
-  EXPECT_EQ(left_out_of({.turns = turns, .passages = passages, .passages_max = 1, .kept = {0}, .retired = 2, .recalled = 2}),
-            Found{});
+  EXPECT_EQ(left_out_of({Tier::mini, 100, turns, 0, passages, 1, {0}, 2, 2}), Found{});
   EXPECT_EQ(left_out_of({}), Found{});
 }
 
@@ -23,7 +22,11 @@ TEST(LeftOut, NamesTurnsPassagesAndWhatIsNotRecalledWithTheReason) {
                           {"A §3", "a prompt of medium has 2 passages at most"},
                           {"7 older entries of the summary", "the question is not about them"}};
   EXPECT_EQ(left_out_of({Tier::medium, 1280, turns, 2, passages, 2, {1}, 9, 2}), expected);
-  EXPECT_EQ(left_out_of({.tokens_max = 8, .turns = turns, .turns_left_out = 1}), (Found{{"turn 3", "no room in 8 tokens"}}));
+  ContextChoice one;
+  one.tokens_max = 8;
+  one.turns = turns;
+  one.turns_left_out = 1;
+  EXPECT_EQ(left_out_of(one), (Found{{"turn 3", "no room in 8 tokens"}}));
 }
 
 }  // namespace

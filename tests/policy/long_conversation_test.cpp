@@ -33,7 +33,10 @@ class LongConversation {
     parts.task = Task::chat;
     parts.summary = with_pins(pins, with_recalled(memory_, recall(memory_, question, recalled_max())));
     parts.question = question;
-    PartSizes sizes{.system = 50, .summary = estimate_tokens(parts.summary), .question = estimate_tokens(question)};
+    PartSizes sizes;
+    sizes.system = 50;
+    sizes.summary = estimate_tokens(parts.summary);
+    sizes.question = estimate_tokens(question);
     for (const TurnSize& size : sizes_) sizes.recent.push_back(size.tokens);
     parts.recent = recent_;
     const auto assembly = assemble(parts, sizes, routing_.prompt_tokens[0]);
@@ -80,7 +83,9 @@ TEST(LongConversation, HasABoundedContextAndRemembersItsBeginning) {
     const std::string fact = label(number) + ": USD " + std::to_string(number) + " [Rules §1]";
     const std::int64_t tokens = conversation.turn(number, "What is the " + label(number) + "?", fact);
     if (number == 100) largest = tokens + 100;
-    if (number > 100) ASSERT_LE(tokens, largest) << "turn " << number << " needs no more than the hundredth did";
+    if (number > 100) {
+      ASSERT_LE(tokens, largest) << "turn " << number << " needs no more than the hundredth did";
+    }
     ASSERT_LE(conversation.recent(), recent_kept + recent_folded);
     ASSERT_TRUE(conversation.summary().starts_with("Pinned: case K6-112"));
   }

@@ -86,12 +86,12 @@ TEST(Memory, SettlesAnOpenPointThatWasShownAndIsNotRepeated) {
 
 TEST(Memory, SettlesAnOpenPointThatHasRetired) {
   Memory memory;
-  fold_into(memory, 4, "Open: whether room E-163 is free; who pays for the boxes", 8);
+  fold_into(memory, 4, "Open: whether room E-163 is free; who pays for the boxes", 10);
   ASSERT_EQ(texts(memory.retired), Texts{"whether room E-163 is free"});
   const std::vector<Exchange> turns = {{"Done: whether room E-163 is free.", "Noted."}};
   const auto shown = concerned(memory, turns);
   ASSERT_EQ(texts(shown), Texts{"whether room E-163 is free"});
-  fold_into(memory, 8, "", 8, shown);
+  fold_into(memory, 8, "", 10, shown);
   EXPECT_TRUE(memory.retired.empty());
 }
 
@@ -109,7 +109,7 @@ TEST(Memory, RewritesProseAsAWhole) {
 
 TEST(Memory, RetiresTheOldestOfTheLongestLineAndTheUserLast) {
   Memory memory;
-  const Summary next = fold_into(memory, 4, "User: Kofi Ruiz\nAnswers: a: 1; b: 2; c: 3\nOpen: x", 14);
+  const Summary next = fold_into(memory, 4, "User: Kofi Ruiz\nAnswers: a: 1; b: 2; c: 3\nOpen: x", 15);
   EXPECT_EQ(next.text, "User: Kofi Ruiz\nAnswers: b: 2; c: 3\nOpen: x");
   EXPECT_EQ(texts(next.retired), Texts{"a: 1"});
   const Summary last = fold_into(memory, 8, "", 0);
@@ -126,10 +126,10 @@ TEST(Memory, RecallsWhatAQuestionIsAbout) {
             0);
   EXPECT_EQ(texts(recall(memory, "How long are crane licences valid?", 4)),
             Texts{"validity for crane licences: 12 months [A §2]"});
-  EXPECT_EQ(texts(recall(memory, "Remind me of the fee for lamps.", 4)),
-            (Texts{"fee for ovens: USD 5 [A §1]", "fee for lamps: USD 6 [A §3]"}))
-      << "what is half as good comes too, the oldest first";
-  EXPECT_EQ(texts(recall(memory, "Remind me of the fee for lamps.", 1)), Texts{"fee for lamps: USD 6 [A §3]"});
+  EXPECT_EQ(texts(recall(memory, "Remind me of the fee for lamps.", 4)), Texts{"fee for lamps: USD 6 [A §3]"});
+  const Texts fees = {"fee for ovens: USD 5 [A §1]", "fee for lamps: USD 6 [A §3]"};
+  EXPECT_EQ(texts(recall(memory, "Which fees are there?", 4)), fees) << "the oldest first";
+  EXPECT_EQ(texts(recall(memory, "Which fees are there?", 1)), Texts{fees[1]}) << "of equals the newer";
   EXPECT_EQ(texts(recall(memory, "Is the orange gate closed?", 4)), Texts{"close the orange gate at night"});
   EXPECT_TRUE(recall(memory, "Good morning", 4).empty());
   EXPECT_TRUE(recall(memory, "What about ovens?", 0).empty());
@@ -155,7 +155,7 @@ TEST(Memory, IsBoundedHoweverLongTheConversation) {
   for (std::uint32_t turn = 1; turn <= 5000; ++turn) {
     const Summary next = fold_into(memory, turn, "Answers: fee for thing " + std::to_string(turn) + ": USD 5 [Rules §1]", 256);
     ASSERT_LE(estimate_tokens(next.text), 256);
-    ASSERT_LE(next.retired.size(), 1U);
+    ASSERT_LE(next.retired.size(), 2U);
   }
   EXPECT_EQ(texts(recall(memory, "What was the fee for thing 17?", 1)), Texts{"fee for thing 17: USD 5 [Rules §1]"});
   Summary many;

@@ -193,7 +193,12 @@ class Draw {
     if (turn.outcome) turn.ended_ms = int64();
     return turn;
   }
-  policy::Summary summary() { return {uint32() | 1, uint32(), uint32(), text(), tier(), model()}; }
+  std::vector<policy::MemoryEntry> entries() {
+    return list<policy::MemoryEntry>(3, [&] { return policy::MemoryEntry{text(), text(), uint32()}; });
+  }
+  policy::Summary summary() {
+    return {uint32() | 1, uint32(), uint32(), text(), tier(), model(), {uint32(), uint32()}, entries(), entries()};
+  }
   policy::TurnEvent event() {
     policy::TurnEvent event{bits(), {}};
     switch (random_.below(6)) {
@@ -259,7 +264,9 @@ class Draw {
   }
   void fill(HomeTurn& to) { to = {turn_id(), bits()}; }
   void fill(HomePin& to) { to = {conversation(), bits(), {upto(policy::PinChange::Kind::remove), text()}}; }
-  void fill(HomePins& to) { to = {tests::random_pins(random_)}; }
+  void fill(HomePins& to) {
+    to.pins = {uint32(), list<std::string>(3, [&] { return text(); })};
+  }
   void fill(policy::Turn& to) { to = turn(); }
   void fill(ReaderEvents& to) {
     to = {bits(), turn_id(), bits(), list<policy::TurnEvent>(8, [&] { return event(); })};
