@@ -8,9 +8,9 @@
 #include <string>
 
 #include "cli/answer_view.hpp"
-#include "policy/routing_rule.hpp"
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
+#include "policy/routing_rule.hpp"
 
 namespace troupe::cli {
 
@@ -44,8 +44,7 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
            << '\n';
   stream << "  must reach     confidence " << plan.confidence_min
          << (plan.uncited_min > plan.confidence_min ? ", without a citation " + policy::shown(plan.uncited_min) : "")
-         << (plan.held_back ? ", held back until checked" : "")
-         << '\n';
+         << (plan.held_back ? ", held back until checked" : "") << '\n';
   if (!plan.escalation.empty()) {
     stream << "  else           ";
     for (const policy::Rung& rung : plan.escalation)
