@@ -108,6 +108,11 @@ Result<Evaluation> prepare(const EvalCommand& command) {
   if (command.limit > 0) evaluation.set = bench::spread(evaluation.set, command.limit);
   TROUPE_TRY(evaluation.models, command.models_of_tiers());
   TROUPE_TRY(evaluation.routing, command.routing());
+  // Sources that come with a question are in no order, so that none of them may be left out.
+  for (const bench::Question& question : evaluation.set.questions) {
+    const auto sources = static_cast<std::int32_t>(question.sources.size());
+    for (std::int32_t& passages : evaluation.routing.prompt_passages) passages = std::max(passages, sources);
+  }
   return evaluation;
 }
 
