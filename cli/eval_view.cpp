@@ -80,6 +80,13 @@ void print_table(std::ostream& stream, const std::vector<std::vector<std::string
   }
 }
 
+Json reliability_json(const bench::Reliability& bins) {
+  Json list = Json::array();
+  for (const bench::ReliabilityBin& bin : bins)
+    list.push_back({{"answers", bin.answers}, {"confidence", bin.confidence}, {"right", bin.right}});
+  return list;
+}
+
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows) {
   std::vector<std::vector<std::string>> lines = {{"", "right %", "values %", "abstention %", "citations %", "calibration error",
                                                   "p50 ms", "p95 ms", "cost, 10^9", "by mini / medium / heavy"}};
