@@ -127,6 +127,7 @@ void ShadowState::attempt(Job& job, policy::Tier tier, const std::string& why) {
   policy::follow_route(job.route, ask.sampling, plan);
   plan.price = policy.price[policy::place_of(tier)];
   plan.seed = ask.seed.value_or(0);
+  plan.task = policy::to_string(job.work.input->parts.task);
 
   ModelCall::Job call;
   call.key = {job.turn.id, schemas::Purpose::shadow,

@@ -79,7 +79,10 @@ Json json_of(const policy::AttemptPlan& plan) {
   object["escalation"] = Json::array();
   for (const policy::Rung& rung : plan.escalation)
     object["escalation"].push_back(
-        {{"tier", to_string(rung.tier)}, {"confidence_min", rung.confidence_min}, {"second_opinion", rung.second_opinion}, {"uncited_min", rung.uncited_min}});
+        {{"tier", to_string(rung.tier)},
+         {"confidence_min", rung.confidence_min},
+         {"second_opinion", rung.second_opinion},
+         {"uncited_min", rung.uncited_min}});
   for (const policy::Message& message : plan.messages)
     object["messages"].push_back({{"role", message.role}, {"content", message.content}});
   if (!plan.prompt.empty()) object["prompt"] = plan.prompt;

@@ -91,8 +91,10 @@ std::optional<SampleAs> sample_as_of(std::string_view name) {
 }
 
 bool RoutingPolicy::asks_for_kind() const {
-  return std::any_of(rules.begin(), rules.end(),
-                     [](const RouteRule& rule) { return !rule.when.kind.empty() || rule.when.kind_confidence_below; });
+  return std::any_of(rules.begin(), rules.end(), [](const RouteRule& rule) {
+    const bool asks = !rule.when.kind.empty() || rule.when.kind_confidence_below;
+    return asks && !rule.when.grounded.value_or(false);
+  });
 }
 
 RoutingPolicy default_policy() {
@@ -124,6 +126,7 @@ RoutingPolicy default_policy() {
   doubtful.confidence_min[place_of(Tier::medium)] = 0.85;
   RouteRule compare = rule("compare", Tier::heavy);
   compare.when.kind = {"compare"};
+  compare.when.grounded = true;
   RouteRule standard = rule("standard", Tier::mini);
   standard.escalate = {Tier::medium, Tier::heavy};
   policy.rules = {tight, long_context, draft, doubtful, compare, grounded, standard};

@@ -115,7 +115,7 @@ struct RoutingPolicy {
   PerStage<Contract> contracts = default_contracts();  ///< of the stages of a turn
   std::vector<RouteRule> rules;
   std::vector<ShadowExperiment> shadow;  ///< what is answered once more, for comparison
-  /// Whether some rule asks what a question is.
+  /// Whether some rule asks what a question is that may come without passages; one that comes with them is classified anyway.
   bool asks_for_kind() const;
   /// Which does the small work on the way to an answer: rewriting, summarising, and classifying if no other is to.
   Tier smallest() const { return portfolio.front(); }

@@ -24,8 +24,9 @@ std::string_view to_string(PolicyFinding::Weight weight);
 /// that contradict each other; a rule that can never match, because those before it take all that it could; a last rule that
 /// does not match always; a contract that nobody can meet (a confidence that a calibration never reaches, a cost that one token
 /// exceeds, sampling of what is always greedy, a second opinion that is not among those asked, what
-/// contract_check.hpp finds); what faults_of says of shadows. Warnings: a threshold of 0 before an escalation, a last rule that those before it leave nothing for, a context that no tier of the rule reads whole, a
-/// second opinion that is not cheaper than what follows it.
+/// contract_check.hpp finds); what faults_of says of shadows. Warnings: a threshold of 0 before an escalation, a last rule that
+/// those before it leave nothing for, a context that no tier of the rule reads whole, a second opinion that is not cheaper than
+/// what follows it.
 std::vector<PolicyFinding> check(const RoutingPolicy& policy);
 
 }  // namespace troupe::policy

@@ -82,6 +82,7 @@ TEST(Shadow, ByATierThatThePolicyAsksNobodyOf) {
 
 TEST(Shadow, UnderAnotherPolicyIsRoutedByIt) {
   RoutingPolicy other = default_policy();
+  other.rules = {other.rules.back()};
   other.rules.back().start = Tier::medium;
   other.rules.back().escalate = {Tier::heavy};
   const auto arm = make_arm(default_policy(), by_policy(), other);

@@ -232,9 +232,9 @@ TEST(ClusterValues, AreRefusedBeyondTheirEnumeration) {
                                ErrorCode::corrupt, {"ReaderFailed: code", "11", "0 to 10"});
   expect_refused<EngineRelease>(foreign<cluster::EngineRelease>([](auto out) {
                                   name(out.initKey().initTurn().initConversation());
-                                  out.getKey().setPurpose(static_cast<cluster::Purpose>(4));
+                                  out.getKey().setPurpose(static_cast<cluster::Purpose>(5));
                                 }),
-                                ErrorCode::corrupt, {"EngineRelease: key: purpose", "4"});
+                                ErrorCode::corrupt, {"EngineRelease: key: purpose", "5"});
 }
 
 TEST(ClusterValues, AreRefusedWhenAnEventOrAnErrorIsOfAKindOfTheFuture) {

@@ -98,7 +98,7 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "late: no reply after",
                            "had not answered after",
                            "could not be asked within",
-                           "cites no source",
+                           "without a source",
                            "summary 2",
                            "kind follow_up",
                            "by rule out of scope"}) {

@@ -218,7 +218,7 @@ TEST(Copies, WithPlacesThatCannotBeAreRefused) {
   const std::vector<Piece> hostile{
       {"", "", {{"", "x"}}},      // no place
       {"", "", {{fence, "x"}}},   // the fence
-      {"", "", {{"\x0b", "x"}}},  // nothing that is known
+      {"", "", {{"\x0c", "x"}}},  // nothing that is known
       {"",
        "",
        {{"\x09"
