@@ -259,6 +259,7 @@ class SampleCluster {
 
   /// Has histograms begin again after something else has used their memory.
   __device__ void begin_histograms() {
+    __syncthreads();  // other warps may still read what has
     cuda::clear(memory_.histograms[pass_]);
     __syncthreads();
   }
