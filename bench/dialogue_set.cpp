@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "bench/json_rows.hpp"
 #include "model/json.hpp"
 
 namespace troupe::bench {
@@ -88,9 +89,7 @@ Result<Probe> probe_of(const model::JsonObject& row, const Dialogue& dialogue) {
   return probe;
 }
 
-Result<Dialogue> parse_line(std::string_view text, const std::string& place) {
-  TROUPE_TRY(const auto json, model::parse_json(text, place, DialogueSet::line_bytes_max));
-  TROUPE_TRY(const auto row, model::JsonObject::of(json, place));
+Result<Dialogue> dialogue_of(const model::JsonObject& row, const std::string& place) {
   Dialogue dialogue;
   TROUPE_TRY(dialogue.id, row.string("id"));
   TROUPE_TRY(dialogue.exchanges, exchanges_of(row));
@@ -106,18 +105,6 @@ Result<Dialogue> parse_line(std::string_view text, const std::string& place) {
   return dialogue;
 }
 
-/// The next line of `text` that is not blank, taken off; `line` counts.
-std::string_view next_row(std::string_view& text, int& line) {
-  while (!text.empty()) {
-    const std::size_t length = std::min(text.find('\n'), text.size());
-    const std::string_view row = text.substr(0, length);
-    text.remove_prefix(std::min(length + 1, text.size()));
-    ++line;
-    if (row.find_first_not_of(" \t\r") != std::string_view::npos) return row;
-  }
-  return {};
-}
-
 }  // namespace
 
 std::vector<Probe> Dialogue::probes_after(std::size_t exchanges_asked) const {
@@ -131,17 +118,17 @@ std::vector<Probe> Dialogue::probes_after(std::size_t exchanges_asked) const {
 
 Result<DialogueSet> parse_dialogues(std::string_view text, const std::string& file) {
   DialogueSet set;
-  int line = 0;
-  for (std::string_view row = next_row(text, line); !row.empty(); row = next_row(text, line)) {
+  TROUPE_TRY_DO(each_row(text, file, DialogueSet::line_bytes_max, [&](const model::JsonObject& row, int line) -> Result<void> {
     const std::string place = file + ":" + std::to_string(line);
     if (set.dialogues.size() == DialogueSet::dialogues_max) {
       return Error{ErrorCode::too_large,
                    place + ": more than " + std::to_string(DialogueSet::dialogues_max) + " conversations"};
     }
-    TROUPE_TRY(auto dialogue, parse_line(row, place));
+    TROUPE_TRY(auto dialogue, dialogue_of(row, place));
     dialogue.line = line;
     set.dialogues.push_back(std::move(dialogue));
-  }
+    return {};
+  }));
   if (!set.dialogues.empty()) return set;
   return Error{ErrorCode::invalid_argument, file + " has no conversations; expected a line of JSON for each"};
 }

@@ -78,11 +78,10 @@ Json json_of(const policy::AttemptPlan& plan) {
               {"price", {{"prompt_million", plan.price.prompt_million}, {"answer_million", plan.price.answer_million}}}};
   object["escalation"] = Json::array();
   for (const policy::Rung& rung : plan.escalation)
-    object["escalation"].push_back(
-        {{"tier", to_string(rung.tier)},
-         {"confidence_min", rung.confidence_min},
-         {"second_opinion", rung.second_opinion},
-         {"uncited_min", rung.uncited_min}});
+    object["escalation"].push_back({{"tier", to_string(rung.tier)},
+                                    {"confidence_min", rung.confidence_min},
+                                    {"second_opinion", rung.second_opinion},
+                                    {"uncited_min", rung.uncited_min}});
   for (const policy::Message& message : plan.messages)
     object["messages"].push_back({{"role", message.role}, {"content", message.content}});
   if (!plan.prompt.empty()) object["prompt"] = plan.prompt;
@@ -249,7 +248,9 @@ void AnswerView::print(const clients::Answer& answer, bool quiet) const {
     if (each.attempt == outcome.attempt) line += ": " + each.why;
   }
   for (const Try& each : tries_) {
-    if (!each.superseded.empty()) line += "; " + std::string(to_string(each.tier)) + " before it: " + each.superseded;
+    // The reason for the next attempt is mostly that the one before was superseded: it is not told twice.
+    if (!each.superseded.empty() && line.find(each.superseded) == std::string::npos)
+      line += "; " + std::string(to_string(each.tier)) + " before it: " + each.superseded;
   }
   const std::string doubt = outcome.confident ? "" : outcome.doubt.empty() ? " (low)" : " (low: " + outcome.doubt + ")";
   std::fprintf(stderr, "%s; confidence %.2f%s; %d of %d prompt tokens reused, %d generated, %.2f s%s\nturn %s\n", line.c_str(),

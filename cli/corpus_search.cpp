@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/json_rows.hpp"
 #include "cli/answer_view.hpp"
 #include "cli/corpus.hpp"
 #include "model/file.hpp"
@@ -36,22 +37,14 @@ struct Question {
 Result<std::vector<Question>> read_questions(const std::string& name) {
   TROUPE_TRY(const std::string text, model::read_file(name == "-" ? "/dev/stdin" : name, input_bytes_max));
   std::vector<Question> questions;
-  std::size_t number = 0;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    begin = end + 1;
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+  TROUPE_TRY_DO(bench::each_row(text, name, input_bytes_max, [&](const model::JsonObject& object, int number) -> Result<void> {
     const std::string where = name + ":" + std::to_string(number);
     if (questions.size() == questions_max) {
       return Error{ErrorCode::too_large, where + ": more than " + std::to_string(questions_max) + " questions"};
     }
-    TROUPE_TRY(const nlohmann::json json, model::parse_json(line, where, input_bytes_max));
-    TROUPE_TRY(const auto object, model::JsonObject::of(json, where));
     TROUPE_TRY(const std::string_view question, object.string("question", input_bytes_max));
     Question& read = questions.emplace_back(Question{std::string(question), std::nullopt});
-    if (!object.has("sections")) continue;
+    if (!object.has("sections")) return {};
     TROUPE_TRY(const nlohmann::json* sections, object.array("sections", sections_max));
     read.sections.emplace();
     for (const auto& section : *sections) {
@@ -60,7 +53,8 @@ Result<std::vector<Question>> read_questions(const std::string& name) {
       }
       read.sections->push_back(section.get<std::string>());
     }
-  }
+    return {};
+  }));
   return questions;
 }
 

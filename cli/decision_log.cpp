@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "bench/json_rows.hpp"
 #include "model/file.hpp"
 
 namespace troupe::cli {
@@ -192,13 +193,7 @@ Result<policy::Turn> turn_of(std::string_view line) {
 Result<std::vector<policy::Turn>> read_decisions(const std::string& file) {
   TROUPE_TRY(const auto text, model::read_file(file, DecisionLogLimits::file_bytes_max));
   std::vector<policy::Turn> turns;
-  std::size_t number = 0;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    begin = end + 1;
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+  TROUPE_TRY_DO(bench::each_line(text, [&](std::string_view line, int number) -> Result<void> {
     const std::string place = file + ":" + std::to_string(number);
     if (line.size() > DecisionLogLimits::line_bytes_max) {
       return Error{ErrorCode::too_large, place + ": a line of " + std::to_string(line.size()) + " bytes, expected at most " +
@@ -207,7 +202,8 @@ Result<std::vector<policy::Turn>> read_decisions(const std::string& file) {
     auto turn = turn_of(line);
     if (!turn) return std::move(turn).error().within(place);
     turns.push_back(*std::move(turn));
-  }
+    return {};
+  }));
   return turns;
 }
 

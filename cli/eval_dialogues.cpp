@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <cstdio>
 #include <iostream>
 #include <mutex>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "bench/page_parts.hpp"
 #include "cli/ask.hpp"
 #include "cli/eval.hpp"
 #include "cli/eval_node.hpp"
@@ -23,6 +23,8 @@
 namespace troupe::cli {
 
 namespace {
+
+using bench::number;
 
 constexpr std::array<std::size_t, 5> usual_exchanges = {10, 20, 30, 100, 300};
 constexpr std::int32_t answer_tokens_max = 256;
@@ -248,13 +250,6 @@ Result<bench::JudgedProbe> Evaluator::ask_one(const clients::Client& client, con
   return judged;
 }
 
-std::string number(double value, int digits) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
-std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
-
 /// The tier that answers questions about conversations: heavy, which answers what is asked in a chat, or that of --tiers.
 Result<policy::Tier> tier_of(const EvalCommand& command, const policy::RoutingPolicy& routing) {
   const auto tier = command.tiers.empty() ? routing.portfolio.back() : policy::tier_of(command.tiers.front());
@@ -290,7 +285,6 @@ void print_dialogues(std::ostream& stream, std::span<const bench::DialogueRow> r
 }
 
 Json json_of(const DialogueEvaluation& evaluation, std::span<const bench::DialogueRow> rows) {
-  const auto or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); };
   Json object{{"dialogues", evaluation.file}, {"tier", to_string(evaluation.tier)}, {"rows", Json::array()}};
   for (const bench::DialogueRow& row : rows) {
     object["rows"].push_back({{"exchanges", row.exchanges},

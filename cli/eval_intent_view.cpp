@@ -12,13 +12,6 @@ namespace {
 
 using bench::number;
 
-std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json json_of(const bench::IntentScores& row) {
   Json object{{"tier", row.tier},
               {"questions", row.rows},

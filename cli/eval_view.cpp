@@ -13,13 +13,6 @@ namespace {
 
 using bench::number;
 
-std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 std::string tiers_of(const policy::PerTier<std::size_t>& answered_by) {
   std::string text;
   for (const policy::Tier tier : policy::tiers)
@@ -79,6 +72,8 @@ void print_table(std::ostream& stream, const std::vector<std::vector<std::string
     stream << '\n';
   }
 }
+
+std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
 
 Json reliability_json(const bench::Reliability& bins) {
   Json list = Json::array();

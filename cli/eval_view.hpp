@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,8 +14,15 @@
 
 namespace troupe::cli {
 
-/// Columns as wide as their widest text, the first to the left, all others to the right.
+/// Columns as wide as their widest text, the first to the left, all others to the right. Each line has as many.
 void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines);
+/// With a digit behind the point; "-" for nothing.
+std::string percent(std::optional<double> share);
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+Json reliability_json(const bench::Reliability& bins);
 
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows);
 
@@ -28,9 +36,5 @@ Json json_of(const std::string& tier, const bench::JudgedAnswer& answer);
 void print_intents(std::ostream& stream, std::span<const bench::IntentScores> rows);
 Json json_of(const bench::IntentSetting& setting, std::span<const bench::IntentScores> rows);
 Json json_of(const std::string& tier, const bench::IntentRow& row, const bench::IntentReply& reply);
-
-/// Columns as wide as their widest text, the first to the left, all others to the right.
-void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines);
-Json reliability_json(const bench::Reliability& bins);
 
 }  // namespace troupe::cli

@@ -1,65 +1,40 @@
 #include "cli/story_view.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstdio>
 #include <ostream>
-#include <utility>
-#include <vector>
+
+#include "bench/page_parts.hpp"
+#include "cli/eval_view.hpp"
 
 namespace troupe::cli {
 
 namespace {
 
+using bench::number;
 using bench::StoryComparison;
 using bench::StoryReport;
 using bench::StoryRow;
-using Json = nlohmann::ordered_json;
 
-std::string number(double value, int digits) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
-std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
 std::string factor(double before, double after) { return after > 0 ? number(before / after, 1) : "-"; }
 std::string met(bool holds) { return holds ? "met" : "missed"; }
 
-/// A line of the table: what it is, both pipelines, how they compare, what was reported, what is asked for.
-using Line = std::array<std::string, 6>;
-
-void print_lines(std::ostream& stream, const std::vector<Line>& lines) {
-  std::array<std::size_t, std::tuple_size_v<Line>> widths{};
-  for (const Line& line : lines)
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  for (const Line& line : lines) {
-    std::string text = line[0] + std::string(widths[0] - line[0].size(), ' ');
-    for (std::size_t i = 1; i < line.size(); ++i) text += "  " + std::string(widths[i] - line[i].size(), ' ') + line[i];
-    text.erase(text.find_last_not_of(' ') + 1);
-    stream << text << '\n';
-  }
-}
-
 Json json_of(const StoryRow& row) {
-  Json object{{"name", row.name},
-              {"asked", row.asked},
-              {"answered", row.answered},
-              {"mean_ms", row.mean_ms},
-              {"p50_ms", row.p50_ms},
-              {"p95_ms", row.p95_ms},
-              {"out_of_memory", row.out_of_memory},
-              {"out_of_memory_hour", row.out_of_memory_hour},
-              {"refused", row.refused},
-              {"consistency", nullptr},
-              {"right", row.right},
-              {"cut_prompts", row.cut},
-              {"computed_tokens", row.work.computed_tokens},
-              {"reused_tokens", row.work.reused_tokens},
-              {"cost", row.work.cost},
-              {"seconds", row.seconds}};
-  if (row.consistency) object["consistency"] = *row.consistency;
-  return object;
+  return {{"name", row.name},
+          {"asked", row.asked},
+          {"answered", row.answered},
+          {"mean_ms", row.mean_ms},
+          {"p50_ms", row.p50_ms},
+          {"p95_ms", row.p95_ms},
+          {"out_of_memory", row.out_of_memory},
+          {"out_of_memory_hour", row.out_of_memory_hour},
+          {"refused", row.refused},
+          {"consistency", or_null(row.consistency)},
+          {"right", row.right},
+          {"cut_prompts", row.cut},
+          {"computed_tokens", row.work.computed_tokens},
+          {"reused_tokens", row.work.reused_tokens},
+          {"cost", row.work.cost},
+          {"seconds", row.seconds}};
 }
 
 }  // namespace
@@ -72,7 +47,7 @@ void print_story(std::ostream& stream, const StorySetting& setting, const StoryR
          << " MiB for weights, activations and KV blocks; " << setting.machine << "\n\n";
   const auto count = [](std::uint64_t value) { return std::to_string(value); };
   const auto billions = [](std::uint64_t value) { return number(static_cast<double>(value) / 1e9, 1); };
-  print_lines(
+  print_table(
       stream,
       {{"", "as teams do it", "troupe", "factor", "reported", "mark"},
        {"mean latency, ms", number(chain.mean_ms, 0), number(troupe.mean_ms, 0), factor(chain.mean_ms, troupe.mean_ms),

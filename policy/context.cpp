@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.hpp"
+#include "policy/terms.hpp"
 
 namespace troupe::policy {
 
@@ -31,14 +32,6 @@ void keep_recent(const PartSizes& sizes, std::int64_t budget, Assembly& assembly
   assembly.recent_left_out = first;
   auto& recent = assembly.parts.recent;
   recent.erase(recent.begin(), recent.begin() + static_cast<std::ptrdiff_t>(first));
-}
-
-/// At most `bytes_max` of a text, without half a character of UTF-8 at its end.
-std::string beginning(const std::string& text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) return text;
-  std::size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return text.substr(0, end);
 }
 
 }  // namespace
@@ -84,7 +77,7 @@ std::size_t fold_at_once(std::span<const TurnSize> turns, std::size_t fold) {
 
 Exchange shortened(const Exchange& exchange) {
   constexpr std::size_t bytes_max = 3 * static_cast<std::size_t>(fold_tokens_max) / 2;
-  return {beginning(exchange.question, bytes_max), beginning(exchange.answer, bytes_max)};
+  return {std::string(first_bytes(exchange.question, bytes_max)), std::string(first_bytes(exchange.answer, bytes_max))};
 }
 
 }  // namespace troupe::policy

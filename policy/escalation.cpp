@@ -5,6 +5,7 @@
 #include "policy/citation.hpp"
 #include "policy/routing.hpp"
 #include "policy/routing_rule.hpp"
+#include "policy/terms.hpp"
 
 namespace troupe::policy {
 
@@ -34,15 +35,14 @@ std::string reduced(std::string_view text) {
 }
 
 /// The beginning of a text, up to the end of a sentence if one ends in time, and never within a character.
-std::string_view beginning_of(std::string_view text, std::size_t bytes_max) {
+std::string_view first_sentences(std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
-  std::string_view kept = text.substr(0, bytes_max);
+  const std::string_view kept = text.substr(0, bytes_max);
   for (std::size_t end = kept.size(); end > kept.size() / 2; --end) {
     if ((kept[end - 1] == '.' || kept[end - 1] == '!' || kept[end - 1] == '?') && is_space(text[end]))
       return kept.substr(0, end);
   }
-  while (!kept.empty() && (static_cast<unsigned char>(text[kept.size()]) & 0xc0U) == 0x80U) kept.remove_suffix(1);
-  return kept;
+  return first_bytes(text, bytes_max);
 }
 
 void replace_all(std::string& text, std::string_view what, std::string_view with) {
@@ -89,9 +89,10 @@ Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, doub
     return {Verdict::commit, true, std::nullopt, seen + " reaches " + shown(least)};
   }
   const std::string short_of =
-      sure                   ? "the answer of " + tier + " was cut short after " + std::to_string(plan.tokens_max) + " tokens"
-      : failed_check.empty() ? seen + " is below " + shown(least) + (least > plan.confidence_min ? ", and it cites nothing" : "")
-                             : failed_check + " (" + seen + ")";
+      sure ? "the answer of " + tier + " was cut short after " + std::to_string(plan.tokens_max) + " tokens"
+      : failed_check.empty()
+          ? seen + " is below " + shown(least) + (least > plan.confidence_min ? ", and it cites nothing" : "")
+          : failed_check + " (" + seen + ")";
   if (!plan.held_back) return {Verdict::commit, false, std::nullopt, short_of + "; it has been shown and stays"};
   if (plan.second_opinion && agrees && failed_check.empty() && !cut_short) {
     return {Verdict::commit, true, std::nullopt, short_of + ", but as a second opinion it says the same as the answer before"};
@@ -107,7 +108,7 @@ bool same_answer(std::string_view one, std::string_view other) {
 
 std::optional<std::string> quote_of(const RoutingPolicy& policy, std::string_view quoted) {
   constexpr std::size_t quote_bytes_max = 400;
-  const std::string_view quote = trimmed(beginning_of(trimmed(quoted), quote_bytes_max));
+  const std::string_view quote = trimmed(first_sentences(trimmed(quoted), quote_bytes_max));
   if (policy.when_unsure.empty() || quote.empty()) return std::nullopt;
   // The quote last, since it may itself say "{source}".
   std::string text = policy.when_unsure;

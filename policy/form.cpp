@@ -93,10 +93,9 @@ std::string_view whole_sentences(std::string_view text) {
 
 std::string_view beginning_of(std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
-  std::size_t end = bytes_max;
-  while (end > 0 && continues(text, end)) --end;
-  const std::size_t space = text.substr(0, end).find_last_of(" \t\r\n");
-  return text.substr(0, space == std::string_view::npos || space == 0 ? end : space);
+  const std::string_view kept = first_bytes(text, bytes_max);
+  const std::size_t space = kept.find_last_of(" \t\r\n");
+  return space == std::string_view::npos || space == 0 ? kept : kept.substr(0, space);
 }
 
 }  // namespace troupe::policy

@@ -6,17 +6,11 @@
 #include "policy/citation.hpp"
 #include "policy/routing_replay.hpp"
 #include "policy/statement.hpp"
+#include "policy/terms.hpp"
 
 namespace troupe::policy {
 
 namespace {
-
-std::string cut(std::string_view text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) return std::string(text);
-  // Not within a character.
-  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0U) == 0x80U) --bytes_max;
-  return std::string(text.substr(0, bytes_max));
-}
 
 std::vector<std::string> sorted(std::vector<std::string> texts) {
   std::sort(texts.begin(), texts.end());
@@ -27,7 +21,7 @@ ShadowRecord begun(const std::string& experiment, const Turn& client) {
   ShadowRecord record;
   record.experiment = experiment;
   record.turn = client.id;
-  record.question = cut(client.ask.question, ShadowRecord::question_bytes_max);
+  record.question = first_bytes(client.ask.question, ShadowRecord::question_bytes_max);
   record.client = answer_of(client);
   return record;
 }
@@ -100,17 +94,17 @@ ShadowAnswer answer_of(const Turn& turn) {
     const int computed = std::max(0, result.prompt_tokens - result.reused_tokens + result.generated_tokens);
     answer.cost += result.cost;
     answer.computed += static_cast<double>(computed) * static_cast<double>(result.active_parameters);
-    answer.failed_check = cut(result.failed_check, ShadowAnswer::why_bytes_max);
+    answer.failed_check = first_bytes(result.failed_check, ShadowAnswer::why_bytes_max);
     engine_seconds += result.seconds;
   }
   answer.engine_ms = static_cast<std::int64_t>(engine_seconds * 1000 + 0.5);
   answer.whole_ms = std::max<std::int64_t>(0, turn.ended_ms - turn.accepted_ms);
   if (!turn.outcome || !turn.outcome->committed) return answer;
-  answer.text = cut(turn.outcome->answer, ShadowAnswer::text_bytes_max);
+  answer.text = first_bytes(turn.outcome->answer, ShadowAnswer::text_bytes_max);
   for (const Passage& passage : turn.outcome->citations) answer.citations.push_back(passage.section);
   answer.confidence = turn.outcome->confidence;
   answer.confident = turn.outcome->confident;
-  answer.doubt = cut(turn.outcome->doubt, ShadowAnswer::why_bytes_max);
+  answer.doubt = first_bytes(turn.outcome->doubt, ShadowAnswer::why_bytes_max);
   return answer;
 }
 
@@ -130,7 +124,7 @@ ShadowRecord not_compared(const std::string& experiment, const Turn& client, con
                           const std::string& why) {
   ShadowRecord record = begun(experiment, client);
   record.fate = fate;
-  record.why = cut(why, ShadowAnswer::why_bytes_max);
+  record.why = first_bytes(why, ShadowAnswer::why_bytes_max);
   if (shadow == nullptr) {
     // What was never begun is counted; there is nothing to read side by side.
     record.question.clear();

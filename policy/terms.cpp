@@ -21,6 +21,12 @@ static_assert(std::is_sorted(function_words.begin(), function_words.end()));
 
 }  // namespace
 
+std::string_view first_bytes(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0U) == 0x80U) --bytes_max;
+  return text.substr(0, bytes_max);
+}
+
 std::vector<std::string> terms(std::string_view text) {
   std::vector<std::string> words;
   std::string word;

@@ -1,11 +1,15 @@
 // The words of texts, as searches and checks compare them.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace troupe::policy {
+
+/// At most so many bytes of a text, without half a character of UTF-8 at its end.
+std::string_view first_bytes(std::string_view text, std::size_t bytes_max);
 
 /// The words of a text: runs of ASCII letters and digits, small, a plural "s" cut from those of more than three characters.
 std::vector<std::string> terms(std::string_view text);

@@ -44,5 +44,14 @@ TEST(Sentences, EndInAMarkBeforeWhiteSpace) {
   EXPECT_EQ(sentences(""), Views{});
 }
 
+TEST(Terms, CutsATextBetweenCharacters) {
+  EXPECT_EQ(first_bytes("abc", 3), "abc");
+  EXPECT_EQ(first_bytes("abc", 2), "ab");
+  EXPECT_EQ(first_bytes("a\u00a7b", 3), "a\u00a7");
+  EXPECT_EQ(first_bytes("a\u00a7b", 2), "a") << "half a character is none";
+  EXPECT_EQ(first_bytes("\u00a7", 1), "");
+  EXPECT_EQ(first_bytes("", 0), "");
+}
+
 }  // namespace
 }  // namespace troupe::policy
