@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "storage/big_endian.hpp"
+#include "storage/rocks_log.hpp"
 
 namespace troupe::storage {
 
@@ -34,9 +35,7 @@ Error error_of(const rocksdb::Status& status, const std::string& doing) {
 rocksdb::DBOptions options_of_all() {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
-  options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
-  options.max_log_file_size = std::size_t{1} << 20;
-  options.keep_log_file_num = 2;
+  options.info_log = no_rocks_log();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;

@@ -12,6 +12,7 @@
 
 #include "base/check.hpp"
 #include "storage/fence.hpp"
+#include "storage/rocks_log.hpp"
 
 namespace troupe::storage {
 
@@ -71,9 +72,7 @@ rocksdb::DBOptions database_options() {
   options.max_background_jobs = 2;
   options.max_open_files = open_files_max;
   options.max_file_opening_threads = 1;
-  options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
-  options.max_log_file_size = std::size_t{1} << 20;
-  options.keep_log_file_num = 2;
+  options.info_log = no_rocks_log();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;

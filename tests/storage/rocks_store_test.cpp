@@ -150,6 +150,29 @@ TEST(RocksStore, FailsWritesOnAFullDiskAndGoesOnWhenThereIsRoom) {
   EXPECT_TRUE(write(*store, "large", std::string(1 << 20, 'x')));
 }
 
+TEST(RocksStore, OutlivesADiskWithoutAByteLeft) {
+  // RocksDB's own log could not be written either, and its second message after that ended the process.
+  const tests::TemporaryFolder folder;
+  const tests::TemporaryFolder another;
+  auto store = RocksStore::open(folder.path()).value();
+  ASSERT_TRUE(write(*store, "before", "1"));
+  {
+    const FullDisk full(0);
+    for (int i = 0; i < 4; ++i) {
+      const auto refused = write(*store, "during", "1");
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, ErrorCode::io) << refused.error().message;
+    }
+    expect_refused(another.path(), ErrorCode::io, {another.path().string(), "see that the disk has room"});
+  }
+  const auto after = write(*store, "after", "1");
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(get(*store, "before"), "1");
+  store.reset();
+  EXPECT_EQ(get(**RocksStore::open(folder.path()), "after"), "1");
+  EXPECT_TRUE(RocksStore::open(another.path()));
+}
+
 TEST(RocksStore, IsReadWhileOthersWrite) {
   const tests::TemporaryFolder folder;
   const auto store = RocksStore::open(folder.path()).value();
