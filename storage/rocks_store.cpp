@@ -8,6 +8,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include "base/check.hpp"
@@ -22,6 +23,7 @@ constexpr std::size_t write_buffer_bytes = std::size_t{8} << 20;        // of a 
 constexpr std::size_t write_buffers_bytes_max = std::size_t{24} << 20;  // of all columns
 constexpr std::size_t block_cache_bytes = std::size_t{16} << 20;
 constexpr int open_files_max = 256;
+constexpr std::size_t room_bytes_min = std::size_t{1} << 20;  // without so much on its disk, a database is not opened again
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
@@ -48,6 +50,23 @@ Error open_error(const rocksdb::Status& status, const std::string& folder) {
                                     "); restore it from a copy, or begin with an empty one"};
   }
   return error_of(status, "opening the data folder " + folder);
+}
+
+/// Whether a file of `room_bytes_min` can be written in the folder: quotas and limits count too, not only a full disk.
+bool has_room(const std::filesystem::path& folder) {
+  const auto file = folder / "room";
+  bool written = false;
+  {
+    std::ofstream out(file, std::ios::binary | std::ios::trunc);
+    const std::string piece(std::size_t{64} << 10, '\0');
+    for (std::size_t bytes = 0; out && bytes < room_bytes_min; bytes += piece.size())
+      out.write(piece.data(), static_cast<std::streamsize>(piece.size()));
+    out.close();
+    written = !out.fail();
+  }
+  std::error_code ignored;
+  std::filesystem::remove(file, ignored);
+  return written;
 }
 
 rocksdb::CompressionType compression() {
@@ -167,11 +186,17 @@ class RocksStore::Database {
   }
 
   bool failed() const { return failed_; }
+  bool is_open() const { return database_ != nullptr; }
 
   /// After an error RocksDB refuses writes until it is resumed; some errors it cannot be resumed from, but opening it again
   /// replays its log. What the failed write left there may come back by that: it was answered with an error, which promises
-  /// nothing. Nobody else uses the database meanwhile.
+  /// nothing. Nobody else uses the database meanwhile. Until there is room it stays as it is, so that it can be read.
   Result<void> recover() {
+    if (!has_room(folder_)) {
+      return Error{ErrorCode::io,
+                   "the data folder " + folder_ + " has no room for " + std::to_string(room_bytes_min >> 20) +
+                       " MiB more, so nothing is written there; make room on its disk, and writing goes on by itself"};
+    }
     if (database_ && database_->Resume().ok()) {
       failed_ = false;
       return {};
@@ -217,13 +242,25 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::filesystem::path
   return std::unique_ptr<RocksStore>(new RocksStore(std::move(database)));
 }
 
+Result<void> RocksStore::bring_back() const {
+  {
+    const std::shared_lock lock(use_);
+    if (database_->is_open()) return {};
+  }
+  const std::scoped_lock writing(writing_);
+  const std::unique_lock alone(use_);
+  return database_->is_open() ? Result<void>() : database_->recover();
+}
+
 Result<std::optional<std::string>> RocksStore::get(Column column, std::string_view key) const {
+  TROUPE_TRY_DO(bring_back());
   const std::shared_lock lock(use_);
   return database_->get(column, key);
 }
 
 Result<std::vector<KeyValue>> RocksStore::scan(Column column, std::string_view begin, std::string_view end, std::size_t limit,
                                                bool backwards) const {
+  TROUPE_TRY_DO(bring_back());
   const std::shared_lock lock(use_);
   return database_->scan(column, begin, end, limit, backwards);
 }

@@ -14,7 +14,8 @@
 namespace troupe::storage {
 
 /// Any thread may call; writes take turns. After a write that failed (a full disk), the next one tries to bring the database
-/// back, so that nothing but room is needed for it to go on; what is there can be read meanwhile.
+/// back, so that nothing but room is needed for it to go on; what is there can be read meanwhile. Should it have been closed
+/// and not be opened again, reads try that too.
 class RocksStore final : public Store {
  public:
   /// Makes the folder if it is not there. `unavailable` if another process (or store) has it open, `invalid_argument` if it is
@@ -33,8 +34,11 @@ class RocksStore final : public Store {
   class Database;
   explicit RocksStore(std::unique_ptr<Database> database);
 
+  /// Opens the database again if a failed write has left it closed.
+  Result<void> bring_back() const;
+
   std::unique_ptr<Database> database_;
-  std::mutex writing_;             // one writer at a time, so that fences see what they decide on
+  mutable std::mutex writing_;     // one writer at a time, so that fences see what they decide on
   mutable std::shared_mutex use_;  // shared by all use; alone while the database is opened again
 };
 

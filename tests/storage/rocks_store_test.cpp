@@ -162,6 +162,7 @@ TEST(RocksStore, OutlivesADiskWithoutAByteLeft) {
       const auto refused = write(*store, "during", "1");
       ASSERT_FALSE(refused);
       EXPECT_EQ(refused.error().code, ErrorCode::io) << refused.error().message;
+      EXPECT_EQ(get(*store, "before"), "1") << "reading goes on";
     }
     expect_refused(another.path(), ErrorCode::io, {another.path().string(), "see that the disk has room"});
   }
