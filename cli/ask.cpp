@@ -1,4 +1,4 @@
-// troupe ask: one question to the troupe, answered with standard assurance.
+// troupe ask: a question to the troupe, or a file of them, answered with standard assurance.
 #include "cli/ask.hpp"
 
 #include <csignal>
@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "cli/ask_many.hpp"
 #include "cli/command.hpp"
 #include "cli/wait_notice.hpp"
 
@@ -20,6 +21,7 @@ volatile std::sig_atomic_t interrupts = 0;  // set by a signal, which can reach 
 struct AskOptions {
   ConnectChoice connect;
   AskChoice choice{policy::Assurance::standard};
+  ManyChoice many;
   std::string question;
   std::string conversation;
   bool json = false;
@@ -55,6 +57,13 @@ Result<clients::Answer> ask_and_show(const clients::Client& client, const client
 
 namespace {
 
+Result<int> ask_file(const AskOptions& options) {
+  catch_interrupts();
+  AskChoice choice = options.choice;
+  if (choice.priority.empty()) choice.ask.priority = policy::Priority::batch;  // nobody waits for one of many
+  return ask_many(options.connect, choice, options.many, options.quiet);
+}
+
 Result<int> ask(const AskOptions& options) {
   TROUPE_TRY(const std::string question, question_of(options.question));
   catch_interrupts();
@@ -69,6 +78,12 @@ Result<int> ask(const AskOptions& options) {
     view.print(answer, options.quiet);
   }
   return answer.end.outcome.committed ? 0 : 1;
+}
+
+/// `high` has a name in requests and policies, and no node answers it.
+std::optional<policy::Assurance> offered_assurance(const std::string& name) {
+  const auto found = policy::assurance_of(name);
+  return found == policy::Assurance::high ? std::nullopt : found;
 }
 
 /// A name of an enumeration, checked while the command line is read.
@@ -109,15 +124,15 @@ void AskChoice::add_to(CLI::App& command) {
       .add_option("--assurance", assurance,
                   "draft: as the model says it; standard: checked, and asked again of a stronger tier; usual: " +
                       std::string(to_string(ask.assurance)))
-      ->check(name_of(policy::assurance_of, "draft, standard, high"))
+      ->check(name_of(offered_assurance, "draft, standard"))
       ->group("Question");
   command.add_option("--grounding", grounding, "Whether passages of the corpus are looked up: automatic, never, always")
       ->check(name_of(policy::grounding_of, "automatic, never, always"))
       ->group("Question");
-  command.add_option("--priority", priority, "interactive, standard, batch")
+  command.add_option("--priority", priority, "Who goes first where much is asked: interactive, standard, batch")
       ->check(name_of(policy::priority_of, "interactive, standard, batch"))
       ->group("Question");
-  command.add_option("-n,--tokens", ask.tokens_max, "Tokens of the answer at most")
+  command.add_option("-n,--tokens,--max-tokens", ask.tokens_max, "Tokens of the answer at most")
       ->check(CLI::Range(1, policy::Ask::tokens_limit))
       ->capture_default_str()
       ->group("Question");
@@ -191,21 +206,33 @@ void add_ask(CLI::App& app, Action& action) {
       "  troupe ask --conversation 0123456789abcdef0123456789abcdef \"And visitor logs?\"\n"
       "  troupe ask --tier heavy --json \"Who approves a purchase?\"\n"
       "  troupe ask --assurance draft --temperature 0.8 --seed 5 \"Hello\"\n"
-      "The answer goes to the standard output, how it came about to the error stream. Ctrl-C cancels the question.\n"
-      "Exit status: 0 answered, 1 not answered or an error, 2 a wrong command line.");
-  command.add_option("question", options->question, "The question; \"-\" reads it from the standard input")->required();
-  command.add_option("-c,--conversation", options->conversation, "Ask in this conversation (default: a new one)")
-      ->group("Question");
+      "  troupe ask --input questions.jsonl --answers answers.jsonl     many; after an interrupt the same command goes on\n"
+      "The answer goes to the standard output, how it came about to the error stream. Ctrl-C cancels the question. A question\n"
+      "has at most 65536 bytes. With --input, a line of answers is that of --json after \"id\" and \"question\"; they come as\n"
+      "they are ready. What was not answered has \"error\", and is asked again the next time. --priority is batch, unless "
+      "said.\n"
+      "Exit status: 0 answered, 1 not (all) answered or an error, 2 a wrong command line, 130 interrupted (with --input).");
+  auto* question = command.add_option("question", options->question, "The question; \"-\" reads it from the standard input");
+  auto* conversation =
+      command.add_option("-c,--conversation", options->conversation, "Ask in this conversation (default: a new one)")
+          ->group("Question");
   options->choice.add_to(command);
-  command
-      .add_option("--key", options->choice.ask.idempotency_key,
-                  "Idempotency key: the same key in a conversation is answered once (default: drawn)")
-      ->group("Question");
+  auto* key = command
+                  .add_option("--key", options->choice.ask.idempotency_key,
+                              "Idempotency key: the same key in a conversation is answered once (default: drawn)")
+                  ->group("Question");
+  options->many.add_to(command);
+  for (auto* of_one : {question, conversation, key}) of_one->excludes("--input");
   options->connect.add_to(command);
-  command.add_flag("--json", options->json, "One JSON object when the turn has ended")->group("Output");
+  command.add_flag("--json", options->json, "One JSON object when the turn has ended; with --input always")->group("Output");
   command.add_flag("-q,--quiet", options->quiet, "Only the answer")->group("Output");
-  command.callback([options, &action] {
+  command.callback([options, question, &action] {
     options->choice.check();
+    if (!options->many.input.empty()) {
+      action = [options] { return ask_file(*options); };
+      return;
+    }
+    if (question->count() == 0) throw CLI::RequiredError("a question, or --input");
     action = [options] { return ask(*options); };
   });
 }

@@ -50,7 +50,8 @@ Result<std::filesystem::path> find_model(const std::string& name) {
 Result<int> checked_output(Result<int> status) {
   std::cout.flush();
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
-  if (status && !written) return Error{ErrorCode::io, "cannot write to the standard output; is the disk full?"};
+  if (status && !written)
+    return Error{ErrorCode::io, "cannot write to the standard output; is the disk full, or has its reader ended?"};
   return status;
 }
 

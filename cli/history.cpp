@@ -47,7 +47,11 @@ Result<int> history(const HistoryOptions& options) {
   TROUPE_TRY(const auto conversation, conversation_of(client, options.conversation));
   TROUPE_TRY(const auto page, read_history(conversation, options.from, options.limit));
   if (!options.json) {
-    print_history(std::cout, page);
+    if (page.turns.empty() && conversation.turns() > 0) {
+      std::cout << "no turn from number " << options.from << " on; the last is " << conversation.turns() << std::endl;
+    } else {
+      print_history(std::cout, page);
+    }
     return 0;
   }
   Json object{{"conversation", options.conversation}, {"home", conversation.home()}, {"more", page.more}};
@@ -89,7 +93,7 @@ void add_history(CLI::App& app, Action& action) {
       "  troupe history --from 10 --limit 5 --json 0123456789abcdef0123456789abcdef\n"
       "A conversation is named by troupe ask --json and by /history of troupe chat; its turns are CONVERSATION/NUMBER.");
   command.add_option("conversation", options->conversation, "32 hexadecimal digits")->required();
-  command.add_option("--from", options->from, "Number of the first turn")->capture_default_str();
+  command.add_option("--from", options->from, "Number of the first turn")->check(CLI::PositiveNumber)->capture_default_str();
   command.add_option("--limit", options->limit, "Turns at most (0: all)")->capture_default_str();
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object")->group("Output");

@@ -80,8 +80,9 @@ void add_pin(CLI::App& app, Action& action) {
       ->excludes(list);
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object")->group("Output");
-  command.callback([options, &action] {
-    if (options->text.empty() && !options->list && options->remove == 0) {
+  command.callback([options, text, &action] {
+    if (text->count() > 0 && options->text.empty()) throw CLI::ValidationError("text", "is empty, expected a line to pin");
+    if (text->count() == 0 && !options->list && options->remove == 0) {
       throw CLI::ValidationError("pin", "says neither what to pin nor --list nor --remove");
     }
     action = [options] { return pin(*options); };

@@ -65,7 +65,8 @@ void WaitNotice::watch() {
   lock.unlock();
   const auto cluster = client_.status();
   lock.lock();
-  if (cluster && !ended_) std::cerr << "waiting: " << why_it_waits(*cluster) << "\n";
+  if (ended_) return;
+  std::cerr << "waiting: " << (cluster ? why_it_waits(*cluster) : cluster.error().message) << "\n";
 }
 
 }  // namespace troupe::cli

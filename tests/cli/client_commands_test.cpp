@@ -27,9 +27,12 @@ TEST(ClientCommands, ExplainThemselvesWithExamples) {
 }
 
 TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
-  expect_refusal("ask", 2, "question is required");
+  expect_refusal("ask", 2, "a question, or --input is required");
+  expect_refusal("ask --input questions.jsonl Hi", 2, "--input");
+  expect_refusal("ask --answers answers.jsonl Hi", 2, "--answers requires --input");
   expect_refusal("ask --tier giant Hi", 2, "expected mini, medium, heavy");
-  expect_refusal("ask --assurance some Hi", 2, "expected draft, standard, high");
+  expect_refusal("ask --assurance some Hi", 2, "expected draft, standard");
+  expect_refusal("ask --assurance high Hi", 2, "expected draft, standard");
   expect_refusal("ask --grounding maybe Hi", 2, "expected automatic, never, always");
   expect_refusal("ask --tokens 0 Hi", 2, "--tokens");
   expect_refusal("ask --deadline -1 Hi", 2, "--deadline");
@@ -43,6 +46,8 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("pin " + conversation, 2, "neither what to pin nor --list nor --remove");
   expect_refusal("pin " + conversation + " text --list", 2, "--list");
   expect_refusal("pin " + conversation + " --remove 0", 2, "--remove");
+  expect_refusal("pin " + conversation + " ''", 2, "is empty, expected a line to pin");
+  expect_refusal("history --from 0 " + conversation, 2, "--from");
   expect_refusal("cluster", 2, "subcommand is required");
   expect_refusal("cluster drain", 2, "node is required");
   expect_refusal("cluster join", 2, "node is required");
@@ -69,6 +74,21 @@ TEST(ClientCommands, RefuseATimeThatIsNoneWithoutANode) {
   for (const char* since : {"90s", "7d", "2026-01-01", "2026-01-01 09:30:00"}) {
     expect_refusal("shadow report --connect 127.0.0.1:1 --since '" + std::string(since) + "'", 1, "Connection refused");
   }
+}
+
+TEST(ClientCommands, NameEveryLineOfAFileThatCannotBeAskedWithoutANode) {
+  const std::string file =
+      R"(printf '%s\n' '{"question": "Hi"}' 'Hi' '{"id": "a", "question": " "}' '{"id": "1", "question": "x"}' )"
+      R"('{"id": "b"}' '' '{"question": "Ho"}' | )";
+  const Outcome run = tests::troupe("--version > /dev/null; " + file + TROUPE_BINARY " ask --connect 127.0.0.1:1 --input -");
+  EXPECT_EQ(run.status, 1);
+  for (const char* problem : {"standard input:2: not valid JSON", "standard input:3: the question says nothing",
+                              "standard input:4: id \"1\" is that of line 1 too", "standard input:5: question is missing",
+                              "4 lines of standard input cannot be asked, so nothing was"}) {
+    EXPECT_NE(run.output.find(problem), std::string::npos) << problem << "\n" << run.output;
+  }
+  EXPECT_EQ(run.output.find("input:1:"), std::string::npos) << run.output;
+  EXPECT_EQ(run.output.find("input:7:"), std::string::npos) << run.output;
 }
 
 TEST(ClientCommands, RefuseWhatIsNoTurnWithoutANode) {

@@ -1,0 +1,241 @@
+#include "cli/ask_many.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "cli/command.hpp"
+#include "cli/question_file.hpp"
+#include "cli/wait_notice.hpp"
+#include "model/file.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr auto pause_when_overloaded = std::chrono::milliseconds(500);
+constexpr std::size_t answers_bytes_max = std::size_t{1} << 30;
+constexpr int at_once_max = 64;
+constexpr int status_of_interrupt = 130;
+
+/// Where answers go, a line each. What was written is in the file when `write` returns.
+class AnswerLines {
+ public:
+  static Result<AnswerLines> open(const std::string& file) {
+    AnswerLines lines;
+    lines.name_ = file;
+    if (file.empty()) return lines;
+    lines.file_.emplace(file, std::ios::binary | std::ios::app);
+    if (!*lines.file_)
+      return Error{ErrorCode::io, "cannot write to " + file + "; is there such a folder, and may it be written?"};
+    return lines;
+  }
+  Result<void> write(const Json& row) {
+    std::ostream& out = file_ ? *file_ : std::cout;
+    out << dumped(row) << std::endl;
+    if (out) return {};
+    return Error{ErrorCode::io, file_ ? "cannot write to " + name_ + "; is the disk full?"
+                                      : "cannot write to the standard output; is the disk full, or has its reader ended?"};
+  }
+
+ private:
+  std::string name_;
+  std::optional<std::ofstream> file_;
+};
+
+struct Tally {
+  std::size_t answered = 0;
+  std::size_t unsure = 0;  ///< of the answered
+  std::size_t failed = 0;
+};
+
+/// Threads that take one question after the other until there is none, or something ends the whole.
+class Batch {
+ public:
+  Batch(const ConnectChoice& connect, const AskChoice& choice, std::vector<FileQuestion> questions, AnswerLines lines)
+      : connect_(connect),
+        choice_(choice),
+        questions_(std::move(questions)),
+        lines_(std::move(lines)),
+        progress_(show_progress("asking " + std::to_string(questions_.size()) + " questions")) {}
+
+  Result<Tally> run(int at_once, bool quiet) {
+    TROUPE_TRY(const auto client, connect_.open());
+    if (!quiet) notice_.emplace(client);
+    {
+      std::vector<std::jthread> workers;
+      const auto count = std::min<std::size_t>(static_cast<std::size_t>(at_once), questions_.size());
+      for (std::size_t worker = 0; worker < count; ++worker) workers.emplace_back([this, worker] { work(worker); });
+    }
+    notice_.reset();
+    if (stopped_) return *stopped_;
+    return tally_;
+  }
+
+ private:
+  void work(std::size_t worker) {
+    // Each begins with another address, so that conversations are at home on all of them.
+    ConnectChoice connect = connect_;
+    std::ranges::rotate(connect.addresses,
+                        connect.addresses.begin() + static_cast<std::ptrdiff_t>(worker % connect.addresses.size()));
+    const auto client = connect.open();
+    if (!client) return stop(client.error());
+    while (const FileQuestion* question = next()) {
+      AnswerView view(false);
+      const auto answer = ask(*client, *question, view);
+      if (interrupted()) return;
+      if (!answer && answer.error().code == ErrorCode::unavailable) return stop(answer.error());
+      keep(*question, answer, view);
+    }
+  }
+
+  const FileQuestion* next() {
+    const std::scoped_lock lock(mutex_);
+    if (stopped_ || interrupted() || next_ == questions_.size()) return nullptr;
+    return &questions_[next_++];
+  }
+
+  /// A node that has too much to do is asked again, until the question's time is over.
+  Result<clients::Answer> ask(const clients::Client& client, const FileQuestion& question, AnswerView& view) {
+    const policy::Ask asked = choice_.of(question.text);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(asked.deadline_ms);
+    for (;;) {
+      const auto conversation = client.open();
+      auto answer = conversation ? conversation->ask(asked, [&](const policy::TurnEvent& event) { hear(event, view); })
+                                 : Result<clients::Answer>(conversation.error());
+      const bool overloaded = !answer && answer.error().code == ErrorCode::overloaded;
+      if (!overloaded || interrupted() || std::chrono::steady_clock::now() > until) return answer;
+      std::this_thread::sleep_for(pause_when_overloaded);
+    }
+  }
+
+  void hear(const policy::TurnEvent& event, AnswerView& view) {
+    view.take(event);
+    const bool of_answer = std::holds_alternative<policy::TokensEvent>(event.what);  // would end the watch over the others
+    if (notice_ && !of_answer) notice_->take(event);
+  }
+
+  void keep(const FileQuestion& question, const Result<clients::Answer>& answer, const AnswerView& view) {
+    Json row{{"id", question.id}, {"question", question.text}};
+    if (answer) {
+      row.update(view.json(*answer));
+    } else {
+      row["error"] = {{"code", to_string(answer.error().code)}, {"message", answer.error().message}};
+    }
+    const std::scoped_lock lock(mutex_);
+    const bool committed = answer && answer->end.outcome.committed;
+    ++(committed ? tally_.answered : tally_.failed);
+    if (committed && !answer->end.outcome.confident) ++tally_.unsure;
+    if (const auto written = lines_.write(row); !written && !stopped_) stopped_ = written.error();
+    progress_(static_cast<double>(tally_.answered + tally_.failed) / static_cast<double>(questions_.size()));
+  }
+
+  void stop(const Error& error) {
+    const std::scoped_lock lock(mutex_);
+    if (!stopped_) stopped_ = error;
+  }
+
+  const ConnectChoice& connect_;
+  const AskChoice& choice_;
+  const std::vector<FileQuestion> questions_;
+  std::optional<WaitNotice> notice_;
+
+  std::mutex mutex_;  // guards what follows
+  std::size_t next_ = 0;
+  AnswerLines lines_;
+  model::Progress progress_;
+  Tally tally_;
+  std::optional<Error> stopped_;
+};
+
+Result<std::vector<FileQuestion>> read_questions(const std::string& input, const policy::Ask& like) {
+  const bool piped = input == "-";
+  const std::string name = piped ? "standard input" : input;
+  TROUPE_TRY(const std::string text, model::read_file(piped ? "/dev/stdin" : input, QuestionFile::bytes_max));
+  TROUPE_TRY(QuestionFile file, parse_question_file(text, name, like));
+  if (file.bad_lines == 0) return std::move(file.questions);
+  for (const std::string& problem : file.problems) std::cerr << problem << '\n';
+  if (file.bad_lines > file.problems.size()) std::cerr << "... and " << file.bad_lines - file.problems.size() << " more\n";
+  return Error{ErrorCode::invalid_argument, std::to_string(file.bad_lines) + " lines of " + name +
+                                                " cannot be asked, so nothing was; correct or remove them"};
+}
+
+/// Takes away the questions that the file of answers has an answer for already, and from that file what a write left undone.
+Result<void> leave_out_answered(const std::string& answers, std::vector<FileQuestion>& questions) {
+  std::error_code ignored;
+  if (answers.empty() || !std::filesystem::is_regular_file(answers, ignored)) return {};
+  TROUPE_TRY(std::string text, model::read_file(answers, answers_bytes_max));
+  const std::size_t whole = without_torn_end(text);
+  const bool torn = whole < text.size();
+  text.resize(whole);
+  TROUPE_TRY(const auto answered, answered_in(text, answers, questions));
+  if (torn) {
+    std::error_code error;
+    std::filesystem::resize_file(answers, whole, error);
+    if (error) return Error{ErrorCode::io, answers + ": cannot take away the line that was cut off: " + error.message()};
+  }
+  std::erase_if(questions, [&](const FileQuestion& question) { return answered.contains(question.id); });
+  return {};
+}
+
+std::string told(const Tally& tally, std::size_t all, std::size_t before) {
+  const std::size_t left = all - before - tally.answered - tally.failed;
+  std::string text = std::to_string(all) + " questions: " + std::to_string(tally.answered) + " answered";
+  if (tally.unsure > 0) text += " (" + std::to_string(tally.unsure) + " of them unsure)";
+  if (tally.failed > 0) text += ", " + std::to_string(tally.failed) + " not answered";
+  if (before > 0) text += ", " + std::to_string(before) + " answered before";
+  if (left > 0) text += ", " + std::to_string(left) + " left";
+  return text;
+}
+
+}  // namespace
+
+void ManyChoice::add_to(CLI::App& command) {
+  auto* file =
+      command
+          .add_option("-i,--input", input,
+                      "A file of questions instead, JSON lines: {\"question\", \"id\"}; \"-\": the standard input. Each "
+                      "is asked in a conversation of its own")
+          ->group("Many questions");
+  command
+      .add_option(
+          "--answers", answers,
+          "The file that answers are added to (default: the standard output); questions that it answers already are not "
+          "asked again")
+      ->needs(file)
+      ->group("Many questions");
+  command.add_option("--at-once", at_once, "Questions under way at a time")
+      ->needs(file)
+      ->check(CLI::Range(1, at_once_max))
+      ->capture_default_str()
+      ->group("Many questions");
+}
+
+Result<int> ask_many(const ConnectChoice& connect, const AskChoice& choice, const ManyChoice& many, bool quiet) {
+  TROUPE_TRY(auto questions, read_questions(many.input, choice.of({})));
+  const std::size_t all = questions.size();
+  TROUPE_TRY_DO(leave_out_answered(many.answers, questions));
+  const std::size_t asked = questions.size();
+  Tally tally;
+  if (asked > 0) {
+    TROUPE_TRY(auto lines, AnswerLines::open(many.answers));
+    Batch batch(connect, choice, std::move(questions), std::move(lines));
+    TROUPE_TRY(tally, batch.run(many.at_once, quiet));
+  }
+  if (!quiet) std::cerr << told(tally, all, all - asked) << '\n';
+  if (tally.answered + tally.failed < asked) {
+    std::cerr << "interrupted" << (many.answers.empty() ? "" : "; the same command goes on from here") << '\n';
+    return status_of_interrupt;
+  }
+  return tally.failed == 0 ? 0 : 1;
+}
+
+}  // namespace troupe::cli
