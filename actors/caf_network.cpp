@@ -33,10 +33,19 @@ Handle look_up(caf::actor_system& system, caf::atom_value name, const caf::node_
   return caf::actor_cast<Handle>(std::move(found));
 }
 
+/// CAF's error in the words of whoever gave the address.
+std::string told(const caf::actor_system& system, const caf::error& error) {
+  if (error == caf::sec::cannot_connect_to_node) return "nothing listens there, or it cannot be reached";
+  if (error == caf::sec::disconnect_during_handshake)
+    return "what listens there is no node's address for nodes; is it its --listen instead of its --cluster?";
+  if (error == caf::sec::cannot_open_port) return "the port is taken, or this machine has no such address";
+  return system.render(error);
+}
+
 Result<Connected> dial(caf::actor_system& system, const std::string& text, const schemas::Hello& hello) {
   TROUPE_TRY(const Address address, parse_address(text));
   auto node = system.middleman().remote_actor<NodeActor>(address.host, address.port);
-  if (!node) return Error{ErrorCode::unavailable, "no node answers at " + text + ": " + system.render(node.error())};
+  if (!node) return Error{ErrorCode::unavailable, "no node answers at " + text + ": " + told(system, node.error())};
   Connected connected;
   std::optional<Error> failed;
   caf::scoped_actor self{system};
@@ -148,8 +157,8 @@ Result<std::uint16_t> publish_node(caf::actor_system& system, const NodeActor& n
   TROUPE_TRY(const Address address, parse_address(text));
   auto port = system.middleman().publish(node, address.port, address.host.c_str(), /*reuse_addr=*/true);
   if (!port) {
-    return Error{ErrorCode::io, "cannot listen for other nodes on " + text + ": " + system.render(port.error()) +
-                                    "; is another node running there? (--cluster chooses another port)"};
+    return Error{ErrorCode::io, "cannot listen for other nodes on " + text + ": " + told(system, port.error()) +
+                                    "; --cluster chooses another one"};
   }
   return *port;
 }

@@ -5,6 +5,8 @@
 #include <deque>
 #include <utility>
 
+#include "clients/cpp/connect_error.hpp"
+
 namespace troupe::clients {
 
 namespace {
@@ -16,7 +18,7 @@ std::string seconds(Duration time) {
 }
 
 Error error_of(const kj::Exception& exception, const std::string& address) {
-  std::string message = address + ": " + exception.getDescription().cStr();
+  std::string message = address + ": " + what_failed(exception);
   const bool unknown = exception.getType() == kj::Exception::Type::UNIMPLEMENTED;
   return {unknown ? ErrorCode::unsupported : ErrorCode::unavailable, std::move(message)};
 }
@@ -96,7 +98,7 @@ class Loop final : private kj::TaskSet::ErrorHandler {
         .timeoutAfter(kj_time(options_.connect_timeout), kj::evalNow([&] { return Peer::connect(network_, timer_, address); }))
         .then([](Answered<std::shared_ptr<Peer>> found) { return found; },
               [address](kj::Exception&& exception) {
-                return answered<std::shared_ptr<Peer>>(Error{ErrorCode::unavailable, exception.getDescription().cStr()});
+                return answered<std::shared_ptr<Peer>>(Error{ErrorCode::unavailable, what_failed(exception)});
               })
         .then([this, step, index, problems = std::move(problems)](
                   Answered<std::shared_ptr<Peer>> found) mutable -> Promised<std::shared_ptr<Peer>> {

@@ -128,10 +128,15 @@ TEST_F(Doors, NodesThatJoinWrongAddressesWaitAndHarmNobody) {
   astray.begin();
   lost.begin();
   const auto until = Steady::now() + 30s;
-  while (lost.log().find("waiting for the cluster") == std::string::npos && Steady::now() < until)
-    std::this_thread::sleep_for(10ms);
+  const auto waits = [](const NodeProcess& each) { return each.log().find("waiting for the cluster") != std::string::npos; };
+  while (!(waits(lost) && waits(astray)) && Steady::now() < until) std::this_thread::sleep_for(10ms);
   expect_answers(node);
   EXPECT_NE(lost.log().find("waiting for the cluster: no node answers at 127.0.0.1:1"), std::string::npos) << lost.log();
+  EXPECT_NE(astray.log().find("is it its --listen instead of its --cluster?"), std::string::npos) << astray.log();
+  const auto client_astray = clients::Client::connect({node.cluster()});
+  ASSERT_FALSE(client_astray);
+  EXPECT_NE(client_astray.error().message.find("speaks another protocol; give a node's address for clients"), std::string::npos)
+      << client_astray.error().message;
   EXPECT_TRUE(lost.runs());
   EXPECT_TRUE(astray.runs());
   const auto view = client(node).status();
