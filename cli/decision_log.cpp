@@ -191,10 +191,12 @@ Result<policy::Turn> turn_of(std::string_view line) {
 }
 
 Result<std::vector<policy::Turn>> read_decisions(const std::string& file) {
-  TROUPE_TRY(const auto text, model::read_file(file, DecisionLogLimits::file_bytes_max));
+  const bool piped = file == "-";
+  TROUPE_TRY(const auto text, model::read_file(piped ? "/dev/stdin" : file, DecisionLogLimits::file_bytes_max));
+  const std::string name = piped ? "standard input" : file;
   std::vector<policy::Turn> turns;
   TROUPE_TRY_DO(bench::each_line(text, [&](std::string_view line, int number) -> Result<void> {
-    const std::string place = file + ":" + std::to_string(number);
+    const std::string place = name + ":" + std::to_string(number);
     if (line.size() > DecisionLogLimits::line_bytes_max) {
       return Error{ErrorCode::too_large, place + ": a line of " + std::to_string(line.size()) + " bytes, expected at most " +
                                              std::to_string(DecisionLogLimits::line_bytes_max)};

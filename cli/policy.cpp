@@ -95,7 +95,14 @@ void print_policy(const policy::RoutingPolicy& policy) {
 }
 
 Result<int> check_policy(const PolicyOptions& options) {
-  TROUPE_TRY(const auto policy, read_policy(options.file));
+  const auto read = read_policy(options.file);
+  if (!read && options.json) {  // whoever reads the object wants one of a file that is no policy, too
+    Json object{{"file", options.file}, {"valid", false}};
+    object["findings"] = {json_of({policy::PolicyFinding::Weight::error, read.error().code, "", read.error().message})};
+    std::cout << dumped(object) << std::endl;
+    return 1;
+  }
+  TROUPE_TRY(const auto policy, read);
   auto findings = policy::check(policy);
   for (const policy::ShadowExperiment& shadow : policy.shadow) {
     const auto arm = read_shadow_arm(policy, options.file, shadow);
@@ -252,23 +259,35 @@ void add_policy(CLI::App& app, Action& action) {
 
   CLI::App& check = *policy.add_subcommand("check", "Say what a policy does, and what is wrong with it");
   check.footer(
-      "Ends with 1 if a node would refuse the policy: rules that can never match, tiers that are not there, escalations\n"
-      "that go round in circles, contracts that nobody can meet. Warnings do not count.");
+      "Examples:\n"
+      "  troupe policy check deploy/policy.toml\n"
+      "  troupe policy check policy.toml --json\n"
+      "A node would refuse the policy for: rules that can never match, tiers that are not there, escalations that go round in\n"
+      "circles, contracts that nobody can meet. Warnings do not count.\n"
+      "Exit status: 0 valid, 1 not valid or an error, 2 a wrong command line.");
   add_file(check, *options);
   check.add_flag("--json", options->json, "One JSON object")->group("Output");
   check.callback([options, &action] { action = [options] { return check_policy(*options); }; });
 
   CLI::App& tried = *policy.add_subcommand("try", "Replay recorded decisions under another policy");
   tried.footer(
+      "Examples:\n"
+      "  troupe policy try policy.toml --on decisions.jsonl\n"
+      "  troupe policy log 0123456789abcdef0123456789abcdef | troupe policy try policy.toml --on -\n"
       "Says of each turn that would have gone otherwise which rule and tiers it would have had, as far as the log has\n"
       "their answers. Nothing is asked of any model.");
   add_file(tried, *options);
-  tried.add_option("--on", options->log, "Decisions, as troupe policy log writes them")->required()->check(CLI::ExistingFile);
+  tried.add_option("--on", options->log, "Decisions, as troupe policy log writes them; \"-\": the standard input")->required();
   tried.add_flag("--all", options->all, "Turns that would have gone the same way, too");
   tried.add_flag("--json", options->json, "One JSON object a line")->group("Output");
   tried.callback([options, &action] { action = [options] { return try_policy(*options); }; });
 
   CLI::App& log = *policy.add_subcommand("log", "Write the decisions of conversations, one JSON object a line");
+  log.footer(
+      "Examples:\n"
+      "  troupe policy log 0123456789abcdef0123456789abcdef > decisions.jsonl\n"
+      "A line has the turn with its attempts' plans and results, as troupe explain --json prints it but without prompts,\n"
+      "and is what troupe policy try reads.");
   log.add_option("conversation", options->conversations, "32 hexadecimal digits; may be repeated")->required();
   options->connect.add_to(log);
   log.callback([options, &action] { action = [options] { return log_decisions(*options); }; });

@@ -100,6 +100,12 @@ TEST_F(PolicyCommand, ExplainsShadowsAndReadsTheirPolicies) {
 TEST_F(PolicyCommand, RefusesWhatItCannotRead) {
   expect_refusal("policy check " + write("tier.toml", "[[rule]]\nname = \"x\"\nstart = \"tiny\"\n"), 1,
                  "tier.toml:3: rule[1].start is \"tiny\", expected one of mini, medium, heavy");
+  const Outcome json = troupe("policy check --json " + write("none.toml", "x =\n"));
+  EXPECT_EQ(json.status, 1);
+  EXPECT_NE(json.output.find(R"("valid":false,"findings":[{"weight":"error","code":"invalid_argument","rule":"","message":")"),
+            std::string::npos)
+      << json.output;
+  expect_refusal("policy try deploy/policy.toml --on /nothing", 1, "/nothing");
   expect_refusal("policy try deploy/policy.toml --on " + write("a.jsonl", "\n{\n"), 1, "a.jsonl:2: this is not JSON");
   expect_refusal("policy try deploy/policy.toml --on " + write("b.jsonl", R"({"attempts":[{"plan":{"tier":"tiny"}}]})"), 1,
                  "b.jsonl:1: attempts[0].plan.tier is \"tiny\", expected a known word");
@@ -127,6 +133,8 @@ TEST_F(PolicyCommand, ReplaysWhatWasRecorded) {
   EXPECT_NE(other.output.find("tried         strict: mini, heavy, which was not asked then"), std::string::npos)
       << other.output;
   EXPECT_NE(other.output.find("1 unknown, cost 0.002"), std::string::npos) << other.output;
+  const Outcome piped = troupe("policy try deploy/policy.toml --on - < " + log);
+  EXPECT_EQ(piped.output, same.output);
   const Outcome json = troupe("policy try --json " + strict + " --on " + log);
   EXPECT_NE(json.output.find(R"("changed":true)"), std::string::npos) << json.output;
 }
