@@ -189,7 +189,7 @@ Result<int> status(const StatusOptions& options) {
     std::cout << dumped(object) << std::endl;
     return 0;
   }
-  std::printf("cluster %s, %zu nodes\n", to_string(view.id).c_str(), view.nodes.size());
+  std::printf("cluster %s, %zu node%s\n", to_string(view.id).c_str(), view.nodes.size(), view.nodes.size() == 1 ? "" : "s");
   for (const policy::NodeView& node : view.nodes) print_node(node, view);
   return 0;
 }

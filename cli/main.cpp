@@ -5,9 +5,16 @@
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "troupe runs language models whose answers depend on nothing but the prompt, the parameters and the seed.\n"
-      "Begin with:  troupe generate --help",
+      "troupe is an inference cluster: a router picks the cheapest model of a portfolio that can answer well, from passages "
+      "of\n"
+      "your documents, and an answer depends on nothing but the model, the prompt, the parameters and the seed.\n"
+      "Begin with:  troupe node     and in another terminal:  troupe chat",
       "troupe");
+  app.footer(
+      "Help of a command, with examples:  troupe COMMAND --help\n"
+      "Results go to the standard output, everything else to the error stream.\n"
+      "Exit status: 0 done, 1 an error or not answered, 2 a wrong command line, 130 interrupted where a command says so.\n"
+      "An error ends with its code in parentheses; docs/operations.md says what to do about each.");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of all commands");
   app.set_version_flag("--version", TROUPE_VERSION);

@@ -78,7 +78,7 @@ Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
       return Error{ErrorCode::invalid_argument,
                    "--tier is \"" + text +
                        "\", expected mini, medium or heavy, or one of them with a model: heavy=FOLDER, "
-                       "heavy=remote:ENDPOINT"};
+                       "heavy=remote:ENDPOINT; each has a --tier of its own, and \"none\" stands alone"};
     }
     bindings.push_back({*tier, equals == std::string::npos ? name : text.substr(equals + 1)});
   }
@@ -163,8 +163,11 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
                  const std::vector<policy::ShadowExperiment>& shadows) {
   const auto held = [&](const actors::ExpertModel& model) { return model.placement.of({command.name}).count(); };
   if (command.json) {
-    Json object{
-        {"event", "started"}, {"node", command.name}, {"clients", gateway.addresses()}, {"cluster", node.cluster_address()}};
+    Json object{{"event", "started"},
+                {"node", command.name},
+                {"clients", gateway.addresses()},
+                {"cluster", node.cluster_address()},
+                {"data", data_folder(command).string()}};
     for (const auto& replica : replicas) {
       const policy::ReplicaView view = replica->view();
       object["tiers"].push_back(to_string(view.tier));
@@ -200,8 +203,10 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
               << view.fault << "): for drills, never where answers count\n";
   }
   for (const std::string& device : devices) std::cout << "  device   " << device << '\n';
+  std::cout << "  data     " << data_folder(command).string() << '\n';
   for (const auto& model : placed) {
-    std::cout << "  experts  " << model.name << ": " << held(model) << " of " << model.shape.count() << " are placed here\n";
+    std::cout << "  experts  " << model.name << ": " << held(model) << " of " << model.shape.count() << " are placed here"
+              << (held(model) == 0 ? "; the placement does not name this node (--name)" : "") << '\n';
   }
   for (const auto& shadow : shadows) {
     std::cout << "  shadow   " << shadow.name << ": " << policy::sentence_of(shadow) << '\n';
@@ -324,8 +329,10 @@ void add_node(CLI::App& app, Action& action) {
       "  troupe node --tier none --placement placement.toml --join 127.0.0.1:7500   holds experts for other nodes' models\n"
       "The first node of a cluster (without --join) decides where conversations are at home. A node that is stopped, or "
       "killed,\n"
-      "takes up its unfinished turns at its next start; their answers are the same to the last bit.\n"
-      "All doors are open to this machine only, until there are credentials.");
+      "takes up its unfinished turns at its next start; their answers are the same to the last bit. SIGTERM or Ctrl-C: it "
+      "takes\n"
+      "no new turns, and ends when those that it has have ended, or after 10 s; once more: at once.\n"
+      "All doors are open to this machine only, until there are credentials. docs/operations.md: running it.");
   command.add_option("--name", options->name, "Name in the cluster; the same at every start (default: node-PORT of --cluster)");
   command.add_option("--data", options->data, "Folder of everything durable (default: ~/.local/share/troupe/NAME)");
   command.add_option("--listen", options->listen, "Where clients connect; may be repeated")->capture_default_str();

@@ -49,7 +49,9 @@ Result<std::vector<actors::ExpertModel>> read_expert_models(const std::string& f
     const bool known = std::any_of(models.begin(), models.end(), [&](const auto& each) { return each.name == entry.model; });
     if (known) continue;
     auto model = read_model(entries, entry);
-    if (!model) return std::move(model).error().within(file);
+    if (!model) {  // what is about one entry says where that is
+      return model.error().message.starts_with(file) ? model.error() : std::move(model).error().within(file);
+    }
     for (const auto& other : models) {
       if (other.model != model->model) continue;
       return Error{ErrorCode::invalid_argument,

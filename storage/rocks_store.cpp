@@ -235,8 +235,13 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::filesystem::path
     return Error{ErrorCode::invalid_argument,
                  folder.string() + " is not a folder; name one that is, or one that is not there yet"};
   }
-  std::filesystem::create_directories(folder, error);
-  if (error) return Error{ErrorCode::io, "making the data folder " + folder.string() + ": " + error.message()};
+  const bool made = std::filesystem::create_directories(folder, error);
+  // What people have said is nobody else's: a folder that is made here is its owner's alone.
+  if (made) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  if (error) {
+    return Error{ErrorCode::io, "making the data folder " + folder.string() + ": " + error.message() +
+                                    "; name a folder that may be written (--data)"};
+  }
   auto database = std::make_unique<Database>(folder.string());
   if (const auto status = database->open(); !status.ok()) return open_error(status, folder.string());
   return std::unique_ptr<RocksStore>(new RocksStore(std::move(database)));

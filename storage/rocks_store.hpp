@@ -18,8 +18,9 @@ namespace troupe::storage {
 /// and not be opened again, reads try that too.
 class RocksStore final : public Store {
  public:
-  /// Makes the folder if it is not there. `unavailable` if another process (or store) has it open, `invalid_argument` if it is
-  /// not a folder, `corrupt` if what is in it is damaged, `unsupported` if a newer version made it, `io` otherwise.
+  /// Makes the folder if it is not there, for its owner alone. `unavailable` if another process (or store) has it open,
+  /// `invalid_argument` if it is not a folder, `corrupt` if what is in it is damaged, `unsupported` if a newer version made it,
+  /// `io` otherwise.
   static Result<std::unique_ptr<RocksStore>> open(const std::filesystem::path& folder);
   ~RocksStore() override;
   RocksStore(const RocksStore&) = delete;

@@ -81,6 +81,18 @@ TEST(RocksStore, HasEverythingOnTheDiskWhenAWriteReturns) {
   EXPECT_EQ(get(**copied, "a"), "1") << "what a killed process leaves behind is enough";
 }
 
+TEST(RocksStore, MakesAFolderForItsOwnerAloneAndLeavesThoseThatAreThere) {
+  using std::filesystem::perms;
+  const tests::TemporaryFolder folder;
+  const auto permissions = [](const std::filesystem::path& path) { return std::filesystem::status(path).permissions(); };
+  ASSERT_TRUE(RocksStore::open(folder.path() / "made"));
+  EXPECT_EQ(permissions(folder.path() / "made"), perms::owner_all);
+  std::filesystem::create_directory(folder.path() / "there");
+  std::filesystem::permissions(folder.path() / "there", perms::owner_all | perms::group_read);
+  ASSERT_TRUE(RocksStore::open(folder.path() / "there"));
+  EXPECT_EQ(permissions(folder.path() / "there"), perms::owner_all | perms::group_read);
+}
+
 TEST(RocksStore, RefusesAFolderThatIsInUse) {
   const tests::TemporaryFolder folder;
   const auto store = RocksStore::open(folder.path()).value();
