@@ -21,7 +21,8 @@ namespace troupe::cli {
 
 namespace {
 
-constexpr auto pause_when_overloaded = std::chrono::milliseconds(500);
+constexpr auto pause_between_tries = std::chrono::milliseconds(500);
+constexpr int tries_max = 3;  // of a question whose conversations' homes are lost one after the other
 constexpr std::size_t answers_bytes_max = std::size_t{1} << 30;
 constexpr int at_once_max = 64;
 constexpr int status_of_interrupt = 130;
@@ -91,8 +92,8 @@ class Batch {
     while (const FileQuestion* question = next()) {
       AnswerView view(false);
       const auto answer = ask(*client, *question, view);
-      if (interrupted()) return;
-      if (!answer && answer.error().code == ErrorCode::unavailable) return stop(answer.error());
+      const bool committed = answer && answer->end.outcome.committed;
+      if (!committed && ended()) return;  // it has not failed: the whole was given up meanwhile
       keep(*question, answer, view);
     }
   }
@@ -103,17 +104,28 @@ class Batch {
     return &questions_[next_++];
   }
 
-  /// A node that has too much to do is asked again, until the question's time is over.
+  bool ended() {
+    const std::scoped_lock lock(mutex_);
+    return stopped_ || interrupted();
+  }
+
+  /// A cluster that has too much to do is asked again until the question's time is over. A conversation whose home was lost is
+  /// given up for another one; that no node takes any ends the whole.
   Result<clients::Answer> ask(const clients::Client& client, const FileQuestion& question, AnswerView& view) {
     const policy::Ask asked = choice_.of(question.text);
     const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(asked.deadline_ms);
-    for (;;) {
+    for (int tries = 1;; ++tries) {
+      view = AnswerView(false);
       const auto conversation = client.open();
+      if (!conversation && conversation.error().code == ErrorCode::unavailable) stop(conversation.error());
       auto answer = conversation ? conversation->ask(asked, [&](const policy::TurnEvent& event) { hear(event, view); })
                                  : Result<clients::Answer>(conversation.error());
-      const bool overloaded = !answer && answer.error().code == ErrorCode::overloaded;
-      if (!overloaded || interrupted() || std::chrono::steady_clock::now() > until) return answer;
-      std::this_thread::sleep_for(pause_when_overloaded);
+      if (answer || ended()) return answer;
+      const bool overloaded = answer.error().code == ErrorCode::overloaded && std::chrono::steady_clock::now() < until;
+      // A turn that ends by its deadline has an answer that says so: an Error says that nobody knows of its end.
+      const bool lost = answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::deadline_exceeded;
+      if (!overloaded && !(lost && tries < tries_max)) return answer;
+      std::this_thread::sleep_for(pause_between_tries);
     }
   }
 
