@@ -20,6 +20,7 @@
 #include "model/file.hpp"
 #include "policy/fault.hpp"
 #include "schemas/routing_file.hpp"
+#include "storage/data_folder.hpp"
 #include "storage/markdown.hpp"
 
 namespace troupe::cli {
@@ -249,6 +250,12 @@ Result<int> run_node(NodeCommand command) {
     command.device.device = "cpu";
   }
   if (command.name.empty()) command.name = "node-" + command.cluster.substr(command.cluster.rfind(':') + 1);
+  TROUPE_TRY_DO(storage::check_node_name(command.name));
+  if (command.data.empty() && (command.name.find('/') != std::string::npos || command.name.starts_with('.'))) {
+    return Error{
+        ErrorCode::invalid_argument,
+        "--name is \"" + command.name + "\", which is no folder's name; choose another, or say with --data which it is"};
+  }
   actors::NodeOptions options;
   options.name = command.name;
   options.data = data_folder(command);

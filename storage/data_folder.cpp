@@ -38,14 +38,6 @@ Result<std::string> stored(const Store& store, std::string_view key) {
   return damaged(key, "is missing");
 }
 
-Result<void> check_name(const std::string& name) {
-  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-  if (!name.empty() && name.size() <= node_name_bytes_max && printable) return {};
-  return Error{ErrorCode::invalid_argument, "a node's name of " + std::to_string(name.size()) + " bytes; choose 1 to " +
-                                                std::to_string(node_name_bytes_max) +
-                                                " letters, digits or signs, without spaces"};
-}
-
 Result<Identity> read_identity(const Store& store) {
   Identity identity;
   TROUPE_TRY(const auto cluster, stored(store, cluster_key));
@@ -96,10 +88,18 @@ Result<void> check_unused(const Store& store) {
 
 }  // namespace
 
+Result<void> check_node_name(const std::string& name) {
+  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+  if (!name.empty() && name.size() <= node_name_bytes_max && printable) return {};
+  return Error{ErrorCode::invalid_argument,
+               "a node cannot be named \"" + name.substr(0, 64) + "\" (" + std::to_string(name.size()) +
+                   " bytes); choose 1 to " + std::to_string(node_name_bytes_max) + " letters, digits or signs, without spaces"};
+}
+
 Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
                        const std::array<std::uint8_t, 16>& random) {
   const std::string_view part = joined ? joined_part : first_part;
-  TROUPE_TRY_DO(check_name(node_name));
+  TROUPE_TRY_DO(check_node_name(node_name));
   TROUPE_TRY(const auto format, store.get(Column::meta, format_key));
   Identity identity;
   if (!format) {

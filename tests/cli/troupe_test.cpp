@@ -147,5 +147,11 @@ TEST(Troupe, AnInterruptEndsAnAnswerEarlyWithItsOwnStatus) {
   EXPECT_NE(run.output.find("ended early: cancelled"), std::string::npos) << run.output;
 }
 
+TEST(Troupe, RefusesANodesNameBeforeItMakesAFolderOfIt) {
+  expect_refusal("node --tier none --name 'two words' --data /nonexistent/x", 1, "a node cannot be named \"two words\"");
+  expect_refusal("node --tier none --name ../x", 1, "--name is \"../x\", which is no folder's name");
+  expect_refusal("node --tier none,mini --data /nonexistent/x", 1, "each has a --tier of its own, and \"none\" stands alone");
+}
+
 }  // namespace
 }  // namespace troupe

@@ -9,6 +9,7 @@
 
 #include "base/random.hpp"
 #include "storage/rocks_block_disk.hpp"
+#include "tests/support/full_disk.hpp"
 #include "tests/support/memory_block_disk.hpp"
 
 namespace troupe::storage {
@@ -219,6 +220,22 @@ TEST_F(RocksBlocks, KeepNearTheirBudget) {
   std::vector<std::byte> back(payload.size());
   EXPECT_EQ(disk->get(block_id(599), back).value(), 599U);
   EXPECT_EQ(back, payload);
+}
+
+TEST_F(RocksBlocks, OutliveAFullDisk) {
+  const std::vector<std::byte> payload(std::size_t{256} << 10);
+  {
+    const auto disk = open();
+    const tests::FullDisk full(std::size_t{1} << 20);
+    bool refused = false;
+    for (std::uint32_t i = 0; i < 400 && !refused; ++i) refused = !disk->put(block_id(i), i, payload);
+    EXPECT_TRUE(refused) << "100 MiB do not fit into memory, nor into files of 1 MiB";
+    EXPECT_FALSE(disk->put(block_id(1000), 1, payload));
+  }
+  const auto disk = open();
+  EXPECT_TRUE(disk->put(block_id(1), 1, payload));
+  std::vector<std::byte> back(payload.size());
+  EXPECT_EQ(disk->get(block_id(1), back).value(), 1U);
 }
 
 TEST_F(RocksBlocks, RefuseABudgetThatIsNoneAndAFolderThatIsAFile) {

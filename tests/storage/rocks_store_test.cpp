@@ -1,15 +1,14 @@
 #include "storage/rocks_store.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/full_disk.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace troupe::storage {
@@ -34,28 +33,6 @@ void expect_refused(const std::filesystem::path& folder, ErrorCode code, const s
   EXPECT_EQ(store.error().code, code) << store.error().message;
   for (const auto& word : words) EXPECT_NE(store.error().message.find(word), std::string::npos) << store.error().message;
 }
-
-/// While it exists no file of the process grows beyond `bytes`: to a writer, a full disk.
-class FullDisk {
- public:
-  explicit FullDisk(std::uintmax_t bytes) {
-    before_signal_ = std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FullDisk() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, before_signal_);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-
- private:
-  rlimit before_{};
-  void (*before_signal_)(int) = nullptr;
-};
 
 TEST(RocksStore, IsThereAgainAfterItWasClosed) {
   const tests::TemporaryFolder folder;
@@ -144,7 +121,7 @@ TEST(RocksStore, FailsWritesOnAFullDiskAndGoesOnWhenThereIsRoom) {
   const auto store = RocksStore::open(folder.path()).value();
   ASSERT_TRUE(write(*store, "before", "1"));
   {
-    const FullDisk full(std::uintmax_t{64} << 10);
+    const tests::FullDisk full(std::uintmax_t{64} << 10);
     const auto results = store->write({batch("large", std::string(1 << 20, 'x')), batch("beside", "1"), batch("late", "1", 0)});
     ASSERT_FALSE(results[0]);
     EXPECT_EQ(results[0].error().code, ErrorCode::io) << results[0].error().message;
@@ -169,7 +146,7 @@ TEST(RocksStore, OutlivesADiskWithoutAByteLeft) {
   auto store = RocksStore::open(folder.path()).value();
   ASSERT_TRUE(write(*store, "before", "1"));
   {
-    const FullDisk full(0);
+    const tests::FullDisk full(0);
     for (int i = 0; i < 4; ++i) {
       const auto refused = write(*store, "during", "1");
       ASSERT_FALSE(refused);
