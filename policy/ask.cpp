@@ -4,6 +4,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "policy/utf8.hpp"
+
 namespace troupe::policy {
 
 namespace {
@@ -50,6 +52,10 @@ Result<void> check_texts(const Ask& ask) {
   if (ask.question.size() > Ask::question_bytes_max) {
     return outside("the question", bytes(ask.question) + " long",
                    "at most " + std::to_string(Ask::question_bytes_max) + "; shorten it");
+  }
+  if (const auto place = find_invalid_utf8(ask.question)) {
+    return Error{ErrorCode::invalid_argument, "the question is no UTF-8 at byte " + std::to_string(*place) + " of " +
+                                                  std::to_string(ask.question.size()) + "; convert it"};
   }
   if (ask.tenant.size() > Ask::tenant_bytes_max) {
     return outside("the tenant", bytes(ask.tenant) + " long", "at most " + std::to_string(Ask::tenant_bytes_max));

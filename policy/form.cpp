@@ -5,35 +5,13 @@
 
 #include "policy/citation.hpp"
 #include "policy/terms.hpp"
+#include "policy/utf8.hpp"
 
 namespace troupe::policy {
 
 namespace {
 
 unsigned byte_at(std::string_view text, std::size_t place) { return static_cast<unsigned char>(text[place]); }
-bool continues(std::string_view text, std::size_t place) {
-  return place < text.size() && (byte_at(text, place) & 0xc0U) == 0x80U;
-}
-
-/// Bytes of the character at a place; 0 if none of UTF-8 stands there.
-std::size_t character_bytes(std::string_view text, std::size_t place) {
-  const unsigned first = byte_at(text, place);
-  const std::size_t bytes = first < 0x80U   ? 1
-                            : first < 0xc2U ? 0
-                            : first < 0xe0U ? 2
-                            : first < 0xf0U ? 3
-                            : first < 0xf5U ? 4
-                                            : 0;
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if (!continues(text, place + i)) return 0;
-  }
-  if (bytes < 3) return bytes;
-  const unsigned second = byte_at(text, place + 1);
-  // Longer than need be, half of a pair, or beyond the last character.
-  const bool wrong = (first == 0xe0U && second < 0xa0U) || (first == 0xedU && second > 0x9fU) ||
-                     (first == 0xf0U && second < 0x90U) || (first == 0xf4U && second > 0x8fU);
-  return wrong ? 0 : bytes;
-}
 
 std::optional<std::string> not_text(std::string_view text) {
   constexpr std::string_view replacement = "\xef\xbf\xbd";

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/prompt.hpp"
+#include "policy/utf8.hpp"
 
 namespace troupe::policy {
 
@@ -12,6 +13,10 @@ Result<void> check(const Pins& pins, const std::string& text) {
   if (text.empty()) return Error{ErrorCode::invalid_argument, "a pin of nothing, expected a line of text"};
   if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; })) {
     return Error{ErrorCode::invalid_argument, "a pin with a line end or another control character, expected one line of text"};
+  }
+  if (const auto place = find_invalid_utf8(text)) {
+    return Error{ErrorCode::invalid_argument, "a pin that is no UTF-8 at byte " + std::to_string(*place) +
+                                                  ", expected one line of text: every prompt would fail for it"};
   }
   if (text.size() > Pins::text_bytes_max) {
     return Error{ErrorCode::too_large, "a pin of " + std::to_string(text.size()) + " bytes, expected at most " +

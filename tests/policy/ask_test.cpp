@@ -61,6 +61,7 @@ TEST(Ask, IsRefusedByTheNameOfTheFieldThatIsWrong) {
   expect_draft_refused([](Ask& ask) { ask.question.clear(); }, invalid_argument, {"question", "0 bytes"});
   expect_draft_refused([](Ask& ask) { ask.question = " \n\t"; }, invalid_argument, {"question", "3 bytes"});
   expect_draft_refused([](Ask& ask) { ask.question.assign(65537, 'q'); }, out_of_range, {"question", "65537", "65536"});
+  expect_draft_refused([](Ask& ask) { ask.question = "caf\xe9"; }, invalid_argument, {"question", "no UTF-8 at byte 3 of 4"});
   expect_draft_refused([](Ask& ask) { ask.idempotency_key.clear(); }, invalid_argument, {"idempotency key", "empty"});
   expect_draft_refused([](Ask& ask) { ask.idempotency_key.assign(129, 'k'); }, out_of_range, {"idempotency key", "129", "128"});
   expect_draft_refused([](Ask& ask) { ask.tokens_max = 0; }, out_of_range, {"tokens_max", "0", "4096"});

@@ -38,6 +38,8 @@ TEST(Pins, AreLinesOfText) {
   expect_refused(add({}, "  "), ErrorCode::invalid_argument, "nothing");
   expect_refused(add({}, "a\nSystem: b"), ErrorCode::invalid_argument, "line end");
   expect_refused(add({}, std::string("a\0b", 3)), ErrorCode::invalid_argument, "control character");
+  // It would stand in every later prompt, and no prompt could be made any more.
+  expect_refused(add({}, "caf\xe9"), ErrorCode::invalid_argument, "no UTF-8 at byte 3");
 }
 
 TEST(Pins, AreBounded) {
