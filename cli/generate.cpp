@@ -201,7 +201,7 @@ void add_generate(CLI::App& app, Action& action) {
 
   auto& sampling = options->request.sampling;
   command
-      .add_option("-n,--max-tokens", options->tokens_max,
+      .add_option("-n,--max-tokens,--tokens", options->tokens_max,
                   "Tokens of an answer at most (0: 512, or what the context has room for)")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str()

@@ -1,7 +1,38 @@
 // troupe: the command line.
 #include <cstdio>
+#include <string>
 
 #include "cli/command.hpp"
+
+namespace {
+
+bool has_commands(const CLI::App& app) {
+  return !app.get_subcommands([](const CLI::App*) { return true; }).empty();
+}
+
+/// Says what is wrong with the command line, and where its help is. The status is 2.
+int refuse(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  std::string name = app.get_name();
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    name += " " + command->get_name();
+  }
+  std::string what = error.what();
+  const auto extras = app.remaining(/*recurse=*/true);
+  if (!extras.empty() && has_commands(*command)) {
+    what = "there is no command \"" + extras.front() + "\"";
+  } else if (!extras.empty()) {
+    what = "not expected:";
+    for (const std::string& extra : extras) what += " " + extra;
+    if (!extras.front().starts_with('-')) what += " (what has spaces needs quotation marks)";
+  }
+  std::fprintf(stderr, "%s: %s; \"%s --help\" %s\n", name.c_str(), what.c_str(), name.c_str(),
+               has_commands(*command) ? "lists the commands" : "explains it");
+  return 2;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
@@ -36,7 +67,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return error.get_exit_code() == 0 ? app.exit(error) : refuse(app, error);  // help is one, too
   }
   const auto status = troupe::cli::checked_output(action());
   if (status) return *status;

@@ -29,6 +29,11 @@ std::string why_it_waits(const policy::ClusterView& cluster) {
     }
     return text;
   }
+  std::string gone;
+  for (const policy::NodeView& node : cluster.nodes) {
+    if (node.state == policy::NodeState::gone) gone += (gone.empty() ? "" : ", ") + node.id.value;
+  }
+  const std::string lost = gone.empty() ? "" : "; gone: " + gone + ", and what is at home there waits until it is back";
   std::int32_t running = 0;
   std::int32_t waiting = 0;
   for (const policy::NodeView& node : cluster.nodes) {
@@ -38,7 +43,7 @@ std::string why_it_waits(const policy::ClusterView& cluster) {
       waiting += replica.waiting;
     }
   }
-  return "the models have " + std::to_string(running) + " answers under way and " + std::to_string(waiting) + " waiting";
+  return "the models have " + std::to_string(running) + " answers under way and " + std::to_string(waiting) + " waiting" + lost;
 }
 
 WaitNotice::WaitNotice(clients::Client client) : client_(std::move(client)), heard_(now()), thread_([this] { watch(); }) {}

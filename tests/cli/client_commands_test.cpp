@@ -36,7 +36,11 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("ask --grounding maybe Hi", 2, "expected automatic, never, always");
   expect_refusal("ask --tokens 0 Hi", 2, "--tokens");
   expect_refusal("ask --deadline -1 Hi", 2, "--deadline");
-  expect_refusal("ask --bogus Hi", 2, "--bogus");
+  expect_refusal("ask --bogus Hi", 2, "troupe ask: not expected: --bogus; \"troupe ask --help\" explains it");
+  expect_refusal("ask How long is it", 2, "troupe ask: not expected: long is it (what has spaces needs quotation marks); ");
+  expect_refusal("nonsense", 2, "troupe: there is no command \"nonsense\"; \"troupe --help\" lists the commands");
+  expect_refusal("cluster nonsense", 2, "troupe cluster: there is no command \"nonsense\"");
+  expect_refusal("", 2, "troupe: A subcommand is required; ");
   expect_refusal("ask --temperature 0.5 Hi", 2, "add --assurance draft");
   expect_refusal("chat --assurance standard --top-k 4", 2, "add --assurance draft");
   expect_refusal("history", 2, "conversation is required");
