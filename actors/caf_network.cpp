@@ -38,6 +38,7 @@ std::string told(const caf::actor_system& system, const caf::error& error) {
   if (error == caf::sec::cannot_connect_to_node) return "nothing listens there, or it cannot be reached";
   if (error == caf::sec::disconnect_during_handshake)
     return "what listens there is no node's address for nodes; is it its --listen instead of its --cluster?";
+  if (error == caf::sec::connection_timeout) return "what listens there does not answer";
   if (error == caf::sec::cannot_open_port) return "the port is taken, or this machine has no such address";
   return system.render(error);
 }
