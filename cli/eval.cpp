@@ -25,12 +25,6 @@ Result<int> eval(const EvalCommand& command) {
   return 0;
 }
 
-Result<void> check_written(std::ofstream& file, const std::string& name) {
-  file.flush();
-  if (file) return {};
-  return Error{ErrorCode::io, "cannot write to " + name};
-}
-
 }  // namespace
 
 Result<policy::PerTier<std::string>> EvalCommand::models_of_tiers() const {
@@ -65,21 +59,6 @@ Result<std::vector<std::string>> EvalCommand::rows_among(std::vector<std::string
   return all;
 }
 
-Result<EvalFiles> EvalFiles::open(const EvalCommand& command) {
-  EvalFiles files;
-  files.html_name_ = command.html;
-  files.answers_name_ = command.answers;
-  if (!command.html.empty()) files.html_.open(command.html, std::ios::binary);
-  if (!command.answers.empty()) files.answers_.open(command.answers, std::ios::binary);
-  TROUPE_TRY_DO(files.check());
-  return files;
-}
-
-Result<void> EvalFiles::check() {
-  TROUPE_TRY_DO(check_written(html_, html_name_));
-  return check_written(answers_, answers_name_);
-}
-
 void add_eval(CLI::App& app, Action& action) {
   auto options = std::make_shared<EvalCommand>();
   CLI::App& command = *app.add_subcommand("eval", "Measure answers to questions with known answers, or labels of utterances");
@@ -89,7 +68,7 @@ void add_eval(CLI::App& app, Action& action) {
       "  troupe eval portfolio/eval/grounded.jsonl --json --html report.html\n"
       "  troupe eval mine.jsonl --corpus docs/ --policy policy.toml --tiers heavy,portfolio --limit 50\n"
       "  troupe eval portfolio/eval/clinc_test.jsonl --html intents.html\n"
-      "  troupe eval portfolio/eval/dialogues.jsonl --tiers heavy\n"
+      "  troupe eval portfolio/eval/dialogues.jsonl --html recall.html\n"
       "Asks mini, medium and heavy alone and then the portfolio, each in a node of its own in this process, and prints\n"
       "accuracy, calibration, latency and cost. A file of utterances with their labels (messages and answer in each row) is\n"
       "given to each model by itself, which names them. Conversations of a file are held again, and asked what was said: with\n"
