@@ -12,7 +12,6 @@ namespace {
 
 constexpr double group_share = 0.8;  // of a group's width; the rest keeps it from the next
 constexpr double bar_width_max = 56;
-constexpr double letter_width = 7;
 
 /// Where the bars of a group stand.
 struct Slots {
@@ -36,7 +35,7 @@ Slots slots_of(const BarChart& chart) {
 std::string names_of(const BarChart& chart, const Slots& slots) {
   std::size_t longest = 1;
   for (const std::string& name : chart.groups) longest = std::max(longest, name.size());
-  const double needed = letter_width * static_cast<double>(longest + 1);
+  const double needed = svg::digit_width * static_cast<double>(longest + 1);
   const auto every = static_cast<std::size_t>(std::ceil(needed / slots.group_width));
   std::string drawn;
   for (std::size_t group = 0; group < chart.groups.size(); group += every) {

@@ -13,10 +13,15 @@ double x_of(const Chart& chart, double value) {
 
 std::string grid_of(const Chart& chart) {
   std::string drawn;
+  double free_from = 0;  // right of the last number
   for (const double tick : ticks_of(chart.x)) {
     const double x = x_of(chart, tick);
     drawn += svg::line(x, svg::top, x, svg::height - svg::bottom, "stroke=\"#e4e4e4\"");
-    drawn += svg::text(x, svg::height - svg::bottom + 18, "middle", svg::shown(tick));
+    const std::string number = svg::shown(tick);
+    const double half = svg::digit_width * static_cast<double>(number.size() + 1) / 2;
+    if (x - half < free_from) continue;
+    free_from = x + half;
+    drawn += svg::text(x, svg::height - svg::bottom + 18, "middle", number);
   }
   drawn += svg::rows(chart.y);
   if (!chart.diagonal) return drawn;

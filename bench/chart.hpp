@@ -29,7 +29,8 @@ struct Chart {
   bool diagonal = false;  ///< a dashed line from the lower left corner to the upper right one
 };
 
-/// What lies outside of an axis's range is drawn at its end.
+/// What lies outside of an axis's range is drawn at its end. A round value whose number has no room beside the one before has a
+/// line only.
 std::string svg_of(const Chart& chart);
 
 }  // namespace troupe::bench

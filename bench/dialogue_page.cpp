@@ -58,7 +58,7 @@ std::string charts_of(std::span<const DialogueRow> rows) {
   const ChartAxis recalled{"recalled, %", 0, 100};
   return bars_of(rows, "Recall", recalled, [](const DialogueRow& row) { return in_percent(row.recall); }) +
          bars_of(rows, "Recall of early facts", recalled, [](const DialogueRow& row) { return in_percent(row.early_recall); }) +
-         bars_of(rows, "Tokens of a prompt", {"mean", 0, 1.1 * tokens},
+         bars_of(rows, "Tokens of a prompt", {"mean of the prompts", 0, 1.1 * tokens},
                  [](const DialogueRow& row) { return std::optional<double>(row.prompt_tokens); });
 }
 

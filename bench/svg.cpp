@@ -13,7 +13,7 @@ namespace {
 constexpr double legend_line = 18;
 constexpr double legend_box = 10;
 constexpr double legend_gap = 16;
-constexpr double letter_width = 7;  // of the mean letter of any sans-serif font at this size, and a little more
+constexpr double legend_top = 6;  // between it and what stands above
 
 struct Place {
   double x = 0;
@@ -80,7 +80,7 @@ std::string rows(const ChartAxis& axis) {
 
 std::string begin(std::string_view title, std::span<const LegendEntry> legend) {
   const double lines = legend.empty() ? 0 : places_of(legend).back().line + 1;
-  const double whole = height + legend_line * lines;
+  const double whole = height + (lines > 0 ? legend_top : 0) + legend_line * lines;
   return "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"" + escaped(title) + "\" width=\"" + at(width) +
          "\" height=\"" + at(whole) + "\" viewBox=\"0 0 " + at(width) + " " + at(whole) +
          "\" font-family=\"sans-serif\" font-size=\"12\">\n";
@@ -99,7 +99,7 @@ std::string end(std::span<const LegendEntry> legend) {
   std::string drawn;
   const std::vector<Place> places = places_of(legend);
   for (std::size_t i = 0; i < legend.size(); ++i) {
-    const double y = height + legend_line * places[i].line;
+    const double y = height + legend_top + legend_line * places[i].line;
     drawn += box(places[i].x, y - 2, legend_box, legend_box, legend[i].color);
     drawn += text(places[i].x + legend_box + 5, y + 7, "start", legend[i].name);
   }

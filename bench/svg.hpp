@@ -17,6 +17,10 @@ inline constexpr double right = 24;
 inline constexpr double top = 36;
 inline constexpr double bottom = 52;
 
+/// About as wide as letters and digits become at the size of most texts, in fonts that are wide.
+inline constexpr double letter_width = 7;
+inline constexpr double digit_width = 7.7;
+
 /// A coordinate, to a tenth.
 std::string at(double value);
 /// As short as it can be and still be told from its neighbours.

@@ -59,6 +59,15 @@ TEST(Charts, StayWithinTheirBordersWithManySeries) {
   EXPECT_EQ(tests::problems_of_svg(svg_of(chart)), std::vector<std::string>());
 }
 
+TEST(Charts, LeaveOutNumbersThatHaveNoRoom) {
+  const std::string svg = svg_of({"", {"milliseconds", 50, 30000, true}, {"y", 0, 1}, {}, false});
+  EXPECT_EQ(tests::problems_of_svg(svg), std::vector<std::string>());
+  EXPECT_EQ(ticks_of({"", 50, 30000, true}).size(), 9U);
+  EXPECT_NE(svg.find(">5000</text>"), std::string::npos);
+  EXPECT_EQ(svg.find(">10000</text>"), std::string::npos) << "it would touch the number before";
+  EXPECT_NE(svg.find(">20000</text>"), std::string::npos);
+}
+
 TEST(Charts, EscapeText) { EXPECT_EQ(escaped("<a b=\"c\">&'"), "&lt;a b=&quot;c&quot;&gt;&amp;&#39;"); }
 
 }  // namespace

@@ -11,7 +11,9 @@ namespace {
 
 using Problems = std::vector<std::string>;
 
-constexpr double letter_width = 6.7;  // of the mean letter of DejaVu Sans, which is wide, at this size
+// Of the digits and the mean letter of DejaVu Sans, which is wide, at this size.
+constexpr double digit_width = 7.6;
+constexpr double letter_width = 6.7;
 constexpr double letter_size = 12;
 
 struct Element {
@@ -126,7 +128,9 @@ class SvgCheck {
   /// About as wide as the text is drawn.
   Span span_of(const Element& element) {
     const double size = element.attributes.contains("font-size") ? number(element, "font-size") : letter_size;
-    const double wide = letter_width * size / letter_size * static_cast<double>(element.text.size());
+    double wide = 0;
+    for (const char letter : element.text) wide += letter >= '0' && letter <= '9' ? digit_width : letter_width;
+    wide *= size / letter_size;
     const std::string& anchor = element.attributes.at("text-anchor");
     const double low = number(element, "x") - (anchor == "start" ? 0 : anchor == "middle" ? wide / 2 : wide);
     return {low, low + wide, element.text};
