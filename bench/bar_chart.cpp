@@ -12,6 +12,7 @@ namespace {
 
 constexpr double group_share = 0.8;  // of a group's width; the rest keeps it from the next
 constexpr double bar_width_max = 56;
+constexpr double bar_height_min = 1;  // of bars side by side: what was measured to be 0 is told from what was not measured
 
 /// Where the bars of a group stand.
 struct Slots {
@@ -54,8 +55,8 @@ std::string bars_of(const BarChart& chart, const Slots& slots, std::size_t group
     if (!value) continue;
     const double x =
         svg::left + static_cast<double>(group) * slots.group_width + slots.first + static_cast<double>(i) * slots.beside;
-    const double top = svg::y_of(chart.y, base + *value);
     const double foot = svg::y_of(chart.y, base);
+    const double top = std::min(svg::y_of(chart.y, base + *value), foot - (chart.stacked ? 0 : bar_height_min));
     drawn += svg::box(x, top, slots.bar_width, foot - top, series.color,
                       chart.groups[group] + ", " + series.name + ": " + svg::shown(*value));
     if (chart.stacked) base += *value;

@@ -26,7 +26,7 @@ struct BarChart {
   bool stacked = false;  ///< upon one another, the first at the bottom
 };
 
-/// What lies above the axis's range ends with it.
+/// What lies above the axis's range ends with it. Of bars side by side, one of 0 is a line.
 std::string svg_of(const BarChart& chart);
 
 }  // namespace troupe::bench

@@ -67,8 +67,8 @@ constexpr std::string_view explanation =
     "Summaries: the prompt has what a node gives it by the policy, that is pins, the summary, what is recalled of it, and the "
     "newest turns. Pinned: the same, with the fact pinned when it was said, and only probes about facts that can be pinned; "
     "verbatim: the share of these prompts that have the pin word for word. Everything: all turns, as far as the model's window "
-    "holds them; all turns: the share of prompts that left none out. Truncated: the newest turns, as far as the tokens reach "
-    "that summaries took. An answer recalls a fact if it has all its values; a fact is early if it was last said in the first "
+    "holds them; all turns: the share of prompts that left none out. Truncated: the newest turns, in about as many tokens "
+    "as summaries took. An answer recalls a fact if it has all its values; a fact is early if it was last said in the first "
     "third of the exchanges. After &ldquo;all&rdquo; exchanges, each conversation was asked at its own end.</p>\n";
 
 }  // namespace
@@ -88,7 +88,8 @@ TextTable dialogue_table(std::span<const DialogueRow> rows) {
 
 std::string page_of(const DialogueSetting& setting, std::span<const DialogueRow> rows) {
   std::string page = page_head("What conversations recall");
-  page += "<p>" + std::to_string(setting.conversations) + " conversations of " + escaped(setting.dialogues) + "; " +
+  page += "<p>" + std::to_string(setting.conversations) +
+          (setting.conversations == 1 ? " conversation of " : " conversations of ") + escaped(setting.dialogues) + "; " +
           escaped(setting.tier) + " answers, " + escaped(setting.summarizer) +
           " summarises; policy: " + escaped(setting.policy) + "; computed by: " + escaped(setting.machine) + ".</p>\n";
   page += table_of(dialogue_table(rows));

@@ -30,6 +30,14 @@ TEST(BarCharts, StandSideBySideFromTheAxisUp) {
   EXPECT_NE(svg.find("A &amp; B"), std::string::npos);
 }
 
+TEST(BarCharts, TellZeroFromNothing) {
+  const std::string svg = svg_of({"", "", {"one", "two"}, {"y", 0, 100}, {{"first", "red", {0, {}}}}});
+  EXPECT_EQ(problems_of_svg(svg), Problems());
+  EXPECT_NE(svg.find("y=\"307.0\" width=\"56.0\" height=\"1.0\" fill=\"red\"><title>one, first: 0</title>"), std::string::npos)
+      << svg;
+  EXPECT_EQ(count_of(svg, "</title></rect>"), 1U);
+}
+
 TEST(BarCharts, StandUponOneAnother) {
   const BarChart chart{"", "", {"one"}, {"y", 0, 100}, {{"first", "red", {50}}, {"second", "blue", {25}}}, true};
   const std::string svg = svg_of(chart);

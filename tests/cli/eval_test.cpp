@@ -174,7 +174,7 @@ TEST_F(EvalCommand, HoldsConversationsAgainAndAsksWhatWasSaid) {
   EXPECT_LT(rows["summaries"]["prompt_tokens"], rows["everything"]["prompt_tokens"]);
   EXPECT_LT(rows["truncated"]["prompt_tokens"], rows["everything"]["prompt_tokens"]);
   const std::string page = read("page.html");
-  EXPECT_NE(page.find("1 conversations of "), std::string::npos);
+  EXPECT_NE(page.find("1 conversation of "), std::string::npos);
   EXPECT_NE(page.find("13, summaries: 100</title>"), std::string::npos) << page;
   EXPECT_NE(page.find(std::string(object["machine"])), std::string::npos);
 }
