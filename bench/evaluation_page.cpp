@@ -6,13 +6,12 @@
 #include <set>
 
 #include "bench/chart.hpp"
+#include "bench/escaped.hpp"
 #include "bench/page_parts.hpp"
 
 namespace troupe::bench {
 
 namespace {
-
-constexpr std::size_t latency_points_max = 200;
 
 std::string main_table(std::span<const EvaluationRow> rows) {
   const std::array<std::string, 12> head = {"",
@@ -58,7 +57,7 @@ std::string difficulty_table(std::span<const EvaluationRow> rows) {
     line = {escaped(difficulty)};
     for (const EvaluationRow& row : rows) {
       const auto found = row.difficulties.find(difficulty);
-      line.push_back(found == row.difficulties.end() ? "&ndash;" : percent(found->second));
+      line.push_back(found == row.difficulties.end() ? percent({}) : percent(found->second));
     }
     table += table_row("td", line);
   }
@@ -87,26 +86,11 @@ std::string cost_chart(std::span<const EvaluationRow> rows) {
   return svg_of(chart);
 }
 
-std::string latency_chart(std::span<const EvaluationRow> rows) {
-  double shortest = 1e9;
-  double longest = 1;
-  for (const EvaluationRow& row : rows) {
-    if (row.latencies_ms.empty()) continue;
-    shortest = std::min(shortest, row.latencies_ms.front());
-    longest = std::max(longest, row.latencies_ms.back());
-  }
-  const double low = std::max(0.9 * std::min(shortest, longest), 1e-3);
-  Chart chart{"Latency", {"milliseconds", low, 1.1 * longest, true}, {"share of questions answered by then", 0, 1}, {}, false};
-  for (const EvaluationRow& row : rows) {
-    ChartSeries series{row.tier, color_of(row.tier), {}, true, false};
-    const std::size_t count = row.latencies_ms.size();
-    const std::size_t step = std::max<std::size_t>(1, count / latency_points_max);
-    for (std::size_t i = 0; i < count; i += step)
-      series.points.push_back({row.latencies_ms[i], static_cast<double>(i + 1) / static_cast<double>(count)});
-    if (count > 0) series.points.push_back({row.latencies_ms.back(), 1});
-    chart.series.push_back(std::move(series));
-  }
-  return svg_of(chart);
+std::string latencies_chart(std::span<const EvaluationRow> rows) {
+  std::vector<Latencies> latencies;
+  for (const EvaluationRow& row : rows)
+    latencies.push_back({row.tier, color_of(row.tier), row.latencies_ms, row.latencies_ms.size()});
+  return latency_chart(latencies);
 }
 
 constexpr std::string_view explanation =
@@ -135,7 +119,7 @@ std::string page_of(const EvaluationSetting& setting, std::span<const Evaluation
   page += main_table(rows);
   if (const auto comparison = compare(rows)) page += "<p>In short: " + sentence_of(*comparison) + ".</p>\n";
   page += explanation;
-  page += reliability_chart(rows) + cost_chart(rows) + latency_chart(rows) + difficulty_table(rows);
+  page += reliability_chart(rows) + cost_chart(rows) + latencies_chart(rows) + difficulty_table(rows);
   return page + std::string(page_end);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bench/chart.hpp"
+#include "bench/escaped.hpp"
 #include "bench/page_parts.hpp"
 
 namespace troupe::bench {

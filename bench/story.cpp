@@ -73,7 +73,7 @@ StoryRow sum_up(const std::string& name, const QuestionSet& set, const Abstentio
                 std::span<const StoryRun> runs) {
   StoryRow row;
   row.name = name;
-  std::vector<double> latencies;
+  std::vector<double>& latencies = row.latencies_ms;
   std::size_t right = 0;
   for (const StoryRun& run : runs) {
     TROUPE_CHECK(run.answers.size() == set.questions.size(), "a run has an answer for each question");

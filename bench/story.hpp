@@ -61,7 +61,8 @@ struct StoryRow {
   double right = 0;                   ///< of all asked, those that say what the set says, whatever they cite
   double out_of_memory_hour = 0;      ///< failures in an hour of this load
   StoryWork work;
-  double seconds = 0;  ///< of all runs together
+  double seconds = 0;                ///< of all runs together
+  std::vector<double> latencies_ms;  ///< of what was answered, ascending
 };
 /// `runs` have an answer for each question of `set`.
 StoryRow sum_up(const std::string& name, const QuestionSet& set, const Abstentions& abstentions,

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <mutex>
@@ -16,6 +15,7 @@
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
 #include "cli/eval_node.hpp"
+#include "cli/report_files.hpp"
 #include "cli/settled_view.hpp"
 #include "cli/story_view.hpp"
 #include "model/model.hpp"
@@ -40,6 +40,7 @@ struct StoryCommand {
   bool forget_passages = false;
   std::uint64_t seed = 1;
   bool json = false;
+  std::string html;
   std::string answers;
   DeviceChoice device;
 };
@@ -234,10 +235,8 @@ void write_answers(std::ostream& stream, const std::string& name, const Story& s
 Result<int> bench_story(const StoryCommand& command) {
   TROUPE_TRY(const auto story, prepare(command));
   TROUPE_TRY(const auto pools, pools_of(command));
-  std::ofstream answers;
-  if (!command.answers.empty()) answers.open(command.answers, std::ios::binary);
-  if (!answers) return Error{ErrorCode::io, "cannot write to " + command.answers};
-  StorySetting setting;
+  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers));
+  bench::StorySetting setting;
   setting.questions = command.questions;
   setting.questions_count = story.set.questions.size();
   setting.conversations = story.load.size();
@@ -253,17 +252,17 @@ Result<int> bench_story(const StoryCommand& command) {
   TROUPE_TRY(const auto troupes, run_troupes(command, story, pools, setting.machine));
   const auto chain = bench::sum_up("chain", story.set, story.abstentions, chains);
   const auto troupe = bench::sum_up("troupe", story.set, story.abstentions, troupes);
-  if (!command.answers.empty()) {
-    write_answers(answers, chain.name, story, chains);
-    write_answers(answers, troupe.name, story, troupes);
-    answers.flush();
-    if (!answers) return Error{ErrorCode::io, "cannot write to " + command.answers};
+  if (files.answers() != nullptr) {
+    write_answers(*files.answers(), chain.name, story, chains);
+    write_answers(*files.answers(), troupe.name, story, troupes);
   }
+  if (files.html() != nullptr) *files.html() << bench::page_of(setting, chain, troupe);
   if (command.json) {
     std::cout << json_of(setting, chain, troupe).dump(2) << '\n';
   } else {
     print_story(std::cout, setting, chain, troupe);
   }
+  TROUPE_TRY_DO(files.check());
   return 0;
 }
 
@@ -281,7 +280,7 @@ void add_bench_story(CLI::App& bench, Action& action) {
       "default policy. Beside what was reported of a pipeline that was mended so. docs/evaluation.md says what is measured.\n"
       "Examples:\n"
       "  troupe bench story\n"
-      "  troupe bench story --json --answers answers.jsonl\n"
+      "  troupe bench story --json --html story.html --answers answers.jsonl\n"
       "  troupe bench story --clients 4 --runs 1 --limit 24");
   command.add_option("--questions", options->questions, "Questions with known answers about a corpus, as for troupe eval")
       ->check(CLI::ExistingFile)
@@ -312,6 +311,7 @@ void add_bench_story(CLI::App& bench, Action& action) {
       ->capture_default_str();
   options->device.add_to(command);
   command.add_flag("--json", options->json, "One JSON object")->group("Output");
+  command.add_option("--html", options->html, "Write a page with a table and diagrams to this file")->group("Output");
   command.add_option("--answers", options->answers, "Write every answer to this file, a JSON object a line")->group("Output");
   command.callback([options, &action] { action = [options] { return bench_story(*options); }; });
 }

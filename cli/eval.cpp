@@ -25,12 +25,6 @@ Result<int> eval(const EvalCommand& command) {
   return 0;
 }
 
-Result<void> check_written(std::ofstream& file, const std::string& name) {
-  file.flush();
-  if (file) return {};
-  return Error{ErrorCode::io, "cannot write to " + name};
-}
-
 }  // namespace
 
 Result<policy::PerTier<std::string>> EvalCommand::models_of_tiers() const {
@@ -65,37 +59,22 @@ Result<std::vector<std::string>> EvalCommand::rows_among(std::vector<std::string
   return all;
 }
 
-Result<EvalFiles> EvalFiles::open(const EvalCommand& command) {
-  EvalFiles files;
-  files.html_name_ = command.html;
-  files.answers_name_ = command.answers;
-  if (!command.html.empty()) files.html_.open(command.html, std::ios::binary);
-  if (!command.answers.empty()) files.answers_.open(command.answers, std::ios::binary);
-  TROUPE_TRY_DO(files.check());
-  return files;
-}
-
-Result<void> EvalFiles::check() {
-  TROUPE_TRY_DO(check_written(html_, html_name_));
-  return check_written(answers_, answers_name_);
-}
-
 void add_eval(CLI::App& app, Action& action) {
   auto options = std::make_shared<EvalCommand>();
-  CLI::App& command = *app.add_subcommand("eval", "Measure answers to questions with known answers, or labels of utterances");
+  CLI::App& command = *app.add_subcommand(
+      "eval", "Measure answers to questions with known answers, labels of utterances, or what conversations recall");
   command.footer(
       "Examples:\n"
       "  troupe eval portfolio/handbook/questions.jsonl\n"
       "  troupe eval portfolio/eval/grounded.jsonl --json --html report.html\n"
       "  troupe eval mine.jsonl --corpus docs/ --policy policy.toml --tiers heavy,portfolio --limit 50\n"
       "  troupe eval portfolio/eval/clinc_test.jsonl --html intents.html\n"
-      "  troupe eval portfolio/eval/dialogues.jsonl --tiers heavy\n"
+      "  troupe eval portfolio/eval/dialogues.jsonl --html recall.html\n"
       "Asks mini, medium and heavy alone and then the portfolio, each in a node of its own in this process, and prints\n"
       "accuracy, calibration, latency and cost. A file of utterances with their labels (messages and answer in each row) is\n"
       "given to each model by itself, which names them. Conversations of a file are held again, and asked what was said: with\n"
-      "summaries, with everything, and with a truncated prompt. docs/evaluation.md says what is measured and how such files "
-      "are "
-      "made.\n"
+      "summaries, with everything, and with a truncated prompt. docs/evaluation.md says what is measured, and how such files\n"
+      "are made.\n"
       "Exit status: 0 measured, 1 an error, 2 a wrong command line.");
   command.add_option("questions", options->questions, "A file of JSON lines")->required()->check(CLI::ExistingFile);
   CLI::Option* corpus =
@@ -105,12 +84,16 @@ void add_eval(CLI::App& app, Action& action) {
       command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
           ->check(CLI::ExistingFile);
   command
-      .add_option("--tiers", options->tiers,
-                  "Which rows: mini, medium, heavy, portfolio; with commas (default: all; with --connect one, the portfolio)")
+      .add_option(
+          "--tiers", options->tiers,
+          "Which rows: mini, medium, heavy, portfolio; with commas (default: all; with --connect one, the portfolio). Of "
+          "conversations: the one that answers (default: heavy)")
       ->delimiter(',');
   CLI::Option* models = command.add_option(
       "--model", options->models, "Another model for a tier: TIER=FOLDER; may be repeated (default: the bundled ones)");
-  command.add_option("--limit", options->limit, "Only so many of the questions, spread evenly over the file (0: all)")
+  command
+      .add_option("--limit", options->limit,
+                  "Only so many of the questions, spread evenly over the file, or so many of its conversations (0: all)")
       ->check(CLI::Range(std::size_t{0}, bench::QuestionSet::questions_max));
   command
       .add_option("--connect", options->connect,

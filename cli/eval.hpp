@@ -1,8 +1,7 @@
-// What the forms of `troupe eval` share: its command line, and the files that it writes.
+// What the forms of `troupe eval` share: its command line.
 #pragma once
 
 #include <cstddef>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -32,23 +31,6 @@ struct EvalCommand {
   Result<policy::RoutingPolicy> routing() const;
   /// Those of `all` that --tiers names, in their order; all if it names none.
   Result<std::vector<std::string>> rows_among(std::vector<std::string> all) const;
-};
-
-/// What an evaluation writes beside its output. Opened before the work rather than after it.
-class EvalFiles {
- public:
-  static Result<EvalFiles> open(const EvalCommand& command);
-  /// Null: not asked for.
-  std::ostream* html() { return html_name_.empty() ? nullptr : &html_; }
-  std::ostream* answers() { return answers_name_.empty() ? nullptr : &answers_; }
-  /// `io` if something did not get there.
-  Result<void> check();
-
- private:
-  std::string html_name_;
-  std::string answers_name_;
-  std::ofstream html_;
-  std::ofstream answers_;
 };
 
 // One for each form of rows (bench/set_form.hpp); each returns the exit status.

@@ -12,19 +12,17 @@
 #include <thread>
 #include <utility>
 
-#include "bench/page_parts.hpp"
 #include "cli/ask.hpp"
 #include "cli/eval.hpp"
 #include "cli/eval_node.hpp"
 #include "cli/eval_view.hpp"
+#include "cli/report_files.hpp"
 #include "model/file.hpp"
 #include "model/tokenizer.hpp"
 
 namespace troupe::cli {
 
 namespace {
-
-using bench::number;
 
 constexpr std::array<std::size_t, 5> usual_exchanges = {10, 20, 30, 100, 300};
 constexpr std::int32_t answer_tokens_max = 256;
@@ -38,8 +36,6 @@ struct Job {
   std::size_t exchanges = 0;
   std::string pin;
 };
-
-std::string name_of(std::size_t exchanges) { return exchanges > 0 ? std::to_string(exchanges) : "all"; }
 
 /// What one row asks, on a node of its own.
 struct Row {
@@ -60,7 +56,7 @@ class Evaluator {
     }
   }
 
-  Result<std::vector<bench::DialogueRow>> run();
+  Result<DialogueResults> run();
 
  private:
   std::vector<std::size_t> exchanges() const;
@@ -75,6 +71,7 @@ class Evaluator {
   std::shared_ptr<bench::Recording> recording_ = std::make_shared<bench::Recording>();
   std::vector<std::vector<std::uint64_t>> seeds_;  ///< for each conversation
   std::int32_t window_ = 0;                        ///< of the model that answers, once a node has told
+  std::string machine_;                            ///< that the nodes compute on, likewise
   std::mutex answers_mutex_;
 };
 
@@ -128,7 +125,7 @@ policy::RoutingPolicy Evaluator::routing() const {
   return routing;
 }
 
-Result<std::vector<bench::DialogueRow>> Evaluator::run() {
+Result<DialogueResults> Evaluator::run() {
   std::vector<bench::DialogueRow> rows;
   const std::size_t place = policy::place_of(evaluation_.tier);
   for (const std::size_t count : exchanges()) {
@@ -149,7 +146,7 @@ Result<std::vector<bench::DialogueRow>> Evaluator::run() {
     TROUPE_TRY(auto truncated, ask_truncated(std::move(row), summaries.prompt_tokens));
     rows.push_back(std::move(truncated));
   }
-  return rows;
+  return DialogueResults{std::move(rows), machine_};
 }
 
 /// A prompt is counted by its parts, which comes to more than it has: the budget that gives about so many tokens is looked for.
@@ -175,13 +172,14 @@ Result<bench::DialogueRow> Evaluator::ask_all(const Row& row) {
                                                      .device = evaluation_.device,
                                                      .engine = evaluation_.engine,
                                                      .recording = recording_}));
+  machine_ = node->machine();
   TROUPE_TRY(const auto models, node->client().models());
   for (const clients::ServedModel& model : models) {
     if (model.tier == evaluation_.tier) window_ = model.context_max;
   }
   const std::vector<Job> jobs = jobs_of(row);
   std::vector<bench::JudgedProbe> judged(jobs.size());
-  auto progress = show_progress(row.method + " after " + name_of(row.exchanges) + " exchanges");
+  auto progress = show_progress(row.method + " after " + bench::name_of_exchanges(row.exchanges) + " exchanges");
   std::atomic<std::size_t> next = 0;
   std::atomic<std::size_t> done = 0;
   std::mutex mutex;
@@ -260,32 +258,39 @@ Result<policy::Tier> tier_of(const EvalCommand& command, const policy::RoutingPo
                    command.questions};
 }
 
+bench::DialogueSetting setting_of(const EvalCommand& command, const DialogueEvaluation& evaluation,
+                                  const std::string& machine) {
+  const std::size_t all = evaluation.set.dialogues.size();
+  return {.dialogues = command.questions,
+          .conversations = command.limit > 0 ? std::min(command.limit, all) : all,
+          .tier = std::string(to_string(evaluation.tier)),
+          .summarizer = std::string(to_string(evaluation.routing.smallest())),
+          .policy = command.policy.empty() ? "default" : command.policy,
+          .machine = machine};
+}
+
 }  // namespace
 
-Result<std::vector<bench::DialogueRow>> evaluate(const DialogueEvaluation& evaluation) {
+Result<DialogueResults> evaluate(const DialogueEvaluation& evaluation) {
   TROUPE_TRY(const auto folder, find_model(evaluation.models[policy::place_of(evaluation.tier)]));
   TROUPE_TRY(auto tokenizer, model::Tokenizer::load(folder / "tokenizer.json"));
   Evaluator evaluator(evaluation, std::move(tokenizer));
-  TROUPE_TRY(auto rows, evaluator.run());
-  if (!rows.empty()) return rows;
+  TROUPE_TRY(auto results, evaluator.run());
+  if (!results.rows.empty()) return results;
   return Error{ErrorCode::invalid_argument,
                evaluation.file + " has no probe that can be asked after as many exchanges as it has"};
 }
 
 void print_dialogues(std::ostream& stream, std::span<const bench::DialogueRow> rows) {
-  std::vector<std::vector<std::string>> lines = {{"exchanges", "the prompt has", "recalled %", "of early facts %", "tokens",
-                                                  "at most", "probes", "all turns %", "verbatim %"}};
-  for (const bench::DialogueRow& row : rows) {
-    lines.push_back({name_of(row.exchanges), row.method, percent(row.recall), percent(row.early_recall),
-                     number(row.prompt_tokens, 0), std::to_string(row.prompt_tokens_max), std::to_string(row.probes),
-                     percent(row.whole), percent(row.verbatim)});
-  }
-  print_table(stream, lines);
+  print_table(stream, bench::dialogue_table(rows));
   if (const auto comparison = bench::compare(rows)) stream << bench::sentence_of(*comparison) << '\n';
 }
 
-Json json_of(const DialogueEvaluation& evaluation, std::span<const bench::DialogueRow> rows) {
-  Json object{{"dialogues", evaluation.file}, {"tier", to_string(evaluation.tier)}, {"rows", Json::array()}};
+Json json_of(const bench::DialogueSetting& setting, std::span<const bench::DialogueRow> rows) {
+  Json object{{"dialogues", setting.dialogues}, {"conversations", setting.conversations},
+              {"tier", setting.tier},           {"summarizer", setting.summarizer},
+              {"policy", setting.policy},       {"machine", setting.machine},
+              {"rows", Json::array()}};
   for (const bench::DialogueRow& row : rows) {
     object["rows"].push_back({{"exchanges", row.exchanges},
                               {"method", row.method},
@@ -307,9 +312,8 @@ Json json_of(const DialogueEvaluation& evaluation, std::span<const bench::Dialog
 }
 
 Result<int> eval_dialogues(const EvalCommand& command) {
-  for (const auto& [given, option] : {std::pair(!command.corpus.empty(), "--corpus"),
-                                      {!command.connect.empty(), "--connect"},
-                                      {!command.html.empty(), "--html"}}) {
+  for (const auto& [given, option] :
+       {std::pair(!command.corpus.empty(), "--corpus"), {!command.connect.empty(), "--connect"}}) {
     if (given) {
       return Error{ErrorCode::invalid_argument,
                    std::string(option) + " has no effect on the conversations of " + command.questions + "; leave it out"};
@@ -325,14 +329,16 @@ Result<int> eval_dialogues(const EvalCommand& command) {
   evaluation.limit = command.limit;
   evaluation.device = command.device;
   evaluation.engine = command.engine;
-  TROUPE_TRY(auto files, EvalFiles::open(command));
+  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers));
   evaluation.answers = files.answers();
   catch_interrupts();
-  TROUPE_TRY(const auto rows, evaluate(evaluation));
+  TROUPE_TRY(const auto results, evaluate(evaluation));
+  const bench::DialogueSetting setting = setting_of(command, evaluation, results.machine);
+  if (files.html() != nullptr) *files.html() << bench::page_of(setting, results.rows);
   if (command.json) {
-    std::cout << dumped(json_of(evaluation, rows)) << std::endl;
+    std::cout << dumped(json_of(setting, results.rows)) << std::endl;
   } else {
-    print_dialogues(std::cout, rows);
+    print_dialogues(std::cout, results.rows);
   }
   TROUPE_TRY_DO(files.check());
   return 0;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/dialogue_evaluation.hpp"
+#include "bench/dialogue_page.hpp"
 #include "bench/dialogue_set.hpp"
 #include "cli/answer_view.hpp"
 #include "cli/command.hpp"
@@ -26,10 +26,14 @@ struct DialogueEvaluation {
   std::ostream* answers = nullptr;  ///< a line of JSON for each probe
 };
 
-/// A row for each way to read a conversation, after each number of exchanges that something is asked after.
-Result<std::vector<bench::DialogueRow>> evaluate(const DialogueEvaluation& evaluation);
+struct DialogueResults {
+  std::vector<bench::DialogueRow> rows;  ///< for each way to read a conversation, after each number of exchanges
+  std::string machine;                   ///< what computed
+};
+/// After each number of exchanges that something is asked after. There is at least one row.
+Result<DialogueResults> evaluate(const DialogueEvaluation& evaluation);
 
 void print_dialogues(std::ostream& stream, std::span<const bench::DialogueRow> rows);
-Json json_of(const DialogueEvaluation& evaluation, std::span<const bench::DialogueRow> rows);
+Json json_of(const bench::DialogueSetting& setting, std::span<const bench::DialogueRow> rows);
 
 }  // namespace troupe::cli

@@ -3,7 +3,6 @@
 #include <ostream>
 #include <string>
 
-#include "bench/page_parts.hpp"
 #include "cli/eval_view.hpp"
 
 namespace troupe::cli {
@@ -11,6 +10,7 @@ namespace troupe::cli {
 namespace {
 
 using bench::number;
+using bench::percent;
 
 Json json_of(const bench::IntentScores& row) {
   Json object{{"tier", row.tier},
@@ -49,8 +49,8 @@ Json json_of(const bench::IntentScores& row) {
 }  // namespace
 
 void print_intents(std::ostream& stream, std::span<const bench::IntentScores> rows) {
-  std::vector<std::vector<std::string>> lines = {{"", "right %", "in scope %", "out of scope: recall %", "precision %",
-                                                  "calibration error", "p50 ms", "p95 ms", "cost, 10^9"}};
+  bench::TextTable lines = {{"", "right %", "in scope %", "out of scope: recall %", "precision %", "calibration error",
+                             "p50 ms", "p95 ms", "cost, 10^9"}};
   for (const bench::IntentScores& row : rows) {
     lines.push_back({row.tier, percent(row.accuracy), percent(row.accuracy_in_scope), percent(row.out_of_scope_recall),
                      percent(row.out_of_scope_precision), number(row.calibration_error, 3), number(row.p50_ms, 1),

@@ -12,6 +12,7 @@
 #include "cli/eval.hpp"
 #include "cli/eval_node.hpp"
 #include "cli/eval_view.hpp"
+#include "cli/report_files.hpp"
 #include "cli/settled_view.hpp"
 #include "storage/markdown.hpp"
 
@@ -200,7 +201,7 @@ Result<bench::EvaluationRow> row_of(const EvalCommand& command, Evaluation& eval
 Result<int> eval_questions(const EvalCommand& command) {
   TROUPE_TRY(auto evaluation, prepare(command));
   TROUPE_TRY(const auto names, rows_of(command, evaluation.routing));
-  TROUPE_TRY(auto files, EvalFiles::open(command));
+  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers));
   catch_interrupts();
   std::vector<bench::EvaluationRow> rows;
   for (const std::string& name : names) {

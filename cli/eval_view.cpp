@@ -5,13 +5,12 @@
 #include <ostream>
 #include <string>
 
-#include "bench/page_parts.hpp"
-
 namespace troupe::cli {
 
 namespace {
 
 using bench::number;
+using bench::percent;
 
 std::string tiers_of(const policy::PerTier<std::size_t>& answered_by) {
   std::string text;
@@ -60,7 +59,7 @@ Json json_of(const bench::EvaluationRow& row) {
 
 }  // namespace
 
-void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines) {
+void print_table(std::ostream& stream, const bench::TextTable& lines) {
   std::vector<std::size_t> widths(lines.front().size(), 0);
   for (const auto& line : lines)
     for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
@@ -73,8 +72,6 @@ void print_table(std::ostream& stream, const std::vector<std::vector<std::string
   }
 }
 
-std::string percent(std::optional<double> share) { return share ? number(100 * *share, 1) : "-"; }
-
 Json reliability_json(const bench::Reliability& bins) {
   Json list = Json::array();
   for (const bench::ReliabilityBin& bin : bins)
@@ -83,8 +80,8 @@ Json reliability_json(const bench::Reliability& bins) {
 }
 
 void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow> rows) {
-  std::vector<std::vector<std::string>> lines = {{"", "right %", "values %", "abstention %", "citations %", "calibration error",
-                                                  "p50 ms", "p95 ms", "cost, 10^9", "by mini / medium / heavy"}};
+  bench::TextTable lines = {{"", "right %", "values %", "abstention %", "citations %", "calibration error", "p50 ms", "p95 ms",
+                             "cost, 10^9", "by mini / medium / heavy"}};
   for (const bench::EvaluationRow& row : rows) {
     lines.push_back({row.tier, percent(row.accuracy), percent(row.value_accuracy), percent(row.abstention_recall),
                      percent(row.citation_precision), number(row.calibration_error, 3), number(row.p50_ms, 0),

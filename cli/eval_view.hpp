@@ -10,14 +10,13 @@
 #include "bench/evaluation.hpp"
 #include "bench/evaluation_page.hpp"
 #include "bench/intent_page.hpp"
+#include "bench/page_parts.hpp"
 #include "cli/answer_view.hpp"
 
 namespace troupe::cli {
 
 /// Columns as wide as their widest text, the first to the left, all others to the right. Each line has as many.
-void print_table(std::ostream& stream, const std::vector<std::vector<std::string>>& lines);
-/// With a digit behind the point; "-" for nothing.
-std::string percent(std::optional<double> share);
+void print_table(std::ostream& stream, const bench::TextTable& lines);
 template <class T>
 Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);

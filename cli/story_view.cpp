@@ -1,22 +1,17 @@
 #include "cli/story_view.hpp"
 
-#include <cstdint>
 #include <ostream>
 
-#include "bench/page_parts.hpp"
 #include "cli/eval_view.hpp"
 
 namespace troupe::cli {
 
 namespace {
 
-using bench::number;
 using bench::StoryComparison;
 using bench::StoryReport;
 using bench::StoryRow;
-
-std::string factor(double before, double after) { return after > 0 ? number(before / after, 1) : "-"; }
-std::string met(bool holds) { return holds ? "met" : "missed"; }
+using bench::StorySetting;
 
 Json json_of(const StoryRow& row) {
   return {{"name", row.name},
@@ -40,33 +35,9 @@ Json json_of(const StoryRow& row) {
 }  // namespace
 
 void print_story(std::ostream& stream, const StorySetting& setting, const StoryRow& chain, const StoryRow& troupe) {
-  const StoryComparison compared = bench::compare(chain, troupe);
-  stream << setting.questions_count << " questions of " << setting.questions << " in " << setting.conversations
-         << " conversations of " << setting.turns << " turns, " << setting.clients << " at a time, " << setting.runs
-         << (setting.runs == 1 ? " run; " : " runs; ") << setting.memory_mebibytes
-         << " MiB for weights, activations and KV blocks; " << setting.machine << "\n\n";
-  const auto count = [](std::uint64_t value) { return std::to_string(value); };
-  const auto billions = [](std::uint64_t value) { return number(static_cast<double>(value) / 1e9, 1); };
-  print_table(
-      stream,
-      {{"", "as teams do it", "troupe", "factor", "reported", "mark"},
-       {"mean latency, ms", number(chain.mean_ms, 0), number(troupe.mean_ms, 0), factor(chain.mean_ms, troupe.mean_ms),
-        "1.8 to 0.42 s", "factor " + number(StoryComparison::latency_mark, 1) + ": " + met(compared.fast)},
-       {"median", number(chain.p50_ms, 0), number(troupe.p50_ms, 0), factor(chain.p50_ms, troupe.p50_ms), "", ""},
-       {"95th percentile", number(chain.p95_ms, 0), number(troupe.p95_ms, 0), factor(chain.p95_ms, troupe.p95_ms), "", ""},
-       {"out of memory", count(chain.out_of_memory), count(troupe.out_of_memory), "", "6 to 0 an hour",
-        "0: " + met(compared.whole)},
-       {"refused", count(chain.refused), count(troupe.refused), "", "", ""},
-       {"same answer in every run, %", percent(chain.consistency), percent(troupe.consistency), "", "86 to 93 %",
-        "100: " + met(compared.consistent)},
-       {"right answers, %", percent(chain.right), percent(troupe.right), "", "", ""},
-       {"tokens computed", count(chain.work.computed_tokens), count(troupe.work.computed_tokens),
-        factor(static_cast<double>(chain.work.computed_tokens), static_cast<double>(troupe.work.computed_tokens)), "", ""},
-       {"tokens reused", count(chain.work.reused_tokens), count(troupe.work.reused_tokens), "", "", ""},
-       {"cost, 10^9", billions(chain.work.cost), billions(troupe.work.cost),
-        factor(static_cast<double>(chain.work.cost), static_cast<double>(troupe.work.cost)), "", ""},
-       {"prompts cut to the window", count(chain.cut), "0", "", "", ""}});
-  stream << "\nall marks are " << (compared.holds() ? "met" : "not met; docs/evaluation.md says what to think of that") << '\n';
+  stream << bench::sentence_of(setting) << "\n\n";
+  print_table(stream, bench::story_table(chain, troupe));
+  stream << '\n' << bench::verdict_of(bench::compare(chain, troupe)) << '\n';
 }
 
 Json json_of(const StorySetting& setting, const StoryRow& chain, const StoryRow& troupe) {

@@ -223,8 +223,8 @@ class Checker {
   void check_sampling() {
     const Sampling& sampling = rule_->sampling;
     if (!(sampling.temperature > 0 && sampling.temperature <= 100) || !(sampling.top_p > 0 && sampling.top_p <= 1)) {
-      wrong("samples at temperature " + shown(static_cast<double>(sampling.temperature)) + ", top_p " +
-            shown(static_cast<double>(sampling.top_p)) + ", expected a temperature above 0 to 100 and top_p above 0 to 1");
+      wrong("samples at temperature " + rounded(static_cast<double>(sampling.temperature)) + ", top_p " +
+            rounded(static_cast<double>(sampling.top_p)) + ", expected a temperature above 0 to 100 and top_p above 0 to 1");
     }
     const auto& assurance = rule_->when.assurance;
     if (!assurance.empty() && !contains(assurance, Assurance::draft)) {

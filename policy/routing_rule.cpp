@@ -62,8 +62,8 @@ std::string sampling_of(const RouteRule& rule) {
     case SampleAs::as_asked: return "a draft sampled as the client asks";
     case SampleAs::greedy: return "greedy";
     case SampleAs::sampled:
-      return "a draft sampled at temperature " + shown(static_cast<double>(rule.sampling.temperature)) + ", top_p " +
-             shown(static_cast<double>(rule.sampling.top_p));
+      return "a draft sampled at temperature " + rounded(static_cast<double>(rule.sampling.temperature)) + ", top_p " +
+             rounded(static_cast<double>(rule.sampling.top_p));
   }
   return "unknown";
 }
@@ -135,8 +135,7 @@ std::string sentence_of(const RouteRule& rule) {
     const double least = rule.confidence_min[place_of(before)];
     const double uncited = rule.uncited_min[place_of(before)];
     text += ", below " + shown(least) + (uncited > least ? " (or " + shown(uncited) + " without a citation)" : "") + " " +
-            std::string(to_string(tier)) +
-            (opinion ? " for a second opinion" : "");
+            std::string(to_string(tier)) + (opinion ? " for a second opinion" : "");
     before = tier;
   }
   const double least = rule.confidence_min[place_of(before)];

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "bench/escaped.hpp"
+#include "tests/support/page_check.hpp"
+
 namespace troupe::bench {
 namespace {
 
@@ -38,7 +41,7 @@ TEST(Charts, DrawLinesPointsAndNames) {
   const std::string svg = svg_of(chart);
   EXPECT_TRUE(svg.starts_with("<svg "));
   EXPECT_TRUE(svg.ends_with("</svg>\n"));
-  EXPECT_NE(svg.find("points=\"64.0,308.0 444.0,36.0 \""), std::string::npos) << svg;
+  EXPECT_NE(svg.find("points=\"64.0,308.0 436.0,36.0 \""), std::string::npos) << svg;
   EXPECT_NE(svg.find("A &amp; B"), std::string::npos);
   EXPECT_NE(svg.find("<title>one: 1, 1</title>"), std::string::npos);
   EXPECT_NE(svg.find("stroke-dasharray"), std::string::npos);
@@ -47,6 +50,22 @@ TEST(Charts, DrawLinesPointsAndNames) {
 TEST(Charts, KeepWhatLiesOutsideWithin) {
   const std::string svg = svg_of({"", {"x", 0, 1}, {"y", 0, 1}, {{"one", "red", {{-5, 9}}, false, true}}, false});
   EXPECT_NE(svg.find("cx=\"64.0\" cy=\"36.0\""), std::string::npos) << svg;
+}
+
+TEST(Charts, StayWithinTheirBordersWithManySeries) {
+  Chart chart{"Many", {"milliseconds", 0.02, 7e5, true}, {"y", 0, 100}, {}, false};
+  for (int i = 0; i < 20; ++i)
+    chart.series.push_back({"series number " + std::to_string(i), "red", {{0.01 * i, 1e9}, {1e9, -5}}, true, true});
+  EXPECT_EQ(tests::problems_of_svg(svg_of(chart)), std::vector<std::string>());
+}
+
+TEST(Charts, LeaveOutNumbersThatHaveNoRoom) {
+  const std::string svg = svg_of({"", {"milliseconds", 50, 30000, true}, {"y", 0, 1}, {}, false});
+  EXPECT_EQ(tests::problems_of_svg(svg), std::vector<std::string>());
+  EXPECT_EQ(ticks_of({"", 50, 30000, true}).size(), 9U);
+  EXPECT_NE(svg.find(">5000</text>"), std::string::npos);
+  EXPECT_EQ(svg.find(">10000</text>"), std::string::npos) << "it would touch the number before";
+  EXPECT_NE(svg.find(">20000</text>"), std::string::npos);
 }
 
 TEST(Charts, EscapeText) { EXPECT_EQ(escaped("<a b=\"c\">&'"), "&lt;a b=&quot;c&quot;&gt;&amp;&#39;"); }

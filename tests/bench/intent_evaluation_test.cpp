@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bench/intent_page.hpp"
+#include "tests/support/page_check.hpp"
 
 namespace troupe::bench {
 namespace {
@@ -131,7 +132,8 @@ TEST(IntentPage, ShowsFewLabelsAllWithAllAndOfManyTheWorst) {
   const std::string small = page_of(setting, std::vector{scores_of(mixed)});
   EXPECT_NE(small.find("is, and was taken for"), std::string::npos);
   EXPECT_NE(small.find("Name &lt;it&gt;."), std::string::npos);
-  EXPECT_NE(small.find("<svg"), std::string::npos);
+  EXPECT_EQ(tests::count_of(small, "<svg"), 2U);
+  EXPECT_EQ(tests::problems_of_page(small), std::vector<std::string>());
   std::vector<Case> many = mixed;
   for (int i = 0; i < 20; ++i) many.push_back({"label" + std::to_string(i), i < 3 ? "" : "label" + std::to_string(i), 0.5});
   const IntentScores scores = scores_of(many);
@@ -143,6 +145,7 @@ TEST(IntentPage, ShowsFewLabelsAllWithAllAndOfManyTheWorst) {
   const std::string large = page_of(setting, std::vector{scores});
   EXPECT_EQ(large.find("is, and was taken for"), std::string::npos);
   EXPECT_NE(large.find("mostly taken for"), std::string::npos);
+  EXPECT_EQ(tests::problems_of_page(large), std::vector<std::string>());
 }
 
 }  // namespace

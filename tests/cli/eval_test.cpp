@@ -152,11 +152,13 @@ std::string dialogue() {
 }
 
 TEST_F(EvalCommand, HoldsConversationsAgainAndAsksWhatWasSaid) {
-  const Outcome run =
-      troupe("eval " + write("dialogues.jsonl", dialogue()) + " --tiers mini --json --answers " + path("answers.jsonl"));
+  const Outcome run = troupe("eval " + write("dialogues.jsonl", dialogue()) + " --tiers mini --json --answers " +
+                             path("answers.jsonl") + " --html " + path("page.html"));
   ASSERT_EQ(run.status, 0) << run.output;
   const auto object = nlohmann::json::parse(run.output.substr(run.output.rfind("{\"dialogues\"")));
   EXPECT_EQ(object["tier"], "mini");
+  EXPECT_EQ(object["summarizer"], "mini");
+  EXPECT_EQ(object["conversations"], 1);
   ASSERT_EQ(object["rows"].size(), 4U) << run.output;
   std::map<std::string, nlohmann::json> rows;
   for (const auto& row : object["rows"]) {
@@ -171,6 +173,10 @@ TEST_F(EvalCommand, HoldsConversationsAgainAndAsksWhatWasSaid) {
   EXPECT_EQ(rows["truncated"]["whole"], 0.0);
   EXPECT_LT(rows["summaries"]["prompt_tokens"], rows["everything"]["prompt_tokens"]);
   EXPECT_LT(rows["truncated"]["prompt_tokens"], rows["everything"]["prompt_tokens"]);
+  const std::string page = read("page.html");
+  EXPECT_NE(page.find("1 conversation of "), std::string::npos);
+  EXPECT_NE(page.find("13, summaries: 100</title>"), std::string::npos) << page;
+  EXPECT_NE(page.find(std::string(object["machine"])), std::string::npos);
 }
 
 TEST_F(EvalCommand, RefusesConversationsThatItCannotHold) {
@@ -178,6 +184,7 @@ TEST_F(EvalCommand, RefusesConversationsThatItCannotHold) {
   expect_refusal("eval " + set + " --corpus " + path("."), 1, "--corpus has no effect");
   expect_refusal("eval " + set + " --tiers mini,heavy", 1, "--tiers");
   expect_refusal("eval " + set + " --tiers portfolio", 1, "--tiers");
+  expect_refusal("eval " + set + " --html " + path("no/page.html"), 1, "cannot write to");
   expect_refusal("eval " + write("bad.jsonl", dialogue() + "\n" + R"({"id":"d","turns":[],"probes":[]})"), 1,
                  "bad.jsonl:2: turns");
 }

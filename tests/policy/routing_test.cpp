@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "policy/routing_rule.hpp"
 
 namespace troupe::policy {
 namespace {
@@ -428,6 +429,7 @@ TEST(Routing, SamplesADraftAsTheRuleSays) {
   asked.assurance = Assurance::standard;
   EXPECT_TRUE(route(policy, asked)->greedy) << "what is held back is greedy in any case";
   EXPECT_FALSE(route(policy, asked)->sampling);
+  EXPECT_NE(sentence_of(ideas).find("sampled at temperature 0.8, top_p 1"), std::string::npos) << sentence_of(ideas);
 }
 
 TEST(Routing, ReadsACalibrationBetweenItsPoints) {

@@ -1,0 +1,30 @@
+#include "cli/report_files.hpp"
+
+namespace troupe::cli {
+
+namespace {
+
+Result<void> check_written(std::ofstream& file, const std::string& name) {
+  file.flush();
+  if (file) return {};
+  return Error{ErrorCode::io, "cannot write to " + name};
+}
+
+}  // namespace
+
+Result<ReportFiles> ReportFiles::open(const std::string& html, const std::string& answers) {
+  ReportFiles files;
+  files.html_name_ = html;
+  files.answers_name_ = answers;
+  if (!html.empty()) files.html_.open(html, std::ios::binary);
+  if (!answers.empty()) files.answers_.open(answers, std::ios::binary);
+  TROUPE_TRY_DO(files.check());
+  return files;
+}
+
+Result<void> ReportFiles::check() {
+  TROUPE_TRY_DO(check_written(html_, html_name_));
+  return check_written(answers_, answers_name_);
+}
+
+}  // namespace troupe::cli
