@@ -5,6 +5,7 @@
 
 #include "actors/conversation_actor.hpp"
 #include "policy/context.hpp"
+#include "policy/early_stop.hpp"
 #include "policy/form.hpp"
 #include "policy/judgement.hpp"
 #include "storage/conversations.hpp"
@@ -173,7 +174,8 @@ void ConversationState::rewrite(LiveTurn& turn) {
 void ConversationState::search(LiveTurn& turn) {
   begin_stage(turn, policy::Stage::retrieval);
   const auto tokens_max = contract_of(policy::Stage::retrieval).prompt_tokens_max;
-  const std::size_t bytes_max = tokens_max ? static_cast<std::size_t>(*tokens_max) * policy::bytes_per_token : turn.turn.search.size();
+  const std::size_t bytes_max =
+      tokens_max ? static_cast<std::size_t>(*tokens_max) * policy::bytes_per_token : turn.turn.search.size();
   const std::uint64_t step = begin_step(turn);
   self_
       ->request(services_.retriever, service_timeout,
@@ -337,6 +339,7 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.messages = std::move(prepared.messages);
   plan.price = context_->routing->price[policy::place_of(plan.tier)];
   policy::follow_route(turn.route, turn.turn.ask.sampling, plan);
+  plan.log_probability_sum_min = policy::least_log_probability_sum(*context_->routing, plan);
   plan.seed = *turn.turn.ask.seed;
   plan.task = policy::to_string(turn.grounded ? policy::Task::answer : policy::Task::chat);
   plan.summary_version = summary_.version;

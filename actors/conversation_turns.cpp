@@ -94,7 +94,13 @@ void ConversationState::generate(LiveTurn& turn) {
     job.key = {turn.turn.id, schemas::Purpose::answer, plan.attempt};
     job.epoch = epoch_;
     job.model = plan.model;
-    job.request = {plan.prompt, plan.sampling, plan.seed, plan.tokens_max, turn.turn.ask.priority, plan.messages};
+    job.request = {plan.prompt,
+                   plan.sampling,
+                   plan.seed,
+                   plan.tokens_max,
+                   turn.turn.ask.priority,
+                   plan.messages,
+                   plan.log_probability_sum_min};
     job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
     turn.generation = std::make_unique<Generation>(context_, engine_link(self_), std::move(job), last_place_);
     if (std::exchange(runs_already_, 0) == turn.turn.id.number && last_place_) turn.generation->runs_at(*last_place_);

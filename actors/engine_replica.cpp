@@ -248,6 +248,7 @@ void EngineReplica::start(std::uint64_t number, const schemas::EngineRequest& re
   generate.sampling.top_p = request.sampling.top_p;
   generate.sampling.min_p = request.sampling.min_p;
   generate.sampling.seed = request.seed;
+  generate.log_probability_sum_min = request.log_probability_sum_min;
   generate.priority = request.priority;
   generate.deadline = clock_->now() + time_left;
   for (const policy::Emission& emission : known) {

@@ -59,6 +59,7 @@ void ModelCall::on_prepared(Result<schemas::EnginePrepared> prepared) {
   job.request.tokens_max = reply_.tokens_max = std::min(job_.tokens_max, room);
   job.request.sampling = job_.sampling;
   job.request.seed = job_.seed;
+  if (!prepared->model.remote()) job.request.log_probability_sum_min = job_.log_probability_sum_min;
   job.request.priority = job_.priority;
   job.deadline_ms = job_.deadline_ms;
   if (job.request.tokens_max < 1) return finish(Error{ErrorCode::too_large, "the prompt leaves no room for a reply"});

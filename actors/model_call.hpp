@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ class ModelCall {
     std::int64_t deadline_ms = 0;  ///< since 1970
     policy::Sampling sampling;
     std::uint64_t seed = 0;
+    double log_probability_sum_min = -std::numeric_limits<double>::infinity();  ///< as engine::GenerateRequest's
   };
   struct Reply {
     std::string text;

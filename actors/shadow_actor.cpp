@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/early_stop.hpp"
+
 namespace troupe::actors {
 
 namespace {
@@ -125,6 +127,7 @@ void ShadowState::attempt(Job& job, policy::Tier tier, const std::string& why) {
   plan.tier = tier;
   plan.why = why;
   policy::follow_route(job.route, ask.sampling, plan);
+  plan.log_probability_sum_min = policy::least_log_probability_sum(policy, plan);
   plan.price = policy.price[policy::place_of(tier)];
   plan.seed = ask.seed.value_or(0);
   plan.task = policy::to_string(job.work.input->parts.task);
@@ -143,6 +146,7 @@ void ShadowState::attempt(Job& job, policy::Tier tier, const std::string& why) {
   call.deadline_ms = job.turn.accepted_ms + limits.time_max_ms;
   call.sampling = plan.sampling;
   call.seed = plan.seed;
+  call.log_probability_sum_min = plan.log_probability_sum_min;
   job.turn.attempts.push_back({std::move(plan), std::nullopt});
   job.call = std::make_shared<ModelCall>(
       context_, engine_link(self_), std::move(call),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
@@ -10,6 +11,7 @@
 #include <variant>
 
 #include "policy/citation.hpp"
+#include "policy/early_stop.hpp"
 
 namespace troupe::cli {
 
@@ -85,6 +87,7 @@ Json json_of(const policy::AttemptPlan& plan) {
   for (const policy::Message& message : plan.messages)
     object["messages"].push_back({{"role", message.role}, {"content", message.content}});
   if (!plan.prompt.empty()) object["prompt"] = plan.prompt;
+  if (std::isfinite(plan.log_probability_sum_min)) object["log_probability_sum_min"] = plan.log_probability_sum_min;
   object["pins_version"] = plan.pins_version;
   object["recalled"] = json_of(plan.recalled);
   object["left_out"] = Json::array();
@@ -180,6 +183,8 @@ Json json_of(const policy::Turn& turn) {
   for (const policy::Attempt& attempt : turn.attempts) {
     Json entry{{"plan", json_of(attempt.plan)}};
     if (attempt.result) entry["result"] = json_of(*attempt.result);
+    if (attempt.result && policy::stopped_early(*attempt.result))
+      entry["result"]["stopped"] = policy::sentence_of_stop(attempt.plan, *attempt.result);
     object["attempts"].push_back(std::move(entry));
   }
   object["stages"] = Json::array();

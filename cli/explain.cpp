@@ -2,6 +2,7 @@
 #include "cli/explain.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "cli/answer_view.hpp"
 #include "cli/ask.hpp"
 #include "cli/command.hpp"
+#include "policy/early_stop.hpp"
 #include "policy/routing_rule.hpp"
 
 namespace troupe::cli {
@@ -44,7 +46,8 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
            << '\n';
   stream << "  must reach     confidence " << plan.confidence_min
          << (plan.uncited_min > plan.confidence_min ? ", without a citation " + policy::shown(plan.uncited_min) : "")
-         << (plan.held_back ? ", held back until checked" : "") << '\n';
+         << (plan.held_back ? ", held back until checked" : "")
+         << (std::isfinite(plan.log_probability_sum_min) ? ", stopped once it cannot" : "") << '\n';
   if (!plan.escalation.empty()) {
     stream << "  else           ";
     for (const policy::Rung& rung : plan.escalation)
@@ -58,9 +61,12 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
 
 void print_result(std::ostream& stream, const policy::AttemptResult& result, const policy::AttemptPlan& plan) {
   const int computed = std::max(0, result.prompt_tokens - result.reused_tokens + result.generated_tokens);
-  stream << "  ran on         " << result.node << ", ended by " << result.finish_reason << " after " << result.seconds << " s\n"
-         << "  tokens         " << result.prompt_tokens << " of the prompt (" << result.reused_tokens << " reused), "
-         << result.generated_tokens << " generated\n"
+  const bool stopped = policy::stopped_early(result);
+  stream << "  ran on         " << result.node << ", "
+         << (stopped ? policy::sentence_of_stop(plan, result) : "ended by " + result.finish_reason)
+         << (stopped ? " (" : " after ") << result.seconds << (stopped ? " s)\n" : " s\n") << "  tokens         "
+         << result.prompt_tokens << " of the prompt (" << result.reused_tokens << " reused), " << result.generated_tokens
+         << " generated\n"
          << "  cost           ";
   if (plan.model.remote()) {
     stream << result.cost;
@@ -72,7 +78,7 @@ void print_result(std::ostream& stream, const policy::AttemptResult& result, con
     stream << " (a million tokens for " << plan.price.prompt_million << " read and " << plan.price.answer_million
            << " written)";
   }
-  stream << '\n' << "  confidence     " << result.confidence << '\n';
+  stream << '\n' << "  confidence     " << (stopped ? "at most " : "") << result.confidence << '\n';
   if (!result.superseded_why.empty()) stream << "  superseded     " << result.superseded_why << '\n';
 }
 

@@ -18,12 +18,14 @@ std::optional<FinishReason> Answer::reason_to_stop_at(TokenId token) const {
 
 std::optional<FinishReason> Answer::add(model::SampledToken token) {
   const TokenId id = token.token;
+  log_probability_sum_ += token.log_probability;
   pending_.push_back(std::move(token));
   ++size_;
   if (const auto reason = reason_to_stop_at(id)) return reason;
   if (detokenizer_) text_ += stop_.feed(detokenizer_->push(id));
   if (stop_.stopped()) return FinishReason::stop_string;
   if (size_ >= request_.tokens_max) return FinishReason::length;
+  if (log_probability_sum_ < request_.log_probability_sum_min) return FinishReason::unsure;
   return std::nullopt;
 }
 

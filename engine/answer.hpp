@@ -42,6 +42,7 @@ class Answer {
   std::optional<model::Detokenizer> detokenizer_;
   model::StopMatcher stop_;
   std::int32_t size_ = 0;
+  double log_probability_sum_ = 0;  ///< of all tokens in their order, those of another engine among them
   bool closed_ = false;
   std::vector<model::SampledToken> pending_;
   std::string text_;

@@ -14,7 +14,7 @@ struct EngineCounters {
   std::uint64_t tokens_decoded = 0;    ///< tokens generated
   std::uint64_t sequences_submitted = 0;
   std::uint64_t sequences_refused = 0;
-  std::uint64_t sequences_completed = 0;  ///< ended by a stop condition or their length
+  std::uint64_t sequences_completed = 0;  ///< ended by a stop condition, their length, or as unsure
   std::uint64_t sequences_cancelled = 0;
   std::uint64_t sequences_expired = 0;  ///< ended by their deadline
   std::uint64_t sequences_failed = 0;

@@ -19,6 +19,7 @@ std::string_view to_string(FinishReason reason) {
     case FinishReason::stop_token: return "stop_token";
     case FinishReason::stop_string: return "stop_string";
     case FinishReason::length: return "length";
+    case FinishReason::unsure: return "unsure";
     case FinishReason::cancelled: return "cancelled";
     case FinishReason::deadline_exceeded: return "deadline_exceeded";
     case FinishReason::failed: return "failed";
@@ -106,6 +107,10 @@ Result<SequenceId> Engine::submit(GenerateRequest request, Listener& listener) {
       return Error{ErrorCode::out_of_range, "the answer has " + std::to_string(request.answered.size()) +
                                                 " tokens already, and at most " + std::to_string(request.tokens_max) +
                                                 " were asked for"};
+    }
+    if (!(request.log_probability_sum_min <= 0)) {
+      return Error{ErrorCode::out_of_range, "log_probability_sum_min is " + std::to_string(request.log_probability_sum_min) +
+                                                ", expected at most 0; -infinity for none"};
     }
     TROUPE_TRY_DO(check_tokens("prompt", request.prompt, std::identity()));
     return check_tokens("answered", request.answered, &model::SampledToken::token);

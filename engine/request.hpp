@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,10 +35,23 @@ struct GenerateRequest {
   /// The answer's first tokens, as another engine chose them and its listener heard of them: they are taken as they are, and
   /// nobody is told of them again. What follows is what would have followed there.
   std::vector<model::SampledToken> answered;
+  /// The sum of the tokens' log-probabilities only falls. The answer ends as `unsure` with the token that brings it below this,
+  /// unless it ends there anyway; at most 0, -infinity: never.
+  double log_probability_sum_min = -std::numeric_limits<double>::infinity();
   bool use_prefix_cache = true;  ///< whether to look for cached blocks, and to leave blocks behind for others
 };
 
-enum class FinishReason : std::uint8_t { end_token, stop_token, stop_string, length, cancelled, deadline_exceeded, failed };
+/// `unsure`: it can no longer be as probable as was asked for.
+enum class FinishReason : std::uint8_t {
+  end_token,
+  stop_token,
+  stop_string,
+  length,
+  unsure,
+  cancelled,
+  deadline_exceeded,
+  failed
+};
 std::string_view to_string(FinishReason reason);
 
 /// Some tokens of an answer and the text that they complete. The cut into events is a function of the tokens alone.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/citation.hpp"
+#include "policy/early_stop.hpp"
 #include "policy/routing.hpp"
 #include "policy/routing_rule.hpp"
 #include "policy/terms.hpp"
@@ -76,6 +77,11 @@ Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, doub
   };
   if (finish_reason == "cancelled" || finish_reason == "deadline_exceeded") {
     return {Verdict::fail, false, std::nullopt, "the answer of " + tier + " ended: " + std::string(finish_reason)};
+  }
+  if (finish_reason == unsure_reason) {
+    const std::string stopped = tier + " could no longer reach " + shown(plan.confidence_min);
+    if (next) return escalate(stopped);
+    return {Verdict::fail, false, std::nullopt, stopped + ", and no stronger tier is left"};
   }
   const bool cut_short = finish_reason == "length";
   if (!cut_short && finish_reason != "end_token" && finish_reason != "stop_token" && finish_reason != "stop_string") {

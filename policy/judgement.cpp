@@ -7,6 +7,7 @@
 
 #include "policy/citation.hpp"
 #include "policy/citation_support.hpp"
+#include "policy/early_stop.hpp"
 #include "policy/form.hpp"
 #include "policy/stage_fallback.hpp"
 #include "policy/uncited_claim.hpp"
@@ -86,7 +87,7 @@ Judgement judge(const RoutingPolicy& policy, Turn& turn, const Hearing& hearing)
   judgement.confidence = policy.calibration[place_of(plan.tier)].of(result.confidence);
   const std::string of = "the answer of " + std::string(to_string(plan.tier)) + " ";
   const Trouble trouble = trouble_of(result.finish_reason);
-  const bool ended = trouble != Trouble::late && trouble != Trouble::failed;
+  const bool ended = trouble != Trouble::late && trouble != Trouble::failed && !stopped_early(result);
   if (const auto wrong = ended ? malformed_text(judgement.answer) : std::nullopt) {
     judgement.malformed = true;
     result.failed_check = of + *wrong;

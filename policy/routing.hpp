@@ -124,10 +124,11 @@ struct RoutingPolicy {
 };
 
 /// For the bundled models, by what they were measured to do on generated handbooks (docs/evaluation.md). A question about the
-/// corpus goes to medium, and below 0.8 to heavy; below 0.85 where the search is trusted less than 0.6. What medium says without
-/// a citation, that its sources do not say it, heavy is asked too. Comparisons go to heavy at once, since medium is sure of
-/// none. What needs no passages begins with mini. What streams at once (draft) cannot be looked at before it is seen, so heavy
-/// answers it, unless it is in a hurry; and so it does what does not fit before mini. An answer of heavy below 0.8 is marked.
+/// corpus goes to medium, and to heavy where that is not sure enough; it has to be surer where the search is not trusted. What
+/// medium says without a citation, that its sources do not say it, heavy is asked too. Comparisons go to heavy at once, since
+/// medium is sure of none. What needs no passages begins with mini. What streams at once (draft) cannot be looked at before it
+/// is seen, so heavy answers it, unless it is in a hurry; and so it does what does not fit before mini. An answer of heavy that
+/// is not sure enough is marked.
 RoutingPolicy default_policy();
 
 /// The first error of routing_check.hpp's findings, if there is one.
@@ -181,6 +182,8 @@ struct Decision {
 /// its length, or with a check that it did not pass) escalates too; one that streamed has been seen and stays, marked. Without
 /// a later tier on the ladder the answer is committed as it is, marked, and a failure fails the turn. Cancelled and late
 /// attempts always do.
+///
+/// One that stopped early (early_stop.hpp) escalates; its beginning is never an answer.
 ///
 /// An answer that is only below the minimum stands and is confident if the plan is for a second opinion and it `agrees`: says
 /// the same as the one before.

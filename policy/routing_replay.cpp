@@ -1,8 +1,10 @@
 #include "policy/routing_replay.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
+#include "policy/early_stop.hpp"
 #include "policy/judgement.hpp"
 #include "policy/stage_fallback.hpp"
 
@@ -131,10 +133,15 @@ RouteTrace replay(const RoutingPolicy& policy, const Turn& turn) {
       continue;
     }
     const double confidence = policy.calibration[place_of(*tier)].of(result.confidence);
+    if (stopped_early(result)) {
+      // Its beginning says enough if this policy would have stopped it too, even if not at the same token.
+      plan.escalation = {std::next(rung), decision->ladder.end()};
+      const bool stops = std::isfinite(least_log_probability_sum(policy, plan)) && confidence < plan.confidence_min;
+      if (!stops) return trace;
+    }
     // The check of citations is not the policy's, and what it said is recorded: here are no sources to repeat it with.
-    const Decision after =
-        after_attempt(*decision, plan, confidence, result.finish_reason, result.failed_check, agree(before, *attempt),
-                      is_uncited(plan, trimmed(text_of(result))));
+    const Decision after = after_attempt(*decision, plan, confidence, result.finish_reason, result.failed_check,
+                                         agree(before, *attempt), is_uncited(plan, trimmed(text_of(result))));
     before = attempt;
     tier = after.next;
     if (after.verdict == Decision::Verdict::fail) trace.end = End::failed;

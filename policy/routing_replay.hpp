@@ -15,7 +15,7 @@ struct RouteTrace {
     confident,  ///< with an answer that the policy takes for good
     unsure,     ///< with one that is marked, or replaced by a quote
     failed,
-    unknown,  ///< at a tier whose answer the record does not have, or that still runs
+    unknown,  ///< at a tier whose answer the record does not have, or only the beginning of, or that still runs
   };
   std::string rule;         ///< or `out_of_scope_rule`; empty: the policy refuses the question
   std::vector<Tier> tiers;  ///< that were asked, in order; at `unknown` the last is the one that is not recorded

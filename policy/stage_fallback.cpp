@@ -1,12 +1,16 @@
 #include "policy/stage_fallback.hpp"
 
+#include "policy/early_stop.hpp"
+
 namespace troupe::policy {
 
 Trouble trouble_of(std::string_view finish_reason) {
   if (finish_reason == late_reason) return Trouble::late;
   if (finish_reason == malformed_reason) return Trouble::malformed;
   if (finish_reason == "length") return Trouble::oversized;
-  for (const std::string_view fine : {"end_token", "stop_token", "stop_string", "cancelled", "deadline_exceeded"}) {
+  for (const std::string_view fine :
+       {std::string_view("end_token"), std::string_view("stop_token"), std::string_view("stop_string"), unsure_reason,
+        std::string_view("cancelled"), std::string_view("deadline_exceeded")}) {
     if (finish_reason == fine) return Trouble::none;
   }
   return Trouble::failed;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -83,6 +84,9 @@ struct AttemptPlan {
   std::uint32_t pins_version = 0;     ///< of what was pinned; 0: nothing ever was
   std::vector<MemoryEntry> recalled;  ///< of earlier summaries, joined to the one that it reads
   std::vector<LeftOut> left_out;
+  /// The attempt stops, as `unsure`, where the sum of its tokens' log-probabilities is below this, since its answer could not
+  /// be a confident one any more (early_stop.hpp). At most 0; -infinity: it is completed.
+  double log_probability_sum_min = -std::numeric_limits<double>::infinity();
   friend bool operator==(const AttemptPlan&, const AttemptPlan&) = default;
 };
 
@@ -99,7 +103,7 @@ struct Emission {
 struct AttemptResult {
   std::vector<Emission> emissions;
   std::string finish_reason;  ///< of engine/request.hpp
-  double confidence = 0;      ///< the product of the token probabilities
+  double confidence = 0;      ///< the product of the token probabilities; if it stopped early, more than the whole would have
   std::int32_t prompt_tokens = 0;
   std::int32_t reused_tokens = 0;
   std::int32_t generated_tokens = 0;

@@ -306,6 +306,8 @@ struct AttemptPlan {
   leftOut @24 :List(LeftOut);
   uncitedMin @25 :Float64;
   # As its rung's.
+  logProbabilitySumMin @26 :Float64 = -inf;
+  # Below it the attempt stops, since its answer could not be confident any more. -infinity: it is completed.
 }
 
 struct MemoryEntry {

@@ -56,6 +56,7 @@ void write_plan(client::AttemptPlan::Builder to, const policy::AttemptPlan& plan
   }
   to.setSecondOpinion(plan.second_opinion);
   to.setUncitedMin(plan.uncited_min);
+  to.setLogProbabilitySumMin(plan.log_probability_sum_min);
   if (detail == TurnDetail::tokens) {
     auto messages = to.initMessages(size_of(plan.messages));
     for (unsigned i = 0; i < messages.size(); ++i) {
@@ -97,6 +98,7 @@ Result<policy::AttemptPlan> read_plan(client::AttemptPlan::Reader from) {
   }
   plan.second_opinion = from.getSecondOpinion();
   plan.uncited_min = from.getUncitedMin();
+  plan.log_probability_sum_min = from.getLogProbabilitySumMin();
   const auto messages = from.getMessages();
   if (messages.size() > ClientLimits::messages)
     return parts::too_many("the messages of a plan", messages.size(), ClientLimits::messages);

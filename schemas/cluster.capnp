@@ -534,6 +534,8 @@ struct EngineRequest {
   priority @4 :Records.Priority;
   messages @5 :List(Records.Message);
   # For a remote model, instead of the prompt; at most 8192.
+  logProbabilitySumMin @6 :Float64 = -inf;
+  # The sequence ends where the sum of its tokens' log-probabilities is below this. At most 0; -infinity: never.
 }
 
 struct EngineGenerate {

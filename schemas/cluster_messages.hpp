@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -244,7 +245,8 @@ struct EngineRequest {
   std::uint64_t seed = 0;
   std::int32_t tokens_max = 0;
   policy::Priority priority = policy::Priority::standard;
-  std::vector<policy::Message> messages;  ///< for a remote model, instead of the prompt
+  std::vector<policy::Message> messages;                                      ///< for a remote model, instead of the prompt
+  double log_probability_sum_min = -std::numeric_limits<double>::infinity();  ///< as engine::GenerateRequest's
   friend bool operator==(const EngineRequest&, const EngineRequest&) = default;
 };
 /// Starts an attempt, or, if the engine has it already, sends again what follows `from_index`. May be repeated.

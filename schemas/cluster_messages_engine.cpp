@@ -108,6 +108,7 @@ void write(const EngineRequest& request, cluster::EngineRequest::Builder out) {
   out.setTokensMax(request.tokens_max);
   out.setPriority(to_wire(request.priority));
   write_list(request.messages, out.initMessages(count_of(request.messages)));
+  out.setLogProbabilitySumMin(request.log_probability_sum_min);
 }
 Result<void> read(cluster::EngineRequest::Reader in, EngineRequest& request) {
   TROUPE_TRY_DO(read_field("prompt", [&] { return read_numbers(in.getPrompt(), ClusterLimits::ids_max, request.prompt); }));
@@ -115,6 +116,11 @@ Result<void> read(cluster::EngineRequest::Reader in, EngineRequest& request) {
   request.seed = in.getSeed();
   request.tokens_max = in.getTokensMax();
   TROUPE_TRY_DO(read_field("priority", [&] { return read(in.getPriority(), request.priority); }));
+  request.log_probability_sum_min = in.getLogProbabilitySumMin();
+  if (!(request.log_probability_sum_min <= 0)) {
+    return Error{ErrorCode::corrupt,
+                 "log_probability_sum_min " + std::to_string(request.log_probability_sum_min) + ", it is at most 0"};
+  }
   return read_field("messages", [&] { return read_list(in.getMessages(), RecordLimits::messages_max, request.messages); });
 }
 

@@ -213,6 +213,8 @@ struct AttemptPlan {
   # At most 256.
   uncitedMin @25 :Float64;
   # As its rung's.
+  logProbabilitySumMin @26 :Float64 = -inf;
+  # Below it the attempt stops, since its answer could not be confident any more. At most 0; -infinity: it is completed.
 }
 
 struct MemoryEntry {

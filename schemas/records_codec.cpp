@@ -286,6 +286,7 @@ void write(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out) {
   for (unsigned i = 0; i < messages.size(); ++i) write(plan.messages[i], messages[i]);
   out.setContextTokens(plan.context_tokens);
   write(plan.price, out.initPrice());
+  out.setLogProbabilitySumMin(plan.log_probability_sum_min);
   write_context(plan, out);
 }
 Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
@@ -319,6 +320,10 @@ Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan) {
   for (unsigned i = 0; i < messages.size(); ++i) TROUPE_TRY_DO(read(messages[i], plan.messages[i]));
   plan.context_tokens = in.getContextTokens();
   TROUPE_TRY_DO(read(in.getPrice(), plan.price));
+  plan.log_probability_sum_min = in.getLogProbabilitySumMin();
+  if (!(plan.log_probability_sum_min <= 0)) {
+    return corrupt("plan.log_probability_sum_min", std::to_string(plan.log_probability_sum_min) + ", it is at most 0");
+  }
   return read_context(in, plan);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <caf/all.hpp>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -192,6 +193,24 @@ TEST_F(Shadows, AnswerOnceMoreAndAreComparedInTheLog) {
   EXPECT_EQ(prepared_.at(0).purpose, schemas::Purpose::answer) << "it reads what an answer reads";
   EXPECT_EQ(prepared_.at(0).parts, input(1)->parts);
   EXPECT_EQ(released_.size(), 1U) << "the engine may forget it";
+}
+
+/// What it costs is what it would cost a client.
+TEST_F(Shadows, StopEarlyWhereAClientsAttemptWould) {
+  answer_ = [](Tier tier, const auto&) { return tier == Tier::mini ? Said{"24", 0.5, "unsure"} : Said{"24 months [1]", 0.9}; };
+  work(1, 1);
+  world_.run_for(seconds(3));
+  ASSERT_EQ(generated_.size(), 2U);
+  EXPECT_LT(generated_[0].request.log_probability_sum_min, 0);
+  EXPECT_TRUE(std::isfinite(generated_[0].request.log_probability_sum_min));
+  ASSERT_EQ(records().size(), 1U);
+  EXPECT_EQ(records()[0].shadow.tiers, (std::vector{Tier::mini, Tier::medium}));
+  EXPECT_TRUE(records()[0].same_text);
+  generated_.clear();
+  work(2, 0);
+  world_.run_for(seconds(3));
+  ASSERT_EQ(generated_.size(), 1U);
+  EXPECT_TRUE(std::isinf(generated_[0].request.log_probability_sum_min)) << "one tier alone has nobody to go to";
 }
 
 TEST_F(Shadows, EscalateAsTheirPolicySays) {

@@ -33,6 +33,8 @@ TEST(Bits, EveryAnswerHasTheBitsThatItHasAlone) {
                                          "plain",
                                          "25 sequences or more",
                                          "taken up after some tokens",
+                                         "stopped as unsure",
+                                         "stopped as unsure, taken up after some tokens",
                                          "cancelled",
                                          "deadline missed",
                                          "blocks evicted",

@@ -24,8 +24,9 @@ TEST_F(CudaBits, EveryAnswerHasTheBitsThatItHasAlone) {
   for (const std::string& difference : summary.differences) ADD_FAILURE() << difference;
   EXPECT_GT(summary.sequences, 2000U);
   for (const std::string_view feature :
-       {"greedy", "sampled", "prompt in chunks", "attention over several spans", "taken up after some tokens", "cancelled",
-        "deadline missed", "blocks evicted", "prefix reused", "blocks imported", "llama", "qwen3", "qwen3_moe"}) {
+       {"greedy", "sampled", "prompt in chunks", "attention over several spans", "taken up after some tokens",
+        "stopped as unsure", "stopped as unsure, taken up after some tokens", "cancelled", "deadline missed", "blocks evicted",
+        "prefix reused", "blocks imported", "llama", "qwen3", "qwen3_moe"}) {
     EXPECT_GT(summary.features[feature], 0U) << feature;
   }
   for (const std::uint64_t tokens : summary.tokens_by_batch) EXPECT_GT(tokens, 0U) << "in batches of some size";

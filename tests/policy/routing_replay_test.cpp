@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "policy/early_stop.hpp"
+
 namespace troupe::policy {
 namespace {
 
@@ -127,6 +129,27 @@ TEST(RoutingReplay, OfAnAttemptThatWasLateOrHadNoFormAsksTheNextTier) {
     strict.contracts[place_of(Stage::reasoning)].fallback = Fallback::refuse;
     EXPECT_EQ(replay(strict, turn).tiers, std::vector{Tier::mini}) << reason;
   }
+}
+
+/// Of an attempt that stopped early the beginning is recorded, whose confidence the whole would not have exceeded.
+TEST(RoutingReplay, OfAnAttemptThatStoppedEarlyKnowsOnlyThatItWasNotSureEnough) {
+  Turn turn = recorded({{0.7, "a"}, {0.85, "b"}});
+  turn.attempts[0].result->finish_reason = unsure_reason;
+  const RouteTrace same = replay(default_policy(), turn);
+  EXPECT_EQ(same.tiers, recorded_trace(turn).tiers);
+  EXPECT_EQ(same.end, End::confident);
+  RoutingPolicy lax = default_policy();
+  lax.rules.back().confidence_min[0] = 0.6;
+  EXPECT_EQ(replay(lax, turn).tiers, std::vector{Tier::mini});
+  EXPECT_EQ(replay(lax, turn).end, End::unknown) << "the whole may have had 0.6";
+  lax.rules.back().confidence_min[0] = 0.75;
+  EXPECT_EQ(replay(lax, turn).tiers.size(), 2U) << "it had less already";
+  RoutingPolicy opinion = default_policy();
+  opinion.rules.back().second_opinion = {Tier::medium};
+  EXPECT_EQ(replay(opinion, turn).end, End::unknown) << "nobody knows whether the whole says the same";
+  RoutingPolicy alone = default_policy();
+  alone.rules.back().escalate.clear();
+  EXPECT_EQ(replay(alone, turn).end, End::unknown) << "the whole would be the answer";
 }
 
 TEST(RoutingReplay, OfATurnWithoutAnAttemptKnowsNothing) {

@@ -125,6 +125,11 @@ TEST(Records, ComeBackAsTheyWere) {
   plan.held_back = true;
   plan.passages = {{.section = "a#1", .name = "A §1"}};
   EXPECT_EQ(decode_plan(encode(plan, epoch)).value(), plan);
+  EXPECT_EQ(decode_plan(record_of([](auto record) { record.initPlan(); })).value().log_probability_sum_min,
+            -std::numeric_limits<double>::infinity())
+      << "as an older version wrote it, it is completed";
+  plan.log_probability_sum_min = -0.25;
+  EXPECT_EQ(decode_plan(encode(plan, epoch)).value(), plan);
 
   policy::AttemptResult result;
   result.emissions = {{.first_index = 0, .ids = {5, 6}, .log_probabilities = {-0.5F, -1}, .text = "hi"}};
@@ -294,6 +299,10 @@ TEST(Records, RefuseValuesThatNobodyWrites) {
   for (const std::int32_t attempt : {-1, static_cast<std::int32_t>(Limits::attempts_max)}) {
     expect_refused(decode_plan(record_of([&](auto record) { record.initPlan().setAttempt(attempt); })), ErrorCode::corrupt,
                    {"plan.attempt", std::to_string(attempt)});
+  }
+  for (const double sum : {0.25, std::numeric_limits<double>::quiet_NaN()}) {
+    expect_refused(decode_plan(record_of([&](auto record) { record.initPlan().setLogProbabilitySumMin(sum); })),
+                   ErrorCode::corrupt, {"plan.log_probability_sum_min", "at most 0"});
   }
   expect_refused(decode_summary(record_of([](auto record) { record.initSummary(); })), ErrorCode::corrupt, {"summary.version"});
   expect_refused(decode_result(record_of([](auto record) {

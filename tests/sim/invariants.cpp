@@ -113,11 +113,13 @@ class Checks {
       return;
     }
     const policy::TokenIds stored = ids_of(*attempt.result);
-    const policy::TokenIds alone = answers_.of(attempt.plan.tier, {.prompt = attempt.plan.prompt,
-                                                                   .sampling = attempt.plan.sampling,
-                                                                   .seed = attempt.plan.seed,
-                                                                   .tokens_max = attempt.plan.tokens_max,
-                                                                   .messages = attempt.plan.messages});
+    const policy::TokenIds alone =
+        answers_.of(attempt.plan.tier, {.prompt = attempt.plan.prompt,
+                                        .sampling = attempt.plan.sampling,
+                                        .seed = attempt.plan.seed,
+                                        .tokens_max = attempt.plan.tokens_max,
+                                        .messages = attempt.plan.messages,
+                                        .log_probability_sum_min = attempt.plan.log_probability_sum_min});
     const bool equal = is_cut(*attempt.result)
                            ? stored.size() <= alone.size() && std::equal(stored.begin(), stored.end(), alone.begin())
                            : stored == alone;

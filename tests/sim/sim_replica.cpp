@@ -23,6 +23,8 @@ constexpr std::int32_t first_purpose_token = 8;
 constexpr std::int32_t first_text_token = 12;
 constexpr std::int32_t text_tokens = 190;  ///< all of them are in each tiny model's vocabulary
 constexpr std::size_t bytes_per_token = 40;
+/// The tiny models are sure of no token: for them an answer may be less probable, by this power, before it stops as unsure.
+constexpr double unsureness = 32;
 
 /// The tiny models, once for all worlds: they are immutable, and a single compute thread uses one at a time.
 struct Models {
@@ -98,6 +100,7 @@ policy::TokenIds generate_alone(policy::Tier tier, const schemas::EngineRequest&
                        .top_p = request.sampling.top_p,
                        .min_p = request.sampling.min_p,
                        .seed = request.seed};
+  generate.log_probability_sum_min = request.log_probability_sum_min * unsureness;
   const ManualClock clock;
   Answer answer;
   const auto engine = make_engine(tier, clock);
@@ -220,8 +223,10 @@ void SimReplica::start(std::uint64_t number, const schemas::EngineRequest& reque
   running->on_emission = std::move(on_emission);
   running->on_end = std::move(on_end);
   running_.insert(number);
+  schemas::EngineRequest stretched = request;
+  stretched.log_probability_sum_min *= unsureness;
   replica_->start(
-      number, request, known, time_left, [running](policy::Emission emission) { running->emit(std::move(emission)); },
+      number, stretched, known, time_left, [running](policy::Emission emission) { running->emit(std::move(emission)); },
       [this, number, running](actors::SequenceEnd end) {
         running_.erase(number);
         cancelled_.erase(number);

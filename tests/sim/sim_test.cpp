@@ -101,6 +101,7 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "contract broken",
                            "late: no reply after",
                            "had not answered after",
+                           "could no longer reach 0.5",
                            "could not be asked within",
                            "without a source",
                            "summary 2",

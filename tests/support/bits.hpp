@@ -1,8 +1,8 @@
 // The Bits property: placement never changes the answer. Cases are drawn at random (which requests, in which order and batches,
 // in which chunks, on how many threads and which instruction set, with which neighbours, cancellations, pool sizes and cache
-// hits, with answers that another engine has begun, blocks that came from another engine, and experts that answer late from
-// another thread), and every answer must have the bits, of all logits and tokens, that it has when it is computed alone in the
-// plainest way. So must the keys and values that it leaves in the cache.
+// hits, with answers that another engine has begun, answers that stop as unsure, blocks that came from another engine, and
+// experts that answer late from another thread), and every answer must have the bits, of all logits and tokens, that it has
+// when it is computed alone in the plainest way. So must the keys and values that it leaves in the cache.
 #pragma once
 
 #include <array>

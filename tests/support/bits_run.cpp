@@ -1,7 +1,9 @@
 #include "tests/support/bits_run.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -30,6 +32,26 @@ struct Guest {
   std::optional<engine::SequenceId> id;
 };
 
+/// What a visit must answer.
+struct Expected {
+  std::span<const HashedToken> tokens;
+  engine::FinishReason reason = engine::FinishReason::failed;
+  double log_probability_sum_min = -std::numeric_limits<double>::infinity();
+};
+
+/// What the spec answers alone, up to the token with which a visit that is to stop as unsure is less probable than it may be.
+Expected expected_of(const Visit& visit, const Reference& alone) {
+  const auto last = std::min(static_cast<std::size_t>(visit.unsure_after), alone.tokens.size() - 1);
+  double sum = 0;
+  for (const HashedToken& token : std::span(alone.tokens).first(last)) sum += token.log_probability;
+  if (sum == 0) return {alone.tokens, alone.reason};
+  const double least = std::nextafter(sum, 0.0);
+  // A token that is certain changes nothing: the first to have this sum is the one.
+  std::size_t size = 0;
+  for (double so_far = 0; so_far >= least; ++size) so_far += alone.tokens[size].log_probability;
+  return {std::span(alone.tokens).first(size), engine::FinishReason::unsure, least};
+}
+
 std::string in_hex(std::uint64_t value) {
   std::ostringstream text;
   text << std::hex << std::setw(16) << std::setfill('0') << value;
@@ -44,7 +66,7 @@ class CaseRun {
     for (const Visit& visit : schedule.visits) {
       std::span<const HashedToken> answered;
       if (visit.answered > 0) {
-        answered = universe.reference(visit.spec).tokens;
+        answered = expected_of(visit, universe.reference(visit.spec)).tokens;
         answered = answered.first(std::min(static_cast<std::size_t>(visit.answered), answered.size() - 1));
       }
       const auto prompt_tokens = static_cast<std::int32_t>(universe.spec(visit.spec).prompt.size());
@@ -90,8 +112,11 @@ class CaseRun {
     request.priority = visit.priority;
     request.use_prefix_cache = visit.use_prefix_cache;
     request.tenant_salt = visit.tenant;
+    if (visit.unsure_after > 0) {
+      request.log_probability_sum_min = expected_of(visit, universe_.reference(visit.spec)).log_probability_sum_min;
+    }
     for (const HashedToken& token : std::span(guest.recorder.tokens()).first(guest.answered)) {
-      request.answered.push_back({.token = token.token, .log_probability = {}, .top = {}});
+      request.answered.push_back({.token = token.token, .log_probability = token.log_probability, .top = {}});
     }
     if (guest.answered > 0) result_.features.insert("taken up after some tokens");
     if (visit.by_deadline) request.deadline = clock_.now() + *visit.ends_after * schedule_.tick;
@@ -206,7 +231,7 @@ class CaseRun {
     const bool ended_early = visit.ends_after && reason == (visit.by_deadline ? engine::FinishReason::deadline_exceeded
                                                                               : engine::FinishReason::cancelled);
     if (ended_early) result_.features.insert(visit.by_deadline ? "deadline missed" : "cancelled");
-    const Reference& expected = universe_.reference(visit.spec);
+    const Expected expected = expected_of(visit, universe_.reference(visit.spec));
     ++result_.sequences;
     result_.tokens += guest.heard();
     const std::size_t common = std::min(expected.tokens.size(), got.tokens().size());
@@ -218,6 +243,9 @@ class CaseRun {
                     std::to_string(expected.tokens[i].token) + ", hash " + in_hex(expected.tokens[i].hash));
     }
     if (ended_early && got.tokens().size() <= expected.tokens.size()) return;
+    if (reason == engine::FinishReason::unsure) {
+      result_.features.insert(guest.answered > 0 ? "stopped as unsure, taken up after some tokens" : "stopped as unsure");
+    }
     if (got.tokens().size() == expected.tokens.size() && reason == expected.reason) return;
     differ(name + " has " + std::to_string(got.tokens().size()) + " tokens and ended as " +
            std::string(engine::to_string(reason)) + "; alone " + std::to_string(expected.tokens.size()) + " tokens, " +

@@ -124,6 +124,13 @@ void draw_visits(Random& random, Universe& universe, Schedule& schedule, bool wi
   }
 }
 
+/// Drawn apart: the rest is drawn as it is without.
+void draw_unsure(Random random, Schedule& schedule) {
+  for (Visit& visit : schedule.visits) {
+    if (random.chance(0.2F)) visit.unsure_after = between(random, 1, between(random, 1, 40));
+  }
+}
+
 void draw_cache_events(Random& random, Schedule& schedule) {
   const std::int32_t last = std::ranges::max_element(schedule.visits, {}, &Visit::tick)->tick + 30;
   const auto add = [&](CacheEvent::Kind kind) {
@@ -174,6 +181,7 @@ Schedule draw_schedule(std::uint64_t seed, std::uint64_t number, std::deque<Univ
     schedule.engines.push_back(on_gpu ? draw_gpu_engine(random, wide) : draw_engine(random, has_experts));
   }
   draw_visits(random, universe, schedule, wide);
+  draw_unsure(Random(seed ^ 0x0115E1DF1008U, number), schedule);
   draw_cache_events(random, schedule);
   draw_pools(random, universe, schedule, wide);
   // Some clocks are so fast that waiting requests are promoted.
@@ -205,6 +213,7 @@ std::string describe(const Schedule& schedule, Universe& universe) {
     text << "  tick " << visit.tick << ": engine " << visit.engine << " gets spec " << visit.spec << " (prompt "
          << spec.prompt.size() << ", answer up to " << spec.tokens_max << ", temperature " << spec.sampling.temperature << ")"
          << (visit.use_prefix_cache ? "" : ", no prefix cache") << (visit.tenant.empty() ? "" : ", other tenant");
+    if (visit.unsure_after > 0) text << ", stops as unsure after " << visit.unsure_after;
     if (visit.answered > 0) text << ", up to " << visit.answered << " answered elsewhere";
     if (visit.ends_after) text << (visit.by_deadline ? ", deadline after " : ", cancelled after ") << *visit.ends_after;
     text << "\n";

@@ -42,6 +42,9 @@ struct Visit {
   std::string tenant;
   std::optional<std::int32_t> ends_after;  ///< ticks after which it is cancelled, or its deadline is over
   bool by_deadline = false;
+  /// It is to be as probable as so many of its tokens are together, or all but the last if there are fewer: it stops as unsure
+  /// there. 0: however improbable it is.
+  std::int32_t unsure_after = 0;
   /// Another engine has answered so many tokens, or all but the last if there are fewer: they are computed again as a prompt
   /// is.
   std::int32_t answered = 0;

@@ -79,7 +79,7 @@ void Recorder::on_tokens(const engine::TokensEvent& event) {
       hash_.add(static_cast<std::uint32_t>(other));
       hash_.add(std::span(&log_probability, 1));
     }
-    tokens_.push_back({token.token, hash_.value()});
+    tokens_.push_back({token.token, hash_.value(), token.log_probability});
   }
 }
 

@@ -37,6 +37,7 @@ class WordHash {
 struct HashedToken {
   TokenId token = 0;
   std::uint64_t hash = 0;
+  float log_probability = 0;
   friend bool operator==(const HashedToken&, const HashedToken&) = default;
 };
 

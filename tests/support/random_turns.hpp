@@ -105,6 +105,7 @@ inline policy::AttemptPlan random_plan(Random& random, std::int32_t attempt) {
   plan.tokens_max = random_int(random);
   plan.confidence_min = random_double(random);
   plan.uncited_min = random_double(random);
+  if (random.chance(0.5F)) plan.log_probability_sum_min = -100.0 * static_cast<double>(random.uniform());
   for (auto left = random.below(4); left > 0; --left) {
     plan.escalation.push_back({random_tier(random), random_double(random), random.chance(0.5F)});
   }
