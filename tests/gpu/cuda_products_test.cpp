@@ -373,11 +373,11 @@ std::string name_of(const testing::TestParamInfo<Shape>& info) {
 }
 
 // Of models, and some that are no multiples of anything; with one chunk of inputs and with two; and for each way to end, shapes
-// of which blocks of many rows have several tiles.
+// of which blocks of many rows have several tiles, also of rows that cannot be copied in bulk.
 INSTANTIATE_TEST_SUITE_P(Shapes, PlainProducts,
                          testing::Values(Shape{6144, 4096}, Shape{4096, 14336}, Shape{2048, 2048}, Shape{1024, 3072},
-                                         Shape{4104, 320}, Shape{288, 224}, Shape{128, 192}, Shape{96, 160}, Shape{1001, 3331},
-                                         Shape{997, 333}, Shape{65, 63}, Shape{1, 1}),
+                                         Shape{4104, 320}, Shape{3001, 520}, Shape{3003, 65}, Shape{288, 224}, Shape{128, 192},
+                                         Shape{96, 160}, Shape{1001, 3331}, Shape{997, 333}, Shape{65, 63}, Shape{1, 1}),
                          name_of);
 // Gates and ups come in eights.
 INSTANTIATE_TEST_SUITE_P(Shapes, GatedProducts,
