@@ -65,8 +65,8 @@ constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTil
   const std::int64_t receive =
       std::int64_t{plan.outputs + plan.rows} * panel_inputs * 2 * busy / (processor_bytes * processors);
   const std::int64_t products = weight.panels() / parts * std::max(multiply, receive);
-  if (square(plan)) {  // the last tile's end is all that is seen of ends
-    const std::int64_t end = ending == Ending::residual ? 8000 : ending == Ending::rows ? 6000 : 2000;
+  if (square(plan)) {  // the last tile's end is all that is seen of ends; both warpgroups share that of an only one
+    const std::int64_t end = ending == Ending::gated ? 2000 : waves == 1 ? 4000 : ending == Ending::residual ? 8000 : 6000;
     return before + waves * (products + (plan.split ? exchange_in_turn : 0)) + (waves - 1) * next_turn + end / parts;
   }
   const bool share_processors = !wide && plan.rows <= 64 && blocks > processors;
@@ -75,7 +75,7 @@ constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTil
   // themselves (tile_end.cuh); pairs of tiles have others who bring and write (carried_end.cuh).
   const std::int64_t cycles_ended = ending == Ending::rows       ? (wide ? 30 : 11)
                                     : ending == Ending::residual ? (wide ? 30 : 48)
-                                                                 : (wide ? 11 : 25);
+                                                                 : (wide ? 15 : 25);
   const std::int64_t end = std::int64_t{plan.outputs} * plan.rows * cycles_ended / 100 + (plan.split ? exchange : 0);
   return before + waves * (products + end) + (waves - 1) * between;
 }

@@ -352,15 +352,17 @@ TEST(ProductPlans, AreTheOnesMeasuredFastest) {
   const Fastest all[] = {
       {{6144, 4096}, Ending::rows, 1024, {128, 128, false}},      {{6144, 4096}, Ending::rows, 4096, {128, 128, false}},
       {{4096, 4096}, Ending::residual, 1024, {128, 128, false}},  {{4096, 4096}, Ending::residual, 4096, {128, 128, false}},
-      {{28672, 4096}, Ending::gated, 192, {128, 192, false}},     {{28672, 4096}, Ending::gated, 1024, {128, 256, false}},
-      {{4096, 14336}, Ending::residual, 1024, {128, 128, false}}, {{4096, 14336}, Ending::residual, 4096, {128, 128, false}},
-      {{3072, 2048}, Ending::rows, 1024, {128, 128, true}},       {{3072, 2048}, Ending::rows, 4096, {128, 128, false}},
-      {{2048, 2048}, Ending::residual, 4096, {128, 128, false}},  {{2048, 8192}, Ending::residual, 1024, {128, 128, false}},
-      {{2048, 8192}, Ending::residual, 4096, {128, 128, false}},  {{4096, 1024}, Ending::rows, 1024, {128, 128, false}},
-      {{4096, 1024}, Ending::rows, 4096, {128, 128, false}},      {{1024, 2048}, Ending::residual, 1024, {128, 128, true}},
-      {{1024, 2048}, Ending::residual, 4096, {128, 128, false}},  {{6144, 1024}, Ending::gated, 1024, {128, 128, false}},
-      {{6144, 1024}, Ending::gated, 4096, {128, 128, false}},     {{1024, 3072}, Ending::residual, 1024, {128, 128, true}},
-      {{1024, 3072}, Ending::residual, 4096, {128, 128, false}},
+      {{2048, 2048}, Ending::residual, 256, {128, 128, true}},    {{2048, 2048}, Ending::residual, 1024, {128, 128, false}},
+      {{1024, 2048}, Ending::residual, 512, {128, 128, true}},    {{6144, 1024}, Ending::gated, 512, {128, 128, false}},
+      {{16384, 2048}, Ending::gated, 4096, {128, 128, false}},    {{28672, 4096}, Ending::gated, 192, {128, 192, false}},
+      {{28672, 4096}, Ending::gated, 1024, {128, 256, false}},    {{4096, 14336}, Ending::residual, 1024, {128, 128, false}},
+      {{4096, 14336}, Ending::residual, 4096, {128, 128, false}}, {{3072, 2048}, Ending::rows, 1024, {128, 128, true}},
+      {{3072, 2048}, Ending::rows, 4096, {128, 128, false}},      {{2048, 2048}, Ending::residual, 4096, {128, 128, false}},
+      {{2048, 8192}, Ending::residual, 1024, {128, 128, false}},  {{2048, 8192}, Ending::residual, 4096, {128, 128, false}},
+      {{4096, 1024}, Ending::rows, 1024, {128, 128, false}},      {{4096, 1024}, Ending::rows, 4096, {128, 128, false}},
+      {{1024, 2048}, Ending::residual, 1024, {128, 128, true}},   {{1024, 2048}, Ending::residual, 4096, {128, 128, false}},
+      {{6144, 1024}, Ending::gated, 1024, {128, 128, false}},     {{6144, 1024}, Ending::gated, 4096, {128, 128, false}},
+      {{1024, 3072}, Ending::residual, 1024, {128, 128, true}},   {{1024, 3072}, Ending::residual, 4096, {128, 128, false}},
   };
   for (const Fastest& each : all) {
     const ProductPlan plan = pick({nullptr, each.shape.outputs, each.shape.inputs}, each.rows, 132, each.ending);
