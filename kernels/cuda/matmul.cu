@@ -20,8 +20,8 @@ constexpr int row_bytes = panel_inputs * 2;
 /// Adds a panel to the sums of a warpgroup's tile. Asynchronous: committed as one group.
 template <int N>
 __device__ __forceinline__ void add_panel(float (&sums)[N / 2], const void* weights, const void* rows, bool add) {
-  const std::uint64_t a = tile_descriptor(weights);
-  const std::uint64_t b = tile_descriptor(rows);
+  const std::uint64_t a = uniform_descriptor(weights);
+  const std::uint64_t b = uniform_descriptor(rows);
 #pragma unroll
   for (int step = 0; step < panel_inputs / 16; ++step) {
     Wgmma<N>::step(sums, a + step * descriptor_step, b + step * descriptor_step, add || step > 0);

@@ -29,6 +29,9 @@ __device__ __forceinline__ std::uint64_t tile_descriptor(const void* tile, int g
 __device__ __forceinline__ std::uint64_t uniform_descriptor(std::uint32_t place, int group_stride = 1024) {
   return descriptor_at(__shfl_sync(0xFFFFFFFF, place, 0), group_stride);
 }
+__device__ __forceinline__ std::uint64_t uniform_descriptor(const void* tile, int group_stride = 1024) {
+  return uniform_descriptor(descriptor_place(tile), group_stride);
+}
 /// What a descriptor grows by for the next 16 elements of the rows.
 inline constexpr std::uint64_t descriptor_step = (16 * 2) >> 4;
 
