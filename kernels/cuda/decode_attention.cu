@@ -263,7 +263,8 @@ struct Attender {
     });
     if (now.positions < attention_tile_span) fence_proxy_async();  // the copies to come are after the zeros
     release(quarters);
-    const float total[2] = {weight_total(span, lane() / 4), weight_total(span, lane() / 4 + 8)};
+    float total[2];
+    weight_totals(span, lane(), total);
     if (!now.folds) keep(now, sums, most, total);
     wait_for_turn(index);
     if (now.folds) fold(now, sums, most, total, factor);

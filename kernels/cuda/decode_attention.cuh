@@ -59,6 +59,7 @@ struct RunAttender {
   static constexpr int value_warp = 2;
 
   const DecodeStep& step;
+  int group;  ///< query heads that share a KV head
   const LayerBuffers& buffers;
   const HeadNorms& norms;
   int layer;
@@ -67,23 +68,32 @@ struct RunAttender {
   int& stage;
   SpanThread thread;  ///< read anew for each run
 
+  /// Rows that are no heads are zeros, from the first run on. Whoever reads them has met at warpgroup_sync by then.
+  __device__ __forceinline__ void clear_queries() const {
+    const SpanThread of = SpanThread::of_block(thread_read_anew());
+    for (int head = group + of.warp; head < decode_group_max; head += 4) {
+#pragma unroll
+      for (int i = 0; i < HeadDim / 32; ++i) shared.queries[KvTiles::place(head, of.lane + 32 * i)] = __float2bfloat16_rn(0.0f);
+    }
+  }
   /// The run is so many parts' of its sequence's KV head, the one of this index.
   __device__ __forceinline__ void attend(const Run& run, const PartOf& part) {
     const bool folds = part.parts <= folding_parts_max;
     thread = SpanThread::of_block(thread_read_anew());
     RowState state;
     float folded[tiles][4] = {};
+    const int rows = group > 8 ? 2 : 1;  // of the thread's two
     for (int span = run.first_span; span < run.end_span; ++span) {
       float values[tiles][4] = {};
       float most[2];
-      attend_span(run, span, values, most);
-      const float total[2] = {weight_total(shared.span, lane() / 4), weight_total(shared.span, lane() / 4 + 8)};
+      float total[2];
+      attend_span(run, span, rows, values, most, total);
       if (!folds) {
         publish_entry(run.begin + span, values, most, total);
         continue;
       }
       if (span > 0 && span == run.first_span) take_entry(run.begin, folded, state);
-      state.add_span(most, total, step.shape.scale * log2_e);
+      state.add_span(most, total, step.shape.scale * log2_e, rows);
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile) state.fold(folded[tile], values[tile]);
     }
@@ -98,7 +108,6 @@ struct RunAttender {
  private:
   __device__ __forceinline__ int warp() const { return thread.warp; }
   __device__ __forceinline__ int lane() const { return thread.lane; }
-  __device__ __forceinline__ int group() const { return step.shape.heads / step.shape.kv_heads; }
   __device__ __forceinline__ const float* cosine(const Run& run) const { return step.cosine + run.position * (HeadDim / 2); }
   __device__ __forceinline__ const float* sine(const Run& run) const { return step.sine + run.position * (HeadDim / 2); }
   __device__ __forceinline__ void wait_for_stages() const {
@@ -113,9 +122,10 @@ struct RunAttender {
     return ring.weights(stage + position / positions) + position % positions / kv_block_positions * head_bytes;
   }
 
-  /// The weighted values of a span, and its largest scores. Queries come with the run's first span, the token with the
-  /// sequence's last one.
-  __device__ __forceinline__ void attend_span(const Run& run, int span, float (&values)[tiles][4], float (&most)[2]) {
+  /// The weighted values of a span, its largest scores and its sums of weights. Queries come with the run's first span, the
+  /// token with the sequence's last one.
+  __device__ __forceinline__ void attend_span(const Run& run, int span, int rows, float (&values)[tiles][4], float (&most)[2],
+                                              float (&total)[2]) {
     const bool first = span == run.first_span;
     const bool last = span + 1 == run.spans;
     HeadRotation<HeadDim> key_rotation;
@@ -142,9 +152,10 @@ struct RunAttender {
     score_positions<HeadDim>(
         thread, scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
         shared_address(block_of(warp() * attention_warp_span)));
-    weigh_positions(thread, scores, run.positions(span), step.shape.scale * log2_e, shared.span, most);
+    weigh_positions(thread, scores, run.positions(span), step.shape.scale * log2_e, shared.span, most, rows);
     warpgroup_sync();
     release_stages();
+    weight_totals(shared.span, lane(), total, rows);
     wait_for_stages();
     if (last) {
       if (warp() == value_warp) {
@@ -159,22 +170,19 @@ struct RunAttender {
     if (last) fence_proxy_async();
     release_stages();
   }
-  /// Rows that are no heads become zeros.
   __device__ __forceinline__ void take_queries(const Run& run) {
     HeadRotation<HeadDim> rotation;
     HeadAhead<HeadDim> query;
     rotation.load(norms.query, cosine(run), sine(run));
     const auto ask = [&](int head) {
-      if (head < group()) query.ask(step.shape, buffers.qkv, run.row, run.kv_head * group() + head, lane());
+      if (head < group) query.ask(step.shape, buffers.qkv, run.row, run.kv_head * group + head, lane());
     };
     ask(warp());
-    for (int head = warp(); head < decode_group_max; head += 4) {
-      float out[HeadDim / 32] = {};
-      if (head < group()) {
-        query.await();
-        rotate_head<HeadDim>(query.value, rotation, step.shape.epsilon, out);
-        ask(head + 4);
-      }
+    for (int head = warp(); head < group; head += 4) {
+      float out[HeadDim / 32];
+      query.await();
+      rotate_head<HeadDim>(query.value, rotation, step.shape.epsilon, out);
+      ask(head + 4);
 #pragma unroll
       for (int i = 0; i < HeadDim / 32; ++i)
         shared.queries[KvTiles::place(head, lane() + 32 * i)] = __float2bfloat16_rn(out[i]);
@@ -207,7 +215,7 @@ struct RunAttender {
   __device__ __forceinline__ int head_of(int i) const { return lane() / 4 + 8 * i; }
   __device__ __forceinline__ int dim_of(int tile) const { return warp() * (HeadDim / 4) + tile * 8 + lane() % 4 * 2; }
   __device__ __forceinline__ std::size_t piece_of(int entry, int i) const {
-    return static_cast<std::size_t>(entry) * static_cast<std::size_t>(group()) + static_cast<std::size_t>(head_of(i));
+    return static_cast<std::size_t>(entry) * static_cast<std::size_t>(group) + static_cast<std::size_t>(head_of(i));
   }
   __device__ __forceinline__ float2* values_at(int entry, int i, int tile) const {
     return reinterpret_cast<float2*>(buffers.spans + piece_of(entry, i) * HeadDim + dim_of(tile));
@@ -217,7 +225,7 @@ struct RunAttender {
                                                 const float (&total)[2]) const {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      if (head_of(i) >= group()) continue;
+      if (head_of(i) >= group) continue;
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile)
         publish(values_at(entry, i, tile), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
@@ -228,7 +236,7 @@ struct RunAttender {
   __device__ __forceinline__ void take_entry(int entry, float (&folded)[tiles][4], RowState& state) const {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      if (head_of(i) >= group()) continue;
+      if (head_of(i) >= group) continue;
       const auto source = [&](int at) { return at < tiles ? values_at(entry, i, at) : buffers.span_sums + piece_of(entry, i); };
       float2 taken[tiles + 1];
 #pragma unroll
@@ -247,9 +255,9 @@ struct RunAttender {
   __device__ __forceinline__ void publish_output(const Run& run, const float (&folded)[tiles][4], const RowState& state) const {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      if (head_of(i) >= group()) continue;
+      if (head_of(i) >= group) continue;
       const float inverse = __frcp_rn(state.total[i]);
-      const int column = (run.kv_head * group() + head_of(i)) * HeadDim;
+      const int column = (run.kv_head * group + head_of(i)) * HeadDim;
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile) {
         publish(buffers.attended.data + buffers.attended.offset(run.row, column + dim_of(tile)),

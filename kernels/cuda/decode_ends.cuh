@@ -20,106 +20,131 @@ struct SumPlace {
   static __device__ __forceinline__ int pair_output(int i) { return output(i) / 2 * 2; }
 };
 
+/// Keeps a pointer in registers from here on. What is computed after a tile's sums, every block waits for: the compiler shall
+/// not put off until then what can be computed before.
+template <class Element>
+__device__ __forceinline__ Element* computed_here(Element* pointer) {
+  asm volatile("" : "+l"(pointer));
+  return pointer;
+}
+
 /// The outputs of a tile as plain rows, from `target`'s first on.
-template <int N>
-__device__ __forceinline__ void publish_rows(const float (&sums)[N / 2], float* target, std::size_t stride, int rows,
-                                             const float* row_scales) {
-#pragma unroll
-  for (int i = 0; i < N / 2; ++i) {
-    const int row = SumPlace::row(i);
-    if (row < rows) publish(target + static_cast<std::size_t>(row) * stride + SumPlace::output(i), sums[i] * row_scales[row]);
+struct RowsEnd {
+  float* first = nullptr;  ///< of the thread
+  std::size_t stride = 0;
+
+  __device__ __forceinline__ void place(float* target, std::size_t row_stride) {
+    stride = row_stride;
+    first = computed_here(target + static_cast<std::size_t>(SumPlace::row(0)) * stride + SumPlace::output(0));
   }
-}
-
-/// silu(gate) * up, from `first_output` of the target on.
-template <int N>
-__device__ __forceinline__ void publish_gated(const float (&sums)[N / 2], const RowTiles& target, int first_output, int rows,
-                                              const float* row_scales) {
-#pragma unroll
-  for (int i = 0; i < N / 2; i += 4) {
-    float product[2];
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      const float scale = row_scales[SumPlace::row(i + k)];
-      product[k] = silu(sums[i + k] * scale) * (sums[i + k + 2] * scale);
-    }
-    const std::uint32_t pair = pair_of_row(bits_of(__floats2bfloat162_rn(product[0], product[1])));
-    const int row = SumPlace::pair_row(i);
-    const int output = SumPlace::pair_output(i);
-    if (row < rows) publish(target.data + target.offset(row, first_output + output / 16 * 8 + output % 8), pair);
-  }
-}
-
-/// What a tile is added to, and the weights of the next norm: asked for while the sums are being computed.
-template <int N>
-struct ResidualAhead {
-  const float* x = nullptr;
-  std::size_t hidden = 0;
-  int first_dim = 0;
-  float values[N / 2] = {};
-  float weights[2] = {};
-
-  __device__ __forceinline__ void ask(const ResidualBuffers& from, const float* norm_weights, int tile, int rows) {
-    x = from.x;
-    hidden = static_cast<std::size_t>(from.normed.inputs);
-    first_dim = tile * tile_outputs;
-    if (first_dim + SumPlace::output(0) >= from.normed.inputs) return;  // the whole slice
-#pragma unroll
-    for (int i = 0; i < 2; ++i) weights[i] = load_at_once(norm_weights + first_dim + SumPlace::output(2 * i));
+  template <int N>
+  __device__ __forceinline__ void publish_sums(const float (&sums)[N / 2], int rows, const float* row_scales) const {
 #pragma unroll
     for (int i = 0; i < N / 2; ++i) {
-      if (SumPlace::row(i) < rows) values[i] = load_published(source(i));
+      const int row = SumPlace::row(i);
+      if (row < rows) publish(first + (i / 4 * 8 + i % 2) * stride + i / 2 % 2 * 8, sums[i] * row_scales[row]);
     }
-  }
-  __device__ __forceinline__ void await() {
-    await_published(values, [&](int i) { return source(i); });
-  }
-  __device__ __forceinline__ const float* source(int i) const {
-    return x + static_cast<std::size_t>(SumPlace::row(i)) * hidden + first_dim + SumPlace::output(i);
   }
 };
 
-/// The residual rows with a tile added.
+/// silu(gate) * up, from `first_output` of the target on.
+struct GatedEnd {
+  bf16* first = nullptr;  ///< pair of the thread
+
+  __device__ __forceinline__ void place(const RowTiles& target, int first_output) {
+    const int output = SumPlace::pair_output(0);
+    first = computed_here(target.data + target.offset(SumPlace::pair_row(0), first_output + output / 16 * 8 + output % 8));
+  }
+  template <int N>
+  __device__ __forceinline__ void publish_sums(const float (&sums)[N / 2], int rows, const float* row_scales) const {
+#pragma unroll
+    for (int i = 0; i < N / 2; i += 4) {
+      float product[2];
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        const float scale = row_scales[SumPlace::row(i + k)];
+        product[k] = silu(sums[i + k] * scale) * (sums[i + k + 2] * scale);
+      }
+      const std::uint32_t pair = pair_of_row(bits_of(__floats2bfloat162_rn(product[0], product[1])));
+      if (SumPlace::pair_row(i) < rows) publish(first + i / 4 * 8 * panel_inputs, pair);
+    }
+  }
+};
+
+/// The residual rows with a tile added, and what the next norm needs of them.
 template <int N>
-__device__ __forceinline__ void publish_residual(const float (&sums)[N / 2], ResidualAhead<N>& ahead, const ResidualBuffers& to,
-                                                 int rows) {
-  const int first_dim = ahead.first_dim;
-  if (first_dim + SumPlace::output(0) >= to.normed.inputs) return;
-  ahead.await();
-  const int lane = static_cast<int>(threadIdx.x) % 32;
+struct ResidualEnd {
+  std::size_t hidden = 0;
+  bool is_there = false;        ///< the thread's slice of 16 outputs
+  const float* from = nullptr;  ///< what the tile is added to, like the others the thread's first
+  float* x = nullptr;
+  bf16* normed[2] = {};  ///< of its first outputs, and of those 8 above
+  float* squares = nullptr;
+  float values[N / 2] = {};  ///< what the sums are added to, as far as it is there
+  float weights[2] = {};     ///< of the next norm
+
+  __device__ __forceinline__ void place(const ResidualBuffers& source, const ResidualBuffers& target, int tile) {
+    const int first_dim = tile * tile_outputs;
+    const int dim = first_dim + SumPlace::output(0);
+    hidden = static_cast<std::size_t>(target.normed.inputs);
+    is_there = dim < target.normed.inputs;
+    const std::size_t at = static_cast<std::size_t>(SumPlace::row(0)) * hidden + static_cast<std::size_t>(dim);
+    from = computed_here(source.x + at);
+    x = computed_here(target.x + at);
 #pragma unroll
-  for (int i = 0; i < N / 2; i += 4) {
-    float x[4];
+    for (int k = 0; k < 2; ++k)
+      normed[k] = computed_here(target.normed.data +
+                                target.normed.offset(SumPlace::pair_row(0), first_dim + SumPlace::pair_output(2 * k)));
+    squares =
+        computed_here(target.squares + static_cast<std::size_t>(dim / 16) * static_cast<std::size_t>(target.normed.capacity) +
+                      SumPlace::row(0));
+  }
+  /// Asks for what the tile is added to, and for the weights.
+  __device__ __forceinline__ void ask(const float* norm_weights, int tile, int rows) {
+    if (!is_there) return;
 #pragma unroll
-    for (int k = 0; k < 4; ++k) x[k] = ahead.values[i + k] + sums[i + k];
+    for (int i = 0; i < 2; ++i) weights[i] = load_at_once(norm_weights + tile * tile_outputs + SumPlace::output(2 * i));
 #pragma unroll
-    for (int k = 0; k < 4; k += 2) {
-      const float weight = ahead.weights[k / 2];
-      const std::uint32_t pair = pair_of_row(bits_of(__floats2bfloat162_rn(x[k] * weight, x[k + 1] * weight)));
-      const int row = SumPlace::pair_row(i + k);
-      if (row < rows) publish(to.normed.data + to.normed.offset(row, first_dim + SumPlace::pair_output(i + k)), pair);
+    for (int i = 0; i < N / 2; ++i) {
+      if (SumPlace::row(i) < rows) values[i] = load_published(from + element(i));
     }
+  }
+  __device__ __forceinline__ void publish_sums(const float (&sums)[N / 2], int rows) {
+    if (!is_there) return;
+    await_published(values, [&](int i) { return from + element(i); });
+    const bool adds_squares = threadIdx.x % 32 < 4;
 #pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      float square = fmaf(x[k + 2], x[k + 2], x[k] * x[k]);
-      square += __shfl_xor_sync(0xFFFFFFFF, square, 4);
-      square += __shfl_xor_sync(0xFFFFFFFF, square, 8);
-      square += __shfl_xor_sync(0xFFFFFFFF, square, 16);
-      const int row = SumPlace::row(i + k);
-      const int slice = (first_dim + SumPlace::output(0)) / 16;
-      if (lane < 4 && row < rows)
-        publish(to.squares + static_cast<std::size_t>(slice) * static_cast<std::size_t>(to.normed.capacity) + row, square);
-    }
+    for (int i = 0; i < N / 2; i += 4) {
+      float sum[4];
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      const int row = SumPlace::row(i + k);
-      if (row < rows) {
-        publish(to.x + static_cast<std::size_t>(row) * static_cast<std::size_t>(to.normed.inputs) + first_dim +
-                    SumPlace::output(i + k),
-                x[k]);
+      for (int k = 0; k < 4; ++k) sum[k] = values[i + k] + sums[i + k];
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        const std::uint32_t pair =
+            pair_of_row(bits_of(__floats2bfloat162_rn(sum[2 * k] * weights[k], sum[2 * k + 1] * weights[k])));
+        if (SumPlace::pair_row(i) < rows) publish(normed[k] + i / 4 * 8 * panel_inputs, pair);
+      }
+      float square[2];
+#pragma unroll
+      for (int k = 0; k < 2; ++k) square[k] = fmaf(sum[k + 2], sum[k + 2], sum[k] * sum[k]);
+#pragma unroll
+      for (int other = 4; other < 32; other *= 2) {
+#pragma unroll
+        for (int k = 0; k < 2; ++k) square[k] += __shfl_xor_sync(0xFFFFFFFF, square[k], other);
+      }
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        if (adds_squares && SumPlace::row(i + k) < rows) publish(squares + i / 4 * 8 + k, square[k]);
+      }
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        if (SumPlace::row(i + k) < rows) publish(x + element(i + k), sum[k]);
       }
     }
   }
-}
+
+ private:
+  __device__ __forceinline__ std::size_t element(int i) const { return (i / 4 * 8 + i % 2) * hidden + i / 2 % 2 * 8; }
+};
 
 }  // namespace troupe::kernels::cuda

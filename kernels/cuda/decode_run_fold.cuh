@@ -18,7 +18,8 @@ struct RunFoldShared {
 /// is some thousand cycles away.
 template <int HeadDim>
 struct RunFolder {
-  const DecodeShape& shape;
+  int group;    ///< query heads that share a KV head
+  float scale;  ///< of attention scores
   const LayerBuffers& buffers;
   RunFoldShared& shared;
   const Run& run;
@@ -39,7 +40,7 @@ struct RunFolder {
   __device__ __forceinline__ void fold_pieces() const {
     const SpanThread thread = SpanThread::of_block(thread_read_anew());
     constexpr int head_pieces = HeadDim / Columns;
-    const int pieces = shape.heads / shape.kv_heads * head_pieces;
+    const int pieces = group * head_pieces;
     for (int piece = part.index * 4 + thread.warp; piece < pieces; piece += part.parts * 4)
       fold_piece<Columns, Ahead>(thread, piece / head_pieces, piece % head_pieces * Columns);
   }
@@ -53,7 +54,6 @@ struct RunFolder {
     const int lane = thread.lane;
     const int dim = first_dim + lane % Columns;
     float4* const factors = shared.factors[thread.warp];
-    const int group = shape.heads / shape.kv_heads;
     const auto entry_of = [&](int span) {
       return static_cast<std::size_t>(run.begin + span) * static_cast<std::size_t>(group) + static_cast<std::size_t>(head);
     };
@@ -74,7 +74,7 @@ struct RunFolder {
         sums[i] = lane * lane_sums + i < here ? load_published(sums_of(i)) : make_float2(-INFINITY, 0);
       await_published(sums, sums_of);
       __syncwarp();
-      spread_factors(sums, shape.scale * log2_e, most, factors);
+      spread_factors(sums, scale * log2_e, most, factors);
       await_published(values, value_of);
       __syncwarp();
 #pragma unroll

@@ -12,7 +12,7 @@ namespace {
 
 /// Up to how many rows what a product is added to is asked for meanwhile: of more, it would take too many registers for too
 /// long.
-constexpr int residual_ahead_rows_max = 16;
+constexpr int residual_ahead_rows_max = 32;
 
 /// Multiplies, attends, and publishes what comes out.
 template <int N, int HeadDim>
@@ -43,29 +43,27 @@ struct Computer {
     if (operation == op_qkv && layer < step().shape.layers) ++clears_begun;
   }
 
+  /// What happens to a tile's sums, prepared before they are there.
+  struct TileEnd {
+    RowsEnd rows;
+    GatedEnd gated;
+    ResidualEnd<N> residual;
+  };
+
   __device__ __forceinline__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
     const auto [first, end] = matrix.panels(chunk);
-    ResidualAhead<N> residual;
+    TileEnd tile_end;
+    if (matrix.chunks() == 1 || ends_slice(chunk)) prepare(tile_end, layer, operation, matrix, tile);
     float sums[N / 2];
-    multiply_stages<N>(ring, stage, (end - first) / Ring<N>::panels, sums, [&] {
-      if constexpr (N <= residual_ahead_rows_max) {
-        if (!wants_scales(operation) && (matrix.chunks == 1 || ends_slice(chunk)))
-          ask_residual(residual, layer, operation, tile);
-      }
-    });
-    if (matrix.chunks > 1 && !exchange(chunk, sums)) return;
+    multiply_stages<N>(ring, stage, (end - first) / Ring<N>::panels, sums);
+    if (matrix.chunks() > 1 && !exchange(chunk, sums)) return;
     if (wants_scales(operation)) await_count(&shared.scales_said, scales_wanted);
-    finish(layer, operation, matrix, tile, sums, residual);
+    finish(layer, operation, matrix, tile, sums, tile_end);
   }
   /// The weights of the norm that the next operation's input has.
   __device__ const float* norm_after(int layer, int operation) const {
     if (operation == op_output) return step().layers[layer].feed_forward_norm;
     return layer + 1 == step().shape.layers ? step().final_norm : step().layers[layer + 1].attention_norm;
-  }
-  __device__ __forceinline__ void ask_residual(ResidualAhead<N>& residual, int layer, int operation, int tile) const {
-    const LayerBuffers& buffers = arguments.buffers.of(layer);
-    residual.ask(operation == op_output ? buffers.attention_input : buffers.feed_forward_input, norm_after(layer, operation),
-                 tile, step().rows);
   }
   __device__ __forceinline__ bool exchange(int chunk, float (&sums)[N / 2]) {
     // Then no warp gives to an exchange that another one of the other block may still be taking from, two before.
@@ -74,23 +72,34 @@ struct Computer {
     return exchange_chunks<N>(shared.exchanges[before % 2], before / 2, chunk, sums);
   }
 
-  __device__ __forceinline__ void finish(int layer, int operation, const Matrix& matrix, int tile, const float (&sums)[N / 2],
-                                         ResidualAhead<N>& residual) {
+  __device__ __forceinline__ void prepare(TileEnd& tile_end, int layer, int operation, const Matrix& matrix, int tile) const {
+    if (layer == step().shape.layers) return;
     const LayerBuffers& buffers = arguments.buffers.of(layer);
     const int first_output = tile * tile_outputs;
-    const auto stride = static_cast<std::size_t>(matrix.weight.outputs);
-    if (layer == step().shape.layers) {
-      write_rows<N>(sums, step().logits + first_output, stride, step().rows, matrix.weight.outputs - first_output,
-                    shared.row_scales);
-    } else if (operation == op_qkv) {
-      publish_rows<N>(sums, buffers.qkv + first_output, stride, step().rows, shared.row_scales);
+    if (operation == op_qkv) {
+      tile_end.rows.place(buffers.qkv + first_output, static_cast<std::size_t>(matrix.weight.outputs));
     } else if (operation == op_gate_up) {
-      publish_gated<N>(sums, buffers.gated, first_output / 2, step().rows, shared.row_scales);
+      tile_end.gated.place(buffers.gated, first_output / 2);
     } else {
-      if constexpr (N > residual_ahead_rows_max) ask_residual(residual, layer, operation, tile);
-      publish_residual<N>(sums, residual,
-                          operation == op_output ? buffers.feed_forward_input : arguments.buffers.of(layer + 1).attention_input,
-                          step().rows);
+      const ResidualBuffers& to =
+          operation == op_output ? buffers.feed_forward_input : arguments.buffers.of(layer + 1).attention_input;
+      tile_end.residual.place(operation == op_output ? buffers.attention_input : buffers.feed_forward_input, to, tile);
+      if constexpr (N <= residual_ahead_rows_max) tile_end.residual.ask(norm_after(layer, operation), tile, step().rows);
+    }
+  }
+  __device__ __forceinline__ void finish(int layer, int operation, const Matrix& matrix, int tile, const float (&sums)[N / 2],
+                                         TileEnd& tile_end) const {
+    if (layer == step().shape.layers) {
+      const int first_output = tile * tile_outputs;
+      write_rows<N>(sums, step().logits + first_output, static_cast<std::size_t>(matrix.weight.outputs), step().rows,
+                    matrix.weight.outputs - first_output, shared.row_scales);
+    } else if (operation == op_qkv) {
+      tile_end.rows.template publish_sums<N>(sums, step().rows, shared.row_scales);
+    } else if (operation == op_gate_up) {
+      tile_end.gated.template publish_sums<N>(sums, step().rows, shared.row_scales);
+    } else {
+      if constexpr (N > residual_ahead_rows_max) tile_end.residual.ask(norm_after(layer, operation), tile, step().rows);
+      tile_end.residual.publish_sums(sums, step().rows);
     }
   }
 
@@ -99,7 +108,8 @@ struct Computer {
     if (layer == 0) learn_runs(items);
     const LayerBuffers& buffers = arguments.buffers.of(layer);
     const HeadNorms norms{step().layers[layer].query_norm, step().layers[layer].key_norm};
-    RunAttender<N, HeadDim> attender{step(), buffers, norms, layer, ring, shared.attention, stage};
+    RunAttender<N, HeadDim> attender{step(), arguments.group, buffers, norms, layer, ring, shared.attention, stage};
+    if (layer == 0) attender.clear_queries();
     Run run = last_run;
     for (;;) {
       attender.attend(run, run.begin == last_run.begin ? last_part : run.begin <= items.first ? first_part : PartOf{0, 1});
@@ -109,7 +119,8 @@ struct Computer {
     // What many blocks have spans of waits until this block has done all of its own.
     PartOf part = last_part;
     for (Run folded = last_run;; folded = run, part = first_part) {
-      if (part.parts > folding_parts_max) RunFolder<HeadDim>{step().shape, buffers, shared.run_fold, folded, part}.fold();
+      if (part.parts > folding_parts_max)
+        RunFolder<HeadDim>{arguments.group, step().shape.scale, buffers, shared.run_fold, folded, part}.fold();
       if (folded.begin == run.begin) break;
     }
   }
@@ -155,21 +166,21 @@ __global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_const
     warpgroup_sync();
     if (thread == 0) shared.batch.known.arrive();
     Computer<N, HeadDim> role{arguments, ring, shared};
-    walk(step, shared.batch, role);
+    walk(arguments, shared.batch, role);
   } else {
     give_registers<streamer_registers>();
     const int warp = (thread - warpgroup) / 32;
     if (warp == 0) {
       WeightStreamer<N, HeadDim> role{step, ring, shared};
-      walk(step, shared.batch, role);
+      walk(arguments, shared.batch, role);
     } else if (warp == 1) {
       wait_for_previous();
       ScaleSayer<N> role{arguments, shared};
-      walk(step, shared.batch, role);
+      walk(arguments, shared.batch, role);
     } else {
       wait_for_previous();
       RowStreamer<N, HeadDim> role{arguments, ring, shared, warp - 2};
-      walk(step, shared.batch, role);
+      walk(arguments, shared.batch, role);
     }
   }
   __syncwarp();
@@ -230,7 +241,8 @@ cudaError_t decode_step(cudaStream_t stream, const DecodeStep& step) {
                     shape.hidden % 16 == 0 && shape.intermediate % (tile_outputs / 2) == 0 && step.rows > 0 &&
                     step.rows <= step.row_capacity && static_cast<long long>(step.span_capacity) * shape.kv_heads <= items_max;
   if (!fits) return cudaErrorInvalidValue;
-  const StepArguments arguments{step, BufferPlacer(step.workspace).step(shape, step.row_capacity, step.span_capacity)};
+  const StepArguments arguments =
+      arguments_of(step, BufferPlacer(step.workspace).step(shape, step.row_capacity, step.span_capacity));
   switch (step.row_capacity) {
     case 8: return launch_step<8>(stream, arguments);
     case 16: return launch_step<16>(stream, arguments);

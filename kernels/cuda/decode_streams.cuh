@@ -82,6 +82,9 @@ __device__ __forceinline__ void begin_together() {
 template <int N, int HeadDim>
 struct RowStreamer {
   using Stages = Ring<N>;
+  static constexpr int row_pieces = panel_inputs * 2 / 16;  ///< of 16 bytes, of a row in a panel
+  static constexpr int panel_pieces = N * row_pieces;
+  static constexpr int stage_elements = Stages::panels * N * panel_inputs;
   const StepArguments& arguments;
   const Stages& ring;
   StepShared<N>& shared;
@@ -97,19 +100,22 @@ struct RowStreamer {
   }
   __device__ void product(int layer, int operation, const Matrix& matrix, int /*tile*/, int chunk) {
     const auto [first, end] = matrix.panels(chunk);
-    const bf16* const rows = input_of(arguments.buffers.of(layer), operation).data;
+    const bf16* const rows =
+        input_of(arguments.buffers.of(layer), operation).data + static_cast<std::size_t>(first) * N * panel_inputs;
     const int stages = (end - first) / Stages::panels;
-    for (int i = warp; i < stages; i += row_warps) {
-      const bf16* const source = rows + static_cast<std::size_t>(first + i * Stages::panels) * N * panel_inputs;
-      if (seen) {
-        copy(stage + i, source);
+    if (seen) {
+      for (int i = warp; i < stages; i += row_warps) copy(stage + i, rows + static_cast<std::size_t>(i) * stage_elements);
+    } else {
+      if (Stages::panels * arguments.step.rows * row_pieces <= 32) {
+        take_few(rows, stages);
       } else {
-        take(stage + i, source);
+        for (int i = warp; i < stages; i += row_warps)
+          take(stage + i, rows + static_cast<std::size_t>(i) * stage_elements, i == warp);
       }
+      fence_proxy_async_all();  // what the warp has seen, the copy engine shall see
+      seen = true;
     }
     stage += stages;
-    if (!seen) fence_proxy_async_all();  // what the warp has seen, the copy engine shall see
-    seen = true;
   }
   __device__ void copy(int at, const bf16* source) const {
     if (threadIdx.x % 32 != 0) return;
@@ -118,44 +124,75 @@ struct RowStreamer {
     full.arrive_expecting(bytes);
     copy_bulk(ring.rows(at), source, bytes, full);
   }
-  /// The rows that are sequences, 16 bytes at a time.
-  __device__ void take(int at, const bf16* source) const {
-    constexpr int panel_pieces = N * panel_inputs * 2 / 16;
-    constexpr int row_pieces = panel_inputs * 2 / 16;
-    constexpr int ahead = N == 8 ? 4 : 8;
+  /// The rows that are sequences, 16 bytes at a time, where a stage has at most one such piece for each lane. The next stage's
+  /// are asked for before this one's are handed on.
+  __device__ void take_few(const bf16* rows, int stages) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int pieces = arguments.step.rows * row_pieces;  // of a panel
+    const int of_panel = arguments.step.rows * row_pieces;
+    const bool is_there = lane < Stages::panels * of_panel;
+    const int place = lane < of_panel ? lane : lane - of_panel + panel_pieces;
+    const auto* source = reinterpret_cast<const uint4*>(rows + static_cast<std::size_t>(warp) * stage_elements) + place;
+    uint4 piece[1] = {};
+    if (is_there && warp < stages) piece[0] = load_published(source);
+    for (int i = warp; i < stages; i += row_warps) {
+      auto* const target = reinterpret_cast<uint4*>(ring.rows(stage + i)) + place;
+      ring.await_claim(stage + i);
+      await_published(piece, [&](int /*index*/) { return source; });
+      __syncwarp();
+      const uint4 found = piece[0];
+      source += row_warps * stage_elements / 8;
+      if (is_there && i + row_warps < stages) piece[0] = load_published(source);
+      if (is_there) *target = found;
+      give(stage + i);
+    }
+  }
+  /// A stage's rows are there.
+  __device__ __forceinline__ void give(int at) const {
+    fence_proxy_async();  // the tensor cores read them
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) ring.full(at).arrive();
+  }
+  /// The same of more rows, several pieces a lane at once. Before the first of an operation's nothing may be written yet.
+  __device__ void take(int at, const bf16* source, bool first_stage) const {
+    // Of few rows the lanes share what there is; of more each has its places, which need no computation.
+    constexpr bool shares = N == 8;
+    constexpr int ahead = shares ? 4 : 8;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int of_panel = arguments.step.rows * row_pieces;
     const auto* const from = reinterpret_cast<const uint4*>(source);
     auto* const to = reinterpret_cast<uint4*>(ring.rows(at));
-    for (int first = 0; first < Stages::panels * pieces; first += 32 * ahead) {
+    ring.await_claim(at);
+    for (int first = 0; first < Stages::panels * panel_pieces; first += 32 * ahead) {
       const auto place = [&](int i) {
         const int index = first + 32 * i + lane;
-        return index < pieces ? index : index - pieces + panel_pieces;
+        return !shares || index < of_panel ? index : index - of_panel + panel_pieces;
+      };
+      const auto is_there = [&](int i) {
+        const int index = first + 32 * i + lane;
+        return shares ? index < Stages::panels * of_panel : index % panel_pieces < of_panel;
       };
       const auto source_of = [&](int i) { return from + place(i); };
-      const auto is_there = [&](int i) { return first + 32 * i + lane < Stages::panels * pieces; };
-      // While nothing is written, one look at a time: many would be in the way of the weights.
       uint4 piece[ahead] = {};
-      uint4 looked_at[1] = {};
-      if (is_there(0)) looked_at[0] = load_published(source_of(0));
-      await_published(looked_at, source_of);
-      __syncwarp();
-      piece[0] = looked_at[0];
+      if (is_there(0)) piece[0] = load_published(source_of(0));
+      if (first_stage) {
+        // While nothing of the operation is written, one look at a time: many would be in the way of the weights.
+        uint4 looked_at[1] = {piece[0]};
+        await_published(looked_at, source_of);
+        __syncwarp();
+        piece[0] = looked_at[0];
+      }
 #pragma unroll
       for (int i = 1; i < ahead; ++i) {
         if (is_there(i)) piece[i] = load_published(source_of(i));
       }
       await_published(piece, source_of);
       __syncwarp();
-      if (first == 0) ring.await_claim(at);
 #pragma unroll
       for (int i = 0; i < ahead; ++i) {
         if (is_there(i)) to[place(i)] = piece[i];
       }
     }
-    fence_proxy_async();  // the tensor cores read it
-    __syncwarp();
-    if (lane == 0) ring.full(at).arrive();
+    give(at);
   }
   __device__ void attention(int /*layer*/, const Items& items) {
     stage += (items.end - items.first) * Stages::template stages_of_span<HeadDim>;

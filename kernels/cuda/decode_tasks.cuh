@@ -14,21 +14,24 @@ inline constexpr int cluster_blocks = k_chunks_max;
 /// Of a layer; after the last one come the logits.
 enum Operation : int { op_qkv, op_attention, op_output, op_gate_up, op_down, operations, op_logits = operations };
 
-struct StepArguments {
-  DecodeStep step;
-  StepBuffers buffers;
-};
-
 /// The matrix of one product of the step.
 struct Matrix {
   WeightTiles weight;
-  int chunks;
-  __host__ __device__ int tasks() const { return weight.tiles() * chunks; }
+  int chunk_bits;  ///< log2 of the chunks of k: blocks find their next task without a division
+
+  __host__ __device__ int chunks() const { return 1 << chunk_bits; }
+  __host__ __device__ int tasks() const { return weight.tiles() << chunk_bits; }
   /// The same, with what keeps a tile's chunks within a cluster.
   __host__ __device__ int places() const { return divided_up(tasks(), cluster_blocks) * cluster_blocks; }
-  __device__ Panels panels(int chunk) const { return panels_of_chunk(weight.panels(), chunk, chunks); }
+  __device__ int tile(int task) const { return task >> chunk_bits; }
+  __device__ int chunk(int task) const { return task & (chunks() - 1); }
+  /// As panels_of_chunk says.
+  __device__ Panels panels(int chunk) const {
+    const int pairs = weight.panels() / 2;
+    return {(pairs * chunk >> chunk_bits) * 2, (pairs * (chunk + 1) >> chunk_bits) * 2};
+  }
 };
-__host__ __device__ inline Matrix matrix_of(const DecodeShape& shape, int operation) {
+inline Matrix matrix_of(const DecodeShape& shape, int operation) {
   WeightTiles weight;
   switch (operation) {
     case op_qkv: weight = {nullptr, (shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.hidden}; break;
@@ -37,7 +40,21 @@ __host__ __device__ inline Matrix matrix_of(const DecodeShape& shape, int operat
     case op_down: weight = {nullptr, shape.hidden, shape.intermediate}; break;
     default: weight = {nullptr, shape.vocabulary, shape.hidden}; break;
   }
-  return {weight, k_chunks(weight)};
+  static_assert(k_chunks_max == 2);
+  return {weight, k_chunks(weight) == 1 ? 0 : 1};
+}
+
+struct StepArguments {
+  DecodeStep step;
+  StepBuffers buffers;
+  Matrix matrices[operations + 1];  ///< by operation; attention has none
+  std::int32_t group;               ///< query heads that share a KV head
+};
+inline StepArguments arguments_of(const DecodeStep& step, const StepBuffers& buffers) {
+  StepArguments arguments{step, buffers, {}, step.shape.heads / step.shape.kv_heads};
+  for (const int operation : {op_qkv, op_output, op_gate_up, op_down, static_cast<Operation>(op_logits)})
+    arguments.matrices[operation] = matrix_of(step.shape, operation);
+  return arguments;
 }
 __device__ inline const bf16* weights_of(const DecodeStep& step, int layer, int operation) {
   if (layer == step.shape.layers) return step.output_projection;
@@ -71,7 +88,8 @@ struct Deal {
 /// items), and begin(layer, operation, deal) before the first of an operation (the logits are op_qkv of one layer
 /// more). Blocks take products in turn over the whole step.
 template <class Role>
-__device__ __forceinline__ void walk(const DecodeStep& step, const BatchShared& batch, Role& role) {
+__device__ __forceinline__ void walk(const StepArguments& arguments, const BatchShared& batch, Role& role) {
+  const DecodeStep& step = arguments.step;
   const int blocks = static_cast<int>(gridDim.x);
   const int block = static_cast<int>(blockIdx.x);
   int turn = block;  // this block's next tile and chunk, counted over all, less those that are past
@@ -89,12 +107,12 @@ __device__ __forceinline__ void walk(const DecodeStep& step, const BatchShared& 
         role.attention(layer, items);
         continue;
       }
-      const Matrix matrix = matrix_of(step.shape, logits ? static_cast<int>(op_logits) : operation);
+      const Matrix& matrix = arguments.matrices[logits ? static_cast<int>(op_logits) : operation];
       const int tasks = matrix.tasks();
       const int places = matrix.places();
       if (turn < tasks) role.begin(layer, operation, {turn, tasks, blocks});
       for (; turn < places; turn += blocks) {
-        if (turn < tasks) role.product(layer, operation, matrix, turn / matrix.chunks, turn % matrix.chunks);
+        if (turn < tasks) role.product(layer, operation, matrix, matrix.tile(turn), matrix.chunk(turn));
       }
       turn -= places;
     }

@@ -1,15 +1,16 @@
 // Products of many rows with one chunk of inputs: two warpgroups multiply 64 outputs each by the same N rows, a third one
 // brings panels, and writes what the others leave in shared memory. Blocks stay and take one tile after the other, so that the
-// next tile's panels arrive while the last one's sums are written. Such wide tiles read the least; all others are in turn
-// (many_rows_in_turn.cuh).
+// next tile's panels arrive while the last one's sums are written. Such wide tiles read the least; the square ones are
+// in many_rows_in_turn.cuh and many_rows_together.cuh.
 #pragma once
 
 #include <algorithm>
 
 #include "kernels/cuda/carried_end.cuh"
 #include "kernels/cuda/product_plan.hpp"
+#include "kernels/cuda/ring_panels.cuh"
+#include "kernels/cuda/row_part.cuh"
 #include "kernels/cuda/tile_places.cuh"
-#include "kernels/cuda/wgmma.cuh"
 
 namespace troupe::kernels::cuda {
 
@@ -20,11 +21,9 @@ struct ManyRows {
   static constexpr int multiplying_threads = 2 * warpgroup;
   static constexpr int multiplying_warps = multiplying_threads / 32;
   static constexpr bool gated = E == Ending::gated;
-  static constexpr int tile_bytes = tile_elements * 2;
-  static constexpr int row_bytes = panel_inputs * 2;
   static constexpr int stage_parts = N == 256 ? 2 : 1;  ///< that end in a stage
-  static constexpr int part_bytes = gated ? 0 : stage_parts * static_cast<int>(sizeof(CarriedPart));
-  static constexpr int stage_bytes = divided_up(std::max(2 * tile_bytes + N * row_bytes, part_bytes), 1024) * 1024;
+  static constexpr int part_bytes = gated ? 0 : stage_parts * static_cast<int>(sizeof(RowPart<E>));
+  static constexpr int stage_bytes = divided_up(std::max(2 * panel_tile_bytes + N * panel_row_bytes, part_bytes), 1024) * 1024;
   static constexpr int gated_bytes = gated ? N * panel_row_bytes : 0;
   static constexpr int stages = (225 * 1024 - gated_bytes) / stage_bytes;
   static constexpr int shared_bytes = 1024 + stages * stage_bytes + gated_bytes;
@@ -52,32 +51,14 @@ __device__ void stream_many_rows(const Product& p, int first_unit, int units, in
                                  RingBarriers<ManyRows<N, E>::stages>& barriers) {
   using Shape = ManyRows<N, E>;
   const bool leads = threadIdx.x % 32 == 0;  // copies what is one copy
-  const auto weight_panels = static_cast<std::size_t>(p.weight.panels());
-  const auto copy_weights = [&](const TilePlace& place, int panel, int slot) {
-    const int copied_rows = min(N, p.input.capacity - place.first_row);
-    const int second = min(place.tile + 1, p.weight.tiles() - 1);  // the last tile may be alone
-    std::byte* const stage = ring + slot * Shape::stage_bytes;
-    Barrier& full = barriers.full[slot];
-    full.arrive_expecting(static_cast<std::uint32_t>(2 * Shape::tile_bytes + copied_rows * Shape::row_bytes));
-    const bf16* const from = p.weight.data + static_cast<std::size_t>(panel) * tile_elements;
-    copy_bulk(stage, from + static_cast<std::size_t>(place.tile) * weight_panels * tile_elements, Shape::tile_bytes, full);
-    copy_bulk(stage + Shape::tile_bytes, from + static_cast<std::size_t>(second) * weight_panels * tile_elements,
-              Shape::tile_bytes, full);
-  };
-  const auto copy_rows = [&](const TilePlace& place, int panel, int slot) {
-    const int copied_rows = min(N, p.input.capacity - place.first_row);
-    const std::size_t first = static_cast<std::size_t>(panel) * static_cast<std::size_t>(p.input.capacity) +
-                              static_cast<std::size_t>(place.first_row);
-    copy_bulk(ring + slot * Shape::stage_bytes + 2 * Shape::tile_bytes, p.input.data + first * panel_inputs,
-              static_cast<std::uint32_t>(copied_rows * Shape::row_bytes), barriers.full[slot]);
-  };
+  const PanelCopies<N, Shape::stage_bytes, RingBarriers<Shape::stages>> copies{p, ring, barriers};
   TilePlace place = place_of<N>(p, first_unit);
   const int ahead = min(Shape::stages, panels);
 #pragma unroll 1
-  for (int i = 0; leads && i < ahead; ++i) copy_weights(place, i, i);
+  for (int i = 0; leads && i < ahead; ++i) copies.copy_weights(place, i, i);
   wait_for_previous();
 #pragma unroll 1
-  for (int i = 0; leads && i < ahead; ++i) copy_rows(place, i, i);
+  for (int i = 0; leads && i < ahead; ++i) copies.copy_rows(place, i, i);
   RingPlace<Shape::stages> at{ahead % Shape::stages, ahead == Shape::stages ? 1U : 0U};
   int panel = ahead;
   for (int unit = first_unit;;) {
@@ -85,8 +66,8 @@ __device__ void stream_many_rows(const Product& p, int first_unit, int units, in
     for (; panel < panels; ++panel) {
       if (leads) {
         barriers.empty[at.slot].wait(at.parity ^ 1);  // at once, in the ring's first round
-        copy_weights(place, panel, at.slot);
-        copy_rows(place, panel, at.slot);
+        copies.copy_weights(place, panel, at.slot);
+        copies.copy_rows(place, panel, at.slot);
       }
       at.advance();
     }
@@ -99,24 +80,16 @@ __device__ void stream_many_rows(const Product& p, int first_unit, int units, in
         __syncwarp();
         Barrier& full = barriers.full[at.slot];
         if constexpr (E == Ending::residual) {
-          auto* const parts = reinterpret_cast<CarriedPart*>(ring + at.slot * Shape::stage_bytes);
+          auto* const parts = reinterpret_cast<RowPart<E>*>(ring + at.slot * Shape::stage_bytes);
           const int first = place.first_row + round * Shape::stage_parts * part_rows;
-          std::uint32_t bytes = 0;
-#pragma unroll
-          for (int i = 0; i < Shape::stage_parts; ++i) {
-            bytes += part_bytes(p.residual, p.rows - first - i * part_rows, place.tile);
-            if (p.residual.hidden < (place.tile + 2) * tile_outputs) clear_beyond(p.residual, place.tile, parts[i]);
-          }
-          __syncwarp();
-          if (leads) full.arrive_expecting(bytes);
 #pragma unroll
           for (int i = 0; i < Shape::stage_parts; ++i) {
             const int row = first + i * part_rows;
             bring_part(p.residual, row, p.rows - row, place.tile, parts[i], full);
           }
-        } else {
-          if (leads) full.arrive();
+          __syncwarp();
         }
+        if (leads) full.arrive();
         at.advance();
       }
     }
@@ -143,22 +116,14 @@ __device__ void write_parts(const Product& p, int first_unit, int units, int str
 #pragma unroll 1
     for (int round = 0; round < rounds; ++round) {
       if (turn == writer) {
+        const LaneWeights weights(p.residual, place.tile);
         barriers.ended[ended.slot].wait(ended.parity);
-        const auto* const parts = reinterpret_cast<const CarriedPart*>(ring + at.slot * Shape::stage_bytes);
+        const auto* const parts = reinterpret_cast<const RowPart<E>*>(ring + at.slot * Shape::stage_bytes);
 #pragma unroll
         for (int i = 0; i < Shape::stage_parts; ++i) {
           const int row = place.first_row + (round * Shape::stage_parts + i) * part_rows;
-          if constexpr (E == Ending::residual) {
-            write_part(p.residual, row, p.rows - row, place.tile, parts[i]);
-          } else {
-            const auto stride_of_rows = static_cast<std::size_t>(p.output_stride);
-            const int dim = place.tile * tile_outputs;
-            write_part_rows(p.output + static_cast<std::size_t>(row) * stride_of_rows + dim, stride_of_rows, p.rows - row,
-                            min(2 * tile_outputs, p.weight.outputs - dim), parts[i]);
-          }
+          write_part_alone(p, row, place.tile, parts[i], weights);
         }
-        end_writes();
-        wait_for_writes_read();
         __syncwarp();
         if (threadIdx.x % 32 < Shape::multiplying_warps) barriers.empty[at.slot].arrive();  // for as many as have read a panel
       }
@@ -167,7 +132,6 @@ __device__ void write_parts(const Product& p, int first_unit, int units, int str
       ended.advance();
     }
   }
-  wait_for_writes();
 }
 
 /// One thread: writes each tile's gated rows once they are complete.
@@ -189,46 +153,13 @@ __device__ void write_gated_tiles(const Product& p, int first_unit, int units, i
     barriers.written.arrive();
     parity ^= 1;
   }
-  wait_for_writes();
-}
-
-/// Adds so many panels up, from zero. A stage is given back once the products after it have been begun.
-template <int N, int Stages, int StageBytes>
-__device__ __forceinline__ void add_panels(float (&sums)[N / 2], int panels, const std::byte* ring, int side,
-                                           RingBarriers<Stages>& barriers, RingPlace<Stages>& at) {
-  constexpr int tile_bytes = tile_elements * 2;
-  const bool leads = threadIdx.x % 32 == 0;  // each warp says when it has read a stage
-  // The first product ignores what the registers hold; without a value here, they would seem to hold it all the time before.
-#pragma unroll
-  for (int i = 0; i < N / 2; ++i) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(sums[i]));
-  int last = 0;
-#pragma unroll 1
-  for (int panel = 0; panel < panels; ++panel) {
-    barriers.full[at.slot].wait(at.parity);
-    const std::byte* const stage = ring + at.slot * StageBytes;
-    const std::uint64_t a = tile_descriptor(stage + side * tile_bytes);
-    const std::uint64_t b = tile_descriptor(stage + 2 * tile_bytes);
-    wgmma_fence();
-#pragma unroll
-    for (int step = 0; step < panel_inputs / 16; ++step)
-      Wgmma<N>::step(sums, a + step * descriptor_step, b + step * descriptor_step, panel > 0 || step > 0);
-    wgmma_commit();
-    wgmma_wait<1>();
-    if (panel > 0 && leads) barriers.empty[last].arrive();
-    last = at.slot;
-    at.advance();
-  }
-  wgmma_wait<0>();
-#pragma unroll
-  for (int i = 0; i < N / 2; ++i) asm volatile("" : "+f"(sums[i])::"memory");  // nothing reads them before
-  if (leads) barriers.empty[last].arrive();
 }
 
 /// One of the warps that multiply ends its sums of a tile's rows, part by part.
 template <int N, Ending E>
 struct CarriedEnd {
   using Shape = ManyRows<N, E>;
-  static constexpr int parts_max = N / part_rows;
+  using Scales = RowScales<N / part_rows>;
 
   const Product& p;
   std::byte* ring;
@@ -237,22 +168,6 @@ struct CarriedEnd {
   RingBarriers<Shape::stages>& barriers;
   RingPlace<Shape::stages> ended;  ///< stages of parts
   std::uint32_t tile_parity = 0;   ///< of gated rows
-
-  /// Each lane's scale of a row of each part, 1 where there are none.
-  __device__ __forceinline__ void load_scales(int first_row, float (&scales)[parts_max]) const {
-#pragma unroll
-    for (int part = 0; part < parts_max; ++part) {
-      const int row = first_row + part * part_rows + static_cast<int>(threadIdx.x) % 32;
-      scales[part] = p.row_scales != nullptr && row < p.rows ? __ldcg(p.row_scales + row) : 1.0f;
-    }
-  }
-  /// Registers have no index.
-  static __device__ __forceinline__ float scale_of(const float (&scales)[parts_max], int part) {
-    float scale = 1;
-#pragma unroll
-    for (int each = 0; each < parts_max; ++each) scale = each == part ? scales[each] : scale;
-    return scale;
-  }
 
   /// Calls end(part, its memory, how many of its rows are there) for each part, whose memory is there then.
   template <class End>
@@ -264,10 +179,9 @@ struct CarriedEnd {
 #pragma unroll 1
       for (int i = 0; i < Shape::stage_parts; ++i) {
         const int part = round * Shape::stage_parts + i;
-        end(part, reinterpret_cast<CarriedPart*>(ring + at.slot * Shape::stage_bytes)[i],
-            p.rows - first_row - part * part_rows);
+        end(part, reinterpret_cast<RowPart<E>*>(ring + at.slot * Shape::stage_bytes)[i], p.rows - first_row - part * part_rows);
       }
-      fence_proxy_async();
+      fence_proxy_async();  // the next panel comes to the same place
       __syncwarp();
       if (threadIdx.x % 32 == 0) barriers.ended[ended.slot].arrive();
       at.advance();
@@ -275,32 +189,30 @@ struct CarriedEnd {
     }
   }
 
-  __device__ __forceinline__ void put(const float (&sums)[N / 2], const TilePlace& place, const float (&scales)[parts_max],
+  __device__ __forceinline__ void put(const float (&sums)[N / 2], const TilePlace& place, const Scales& scales,
                                       RingPlace<Shape::stages>& at) {
-    for_parts(place.first_row, at, [&](int part, CarriedPart& memory, int) {
-      put_part<N>(PartSums<N>(sums, part), scale_of(scales, part), memory, side);
-    });
+    for_parts(place.first_row, at,
+              [&](int part, RowPart<E>& memory, int) { put_part<N>(PartSums<N>(sums, part), scales[part], memory, side); });
   }
 
-  __device__ __forceinline__ void add(const float (&sums)[N / 2], const TilePlace& place, const LaneWeights& weights,
-                                      RingPlace<Shape::stages>& at) {
+  __device__ __forceinline__ void add(const float (&sums)[N / 2], const TilePlace& place, RingPlace<Shape::stages>& at) {
     const int slice = (place.tile + side) * tile_slices + static_cast<int>(threadIdx.x) % warpgroup / 32;
     const bool there = slice * 16 < p.residual.hidden;
     float* const squares = p.residual.squares +
                            static_cast<std::size_t>(slice) * static_cast<std::size_t>(p.residual.normed.capacity) +
                            place.first_row;
-    for_parts(place.first_row, at, [&](int part, CarriedPart& memory, int count) {
-      add_part<N>(PartSums<N>(sums, part), memory, side, weights, squares + part * part_rows, there ? count : 0);
+    for_parts(place.first_row, at, [&](int part, RowPart<E>& memory, int count) {
+      add_part<N, 1>({PartSums<N>(sums, part)}, memory, side, squares + part * part_rows, 0, {there ? count : 0});
     });
   }
 
-  __device__ __forceinline__ void gate(const float (&sums)[N / 2], const TilePlace& place, const float (&scales)[parts_max]) {
+  __device__ __forceinline__ void gate(const float (&sums)[N / 2], const TilePlace& place, const Scales& scales) {
     const bool there = place.tile + side < p.weight.tiles();
     const int parts = parts_of<N>(p.rows - place.first_row);
     barriers.written.wait(tile_parity ^ 1);  // at once, for the first tile
 #pragma unroll 1
     for (int part = 0; part < parts; ++part)
-      gate_part<N>(PartSums<N>(sums, part), scale_of(scales, part), panel + part * part_rows * panel_inputs, side, there);
+      gate_part<N>(PartSums<N>(sums, part), scales[part], panel + part * part_rows * panel_inputs, side, there);
     fence_proxy_async();
     __syncwarp();
     if (threadIdx.x % 32 == 0) barriers.ended[0].arrive();
@@ -335,10 +247,10 @@ __global__ void __launch_bounds__(ManyRows<N, E>::threads, 1) many_rows(const Pr
     const int warp = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / 32, 0);
     if (warp == 0) {
       stream_many_rows<N, E>(p, first_unit, units, stride, panels, ring, barriers);
-    } else if (!Shape::gated && warp >= 2) {
+    } else if constexpr (Shape::gated) {
+      if (threadIdx.x == 32) write_gated_tiles<N, E>(p, first_unit, units, stride, gated, barriers);
+    } else if (warp >= 2) {
       write_parts<N, E>(p, first_unit, units, stride, panels, ring, warp - 2, barriers);
-    } else if (Shape::gated && threadIdx.x == 32) {
-      write_gated_tiles<N, E>(p, first_unit, units, stride, gated, barriers);
     }
   } else {
     take_registers<Shape::consumer_registers>();
@@ -350,16 +262,15 @@ __global__ void __launch_bounds__(ManyRows<N, E>::threads, 1) many_rows(const Pr
       const TilePlace place = place_of<N>(p, unit);
       // What the end needs of global memory is loaded before the products; the previous kernel's scales are there with its
       // rows.
-      const LaneWeights weights = E == Ending::residual ? LaneWeights(p.residual, place.tile + side) : LaneWeights();
-      float scales[N / part_rows];
+      RowScales<N / part_rows> scales;
       if constexpr (E != Ending::residual) {
         barriers.full[at.slot].wait(at.parity);
-        carried.load_scales(place.first_row, scales);
+        scales.load(p, place.first_row);
       }
       float sums[N / 2];
-      add_panels<N, Shape::stages, Shape::stage_bytes>(sums, panels, ring, side, barriers, at);
+      add_panels<N, Shape::stage_bytes>(sums, panels, ring, side, barriers, at);
       if constexpr (E == Ending::residual) {
-        carried.add(sums, place, weights, at);
+        carried.add(sums, place, at);
       } else if constexpr (E == Ending::rows) {
         carried.put(sums, place, scales, at);
       } else {

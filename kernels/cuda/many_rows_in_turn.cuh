@@ -4,6 +4,7 @@
 // wait) has a Turn.
 #pragma once
 
+#include "kernels/cuda/carried_end.cuh"
 #include "kernels/cuda/in_turn_copies.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
@@ -13,11 +14,12 @@ namespace troupe::kernels::cuda {
 template <Chunks C, Ending E>
 struct MultipliesInTurn {
   using Shape = InTurn<C, E>;
+  using Scales = RowScales<Shape::parts_max>;
   static constexpr int half = Shape::sums;             ///< a thread's sums of one of the two tiles of weights
   static constexpr int ended = Shape::ended_rows / 2;  ///< of these, the ones that the block ends
 
   const Product& p;
-  const BlockTiles<C, E>& tiles;
+  const BlockTiles<C>& tiles;
   int side;
   const typename Shape::Memory& memory;
   typename Shape::Barriers& barriers;
@@ -40,8 +42,8 @@ struct MultipliesInTurn {
       barriers.full[at.slot].wait(at.parity);
       const std::byte* const stage = memory.ring + at.slot * Shape::stage_bytes;
       const std::uint64_t a = tile_descriptor(stage);
-      const std::uint64_t next_a = tile_descriptor(stage + Shape::tile_bytes);
-      const std::uint64_t b = tile_descriptor(stage + 2 * Shape::tile_bytes);
+      const std::uint64_t next_a = tile_descriptor(stage + panel_tile_bytes);
+      const std::uint64_t b = tile_descriptor(stage + 2 * panel_tile_bytes);
       wgmma_fence();
 #pragma unroll
       for (int step = 0; step < panel_inputs / 16; ++step) {
@@ -148,15 +150,8 @@ struct MultipliesInTurn {
     if (more) barriers.park.give_in(other, side);  // after its last tile, the other block may end at any time
   }
 
-  __device__ __forceinline__ float scale_of(const float (&scales)[Shape::parts_max], int part) const {
-    float scale = 1;
-#pragma unroll
-    for (int each = 0; each < Shape::parts_max; ++each) scale = each == part ? scales[each] : scale;
-    return scale;
-  }
-
   __device__ __forceinline__ void end_parts(const float (&upper)[ended], const float (&lower)[ended], const TilePlace& place,
-                                            const LaneWeights (&weights)[2], const float (&scales)[Shape::parts_max]) {
+                                            const Scales& scales) {
     const int parts = parts_of<Shape::ended_rows>(p.rows - tiles.first_ended(place));
     const int slice = place.tile * tile_slices + static_cast<int>(threadIdx.x) % warpgroup / 32;
     const auto capacity = static_cast<std::size_t>(p.residual.normed.capacity);
@@ -164,22 +159,21 @@ struct MultipliesInTurn {
 #pragma unroll 1
     for (int part = 0; part < parts; ++part) {
       barriers.brought[part_at.slot].wait(part_at.parity);
-      CarriedPart& rows = memory.part(part_at.slot);
-      const PartSums<Shape::ended_rows> first(upper, part);
-      const PartSums<Shape::ended_rows> second(lower, part);
+      RowPart<E>& rows = memory.part(part_at.slot);
+      const PartSums<Shape::ended_rows> sums[2] = {{upper, part}, {lower, part}};
       if constexpr (E == Ending::residual) {
         const int row = tiles.first_ended(place) + part * part_rows;
         const int there = p.rows - row;
         float* const squares = p.residual.squares + static_cast<std::size_t>(slice) * capacity + row;
-        add_part<Shape::ended_rows>(first, rows, 0, weights[0], squares, slice * 16 < p.residual.hidden ? there : 0);
-        add_part<Shape::ended_rows>(second, rows, 1, weights[1], squares + tile_slices * capacity,
-                                    (slice + tile_slices) * 16 < p.residual.hidden ? there : 0);
+        add_part<Shape::ended_rows, 2>(
+            sums, rows, 0, squares, tile_slices * capacity,
+            {slice * 16 < p.residual.hidden ? there : 0, (slice + tile_slices) * 16 < p.residual.hidden ? there : 0});
       } else {
-        const float scale = scale_of(scales, part);
-        put_part<Shape::ended_rows>(first, scale, rows, 0);
-        put_part<Shape::ended_rows>(second, scale, rows, 1);
+        const float scale = scales[part];
+        put_part<Shape::ended_rows>(sums[0], scale, rows, 0);
+        put_part<Shape::ended_rows>(sums[1], scale, rows, 1);
+        fence_proxy_async();  // bulk copies write them
       }
-      fence_proxy_async();
       __syncwarp();
       if (threadIdx.x % 32 == 0) barriers.ended[part_at.slot].arrive();
       part_at.advance();
@@ -188,13 +182,13 @@ struct MultipliesInTurn {
   }
 
   __device__ __forceinline__ void end_gated(const float (&upper)[ended], const float (&lower)[ended], const TilePlace& place,
-                                            const float (&scales)[Shape::parts_max]) {
+                                            const Scales& scales) {
     const int parts = parts_of<Shape::ended_rows>(p.rows - tiles.first_ended(place));
     bf16* const panel = memory.gated_rows(side);
     barriers.written[side].wait(static_cast<std::uint32_t>(count & 1) ^ 1);  // at once, for the first tile
 #pragma unroll 1
     for (int part = 0; part < parts; ++part) {
-      const float scale = scale_of(scales, part);
+      const float scale = scales[part];
       bf16* const rows = panel + part * part_rows * panel_inputs;
       gate_part<Shape::ended_rows>(PartSums<Shape::ended_rows>(upper, part), scale, rows, 0, true);
       gate_part<Shape::ended_rows>(PartSums<Shape::ended_rows>(lower, part), scale, rows, 1, place.tile + 1 < p.weight.tiles());
@@ -211,11 +205,11 @@ struct MultipliesInTurn {
   }
 
   __device__ __forceinline__ void end(const float (&upper)[ended], const float (&lower)[ended], const TilePlace& place,
-                                      const LaneWeights (&weights)[2], const float (&scales)[Shape::parts_max]) {
+                                      const Scales& scales) {
     if constexpr (Shape::gated) {
       end_gated(upper, lower, place, scales);
     } else {
-      end_parts(upper, lower, place, weights, scales);
+      end_parts(upper, lower, place, scales);
     }
   }
 
@@ -227,21 +221,13 @@ struct MultipliesInTurn {
     }
     while (unit < tiles.units) {
       const TilePlace place = tiles.place(p, unit);
+      barriers.multiply.wait(side, count);
       // What the end needs of global memory is loaded before the products; the previous kernel's scales are there with its
       // rows.
-      const LaneWeights weights[2] = {
-          E == Ending::residual ? LaneWeights(p.residual, place.tile) : LaneWeights(),
-          E == Ending::residual ? LaneWeights(p.residual, place.tile + 1) : LaneWeights(),
-      };
-      barriers.multiply.wait(side, count);
-      float scales[Shape::parts_max];
+      Scales scales;
       if constexpr (E != Ending::residual) {
         barriers.full[at.slot].wait(at.parity);
-#pragma unroll
-        for (int part = 0; part < Shape::parts_max; ++part) {
-          const int row = tiles.first_ended(place) + part * part_rows + static_cast<int>(threadIdx.x) % 32;
-          scales[part] = p.row_scales != nullptr && row < p.rows ? __ldcg(p.row_scales + row) : 1.0f;
-        }
+        scales.load(p, tiles.first_ended(place));
       }
       float upper[half];
       float lower[half];
@@ -250,9 +236,9 @@ struct MultipliesInTurn {
         float upper_ended[ended];
         float lower_ended[ended];
         exchange(upper, lower, upper_ended, lower_ended, unit + tiles.stride < tiles.units);
-        end(upper_ended, lower_ended, place, weights, scales);
+        end(upper_ended, lower_ended, place, scales);
       } else {
-        end(upper, lower, place, weights, scales);
+        end(upper, lower, place, scales);
       }
       ++count;
       unit += tiles.stride;
@@ -281,6 +267,7 @@ __global__ void __launch_bounds__(InTurn<C, E>::threads, 1) many_rows_in_turn(co
       barriers.ended[buffer].init(Shape::warps);
       barriers.written[buffer].init(1);
     }
+    barriers.asked.init(1);
     barriers.multiply.init();
     barriers.end.init();
     barriers.park.init();
@@ -290,12 +277,12 @@ __global__ void __launch_bounds__(InTurn<C, E>::threads, 1) many_rows_in_turn(co
   __syncthreads();
   if constexpr (Shape::split) cluster_arrive();
   let_next_begin();
-  const BlockTiles<C, E> tiles(p);
+  const BlockTiles<C> tiles(p);
   if (threadIdx.x < warpgroup) {
     give_registers<Shape::producer_registers>();
     const int warp = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / 32, 0);
     if (warp == 0) {
-      if (threadIdx.x == 0) stream_panels_in_turn<C, E>(p, tiles, ring, barriers);
+      if (threadIdx.x == 0) stream_panels<Shape>(p, tiles, ring, barriers);
     } else if constexpr (Shape::gated) {
       if (threadIdx.x == 32) write_gated_in_turn<C, E>(p, tiles, memory, barriers);
     } else if (warp == 1) {

@@ -7,6 +7,7 @@
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/many_rows.cuh"
 #include "kernels/cuda/many_rows_in_turn.cuh"
+#include "kernels/cuda/many_rows_together.cuh"
 #include "kernels/cuda/tile_end.cuh"
 
 namespace troupe::kernels::cuda {
@@ -19,8 +20,8 @@ constexpr int row_bytes = panel_inputs * 2;
 /// Adds a panel to the sums of a warpgroup's tile. Asynchronous: committed as one group.
 template <int N>
 __device__ __forceinline__ void add_panel(float (&sums)[N / 2], const void* weights, const void* rows, bool add) {
-  const std::uint64_t a = tile_descriptor(weights);
-  const std::uint64_t b = tile_descriptor(rows);
+  const std::uint64_t a = uniform_descriptor(weights);
+  const std::uint64_t b = uniform_descriptor(rows);
 #pragma unroll
   for (int step = 0; step < panel_inputs / 16; ++step) {
     Wgmma<N>::step(sums, a + step * descriptor_step, b + step * descriptor_step, add || step > 0);
@@ -198,22 +199,29 @@ cudaError_t launch_many_rows(cudaStream_t stream, const Product& p) {
   });
 }
 
+/// Tiles of 128 outputs and rows: by both warpgroups together where no block has more than one, otherwise in turn.
 template <Chunks C>
-cudaError_t launch_in_turn(cudaStream_t stream, const Product& p) {
+cudaError_t launch_square(cudaStream_t stream, const Product& p) {
   return by_ending(p, [&](auto ending) {
-    using Shape = InTurn<C, ending()>;
-    const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, Shape::rows);
-    const int blocks = std::min(units, processors() / Shape::blocks) * Shape::blocks;
-    const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), Shape::threads, Shape::shared_bytes, Shape::blocks};
-    return launch(stream, shape, many_rows_in_turn<C, ending()>, p);
+    const int units = divided_up(p.weight.tiles(), 2) * divided_up(p.rows, TileOf<C>::rows);
+    const int places = processors() / TileOf<C>::blocks;
+    const auto launch_by = [&](auto shape_of, auto kernel) {
+      using Shape = decltype(shape_of);
+      const dim3 blocks(static_cast<unsigned>(std::min(units, places) * Shape::blocks));
+      return launch(stream, {blocks, Shape::threads, Shape::shared_bytes, Shape::blocks}, kernel, p);
+    };
+    if constexpr (ending() != Ending::gated) {
+      if (units <= places) return launch_by(Together<C, ending()>(), many_rows_together<C, ending()>);
+    }
+    return launch_by(InTurn<C, ending()>(), many_rows_in_turn<C, ending()>);
   });
 }
 
 /// By a plan of 128 outputs.
 cudaError_t launch_many_rows_by(cudaStream_t stream, const Product& p, const ProductPlan& plan) {
-  if (in_turn(plan)) {
-    if (plan.split) return launch_in_turn<Chunks::split>(stream, p);
-    return k_chunks(p.weight) == 1 ? launch_in_turn<Chunks::one>(stream, p) : launch_in_turn<Chunks::both>(stream, p);
+  if (square(plan)) {
+    if (plan.split) return launch_square<Chunks::split>(stream, p);
+    return k_chunks(p.weight) == 1 ? launch_square<Chunks::one>(stream, p) : launch_square<Chunks::both>(stream, p);
   }
   switch (plan.rows) {
     case 192: return launch_many_rows<192>(stream, p);

@@ -162,7 +162,7 @@ struct Computer {
 #pragma unroll 1
     for (int panel = first; panel < end; panel += stage_panels) {
       ring.wait_until_full(at);
-      const std::uint64_t a = tile_descriptor(ring.weights(at));
+      const std::uint64_t a = uniform_descriptor(ring.weights(at));
       wgmma_fence();
 #pragma unroll
       for (int i = 0; i < stage_panels; ++i) {
@@ -184,7 +184,7 @@ struct Computer {
   __device__ __forceinline__ void gate_up(int /*index*/, int /*part*/) {
     // Columns 0 to 7 are the rows' inputs of the first chunk, columns 8 to 15 those of the second one.
     const int distance = (plan.gate_up_chunks - 1) * plan.gate_up_length() * columns * row_bytes;
-    const auto rows = [&](int panel, int i) { return tile_descriptor(input + (panel + i) * columns * row_bytes, distance); };
+    const auto rows = [&](int panel, int i) { return uniform_descriptor(input + (panel + i) * columns * row_bytes, distance); };
     float sums[2 * columns / 2];
     add_panels<2 * columns>(sums, 0, plan.gate_up_length(), rows);
     const bool second = static_cast<int>(threadIdx.x) / 32 * plan.gate_up_chunks >= warpgroup / 32;
@@ -202,7 +202,7 @@ struct Computer {
   }
 
   __device__ __forceinline__ void down(int /*slice*/, int group) {
-    const auto rows = [&](int, int i) { return tile_descriptor(ring.rows(at) + i * plan.group_rows() * row_bytes); };
+    const auto rows = [&](int, int i) { return uniform_descriptor(ring.rows(at) + i * plan.group_rows() * row_bytes); };
     float total[group_columns / 2];
     set_zero(total);
     float sums[group_columns / 2];

@@ -26,13 +26,15 @@ inline constexpr ProductPlan product_plans[] = {
     {128, 128, false}, {128, 128, true}, {128, 192, false}, {128, 256, false},
 };
 
-/// Whether two warpgroups have a tile each and multiply in turn, while the other one ends its own (many_rows_in_turn.cuh).
-constexpr bool in_turn(const ProductPlan& plan) { return plan.outputs == 128 && plan.rows == 128; }
+/// Whether a tile has 128 outputs and rows. If blocks have several, two warpgroups have one each and multiply in turn, while
+/// the other one ends its own (many_rows_in_turn.cuh); if they have one, both multiply and end it together
+/// (many_rows_together.cuh).
+constexpr bool square(const ProductPlan& plan) { return plan.outputs == 128 && plan.rows == 128; }
 
-/// Whether a plan can carry out products of this weight: where there are chunks, tiles are split, or in turn.
+/// Whether a plan can carry out products of this weight: where there are chunks, tiles are split, or square.
 constexpr bool fits(const ProductPlan& plan, const WeightTiles& weight) {
   const bool chunked = k_chunks(weight) > 1;
-  return plan.split ? chunked : !chunked || in_turn(plan);
+  return plan.split ? chunked : !chunked || square(plan);
 }
 
 /// What becomes of a product's sums (matmul.hpp).
@@ -63,8 +65,8 @@ constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTil
   const std::int64_t receive =
       std::int64_t{plan.outputs + plan.rows} * panel_inputs * 2 * busy / (processor_bytes * processors);
   const std::int64_t products = weight.panels() / parts * std::max(multiply, receive);
-  if (in_turn(plan)) {  // the last tile's end is all that is seen of ends
-    const std::int64_t end = ending == Ending::residual ? 8000 : ending == Ending::rows ? 6000 : 2000;
+  if (square(plan)) {  // the last tile's end is all that is seen of ends; both warpgroups share that of an only one
+    const std::int64_t end = ending == Ending::gated ? 2000 : waves == 1 ? 4000 : ending == Ending::residual ? 8000 : 6000;
     return before + waves * (products + (plan.split ? exchange_in_turn : 0)) + (waves - 1) * next_turn + end / parts;
   }
   const bool share_processors = !wide && plan.rows <= 64 && blocks > processors;
@@ -73,7 +75,7 @@ constexpr std::int64_t estimated_cycles(const ProductPlan& plan, const WeightTil
   // themselves (tile_end.cuh); pairs of tiles have others who bring and write (carried_end.cuh).
   const std::int64_t cycles_ended = ending == Ending::rows       ? (wide ? 30 : 11)
                                     : ending == Ending::residual ? (wide ? 30 : 48)
-                                                                 : (wide ? 11 : 25);
+                                                                 : (wide ? 15 : 25);
   const std::int64_t end = std::int64_t{plan.outputs} * plan.rows * cycles_ended / 100 + (plan.split ? exchange : 0);
   return before + waves * (products + end) + (waves - 1) * between;
 }

@@ -49,6 +49,11 @@ class Barrier {
         : "memory");
   }
 
+  /// Has the phase wait for the thread's copies (copy_async) that are on their way, beside all that it waits for anyway.
+  __device__ __forceinline__ void await_copies() {
+    asm volatile("cp.async.mbarrier.arrive.shared::cta.b64 [%0];" ::"r"(address()) : "memory");
+  }
+
  private:
   __device__ __forceinline__ std::uint32_t address() const { return shared_address(this); }
   std::uint64_t state_;
@@ -107,9 +112,6 @@ __device__ __forceinline__ void end_writes() { asm volatile("cp.async.bulk.commi
 /// Returns once the shared memory of all of the thread's groups is read.
 __device__ __forceinline__ void wait_for_writes_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
 
-/// Returns once all of them are written.
-__device__ __forceinline__ void wait_for_writes() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
-
 /// A warp stores four 8 x 8 tiles of bf16 in shared memory, transposed: lane i holds of each the elements 2 (i % 4) and the
 /// next of row i / 4, and says where column i % 8 of tile i / 8 goes (16 bytes, aligned).
 __device__ __forceinline__ void store_transposed(void* target, std::uint32_t first, std::uint32_t second, std::uint32_t third,
@@ -119,6 +121,10 @@ __device__ __forceinline__ void store_transposed(void* target, std::uint32_t fir
                : "memory");
 }
 
+/// Stores 8 bytes in global memory at once, where the compiler might make two stores of them.
+__device__ __forceinline__ void store_together(void* target, std::uint32_t first, std::uint32_t second) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(target), "r"(first), "r"(second) : "memory");
+}
 /// Loads what nobody writes while the kernel runs, here and not where the compiler sees its first use.
 __device__ __forceinline__ float load_at_once(const float* source) {
   float value;
@@ -129,6 +135,11 @@ __device__ __forceinline__ float load_at_once(const float* source) {
 /// thread that copied.
 __device__ __forceinline__ void copy_async(void* target, const void* source) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(target)), "l"(source) : "memory");
+}
+/// The same where `there`, and 16 bytes of zeros otherwise; the source is one in either case, but not read then.
+__device__ __forceinline__ void copy_async_or_zeros(void* target, const void* source, bool there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(target)), "l"(source), "r"(there ? 16 : 0)
+               : "memory");
 }
 /// What the thread has copied since the last time is a group.
 __device__ __forceinline__ void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }

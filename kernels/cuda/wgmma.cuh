@@ -12,13 +12,25 @@
 
 namespace troupe::kernels::cuda {
 
+/// How a descriptor says where a tile is, in shared memory.
+__device__ __forceinline__ std::uint32_t descriptor_place(const void* tile) { return (shared_address(tile) & 0x3FFFF) >> 4; }
 /// Describes rows of 128 bytes, swizzled in groups of eight rows (1024-byte aligned): element k of row r lies at byte
 /// r * 128 + ((k / 8) ^ (r % 8)) * 16 + (k % 8) * 2. Groups may lie further apart than side by side: a multiple of 1024 bytes.
-__device__ __forceinline__ std::uint64_t tile_descriptor(const void* tile, int group_stride = 1024) {
+__device__ __forceinline__ std::uint64_t descriptor_at(std::uint32_t place, int group_stride = 1024) {
   constexpr std::uint64_t swizzle_128_bytes = std::uint64_t{1} << 62;
-  constexpr std::uint64_t leading = std::uint64_t{1} << 16;
-  return swizzle_128_bytes | static_cast<std::uint64_t>(group_stride >> 4) << 32 | leading |
-         ((shared_address(tile) & 0x3FFFF) >> 4);
+  constexpr std::uint32_t leading = std::uint32_t{1} << 16;
+  return swizzle_128_bytes | static_cast<std::uint64_t>(group_stride >> 4) << 32 | leading | place;
+}
+__device__ __forceinline__ std::uint64_t tile_descriptor(const void* tile, int group_stride = 1024) {
+  return descriptor_at(descriptor_place(tile), group_stride);
+}
+/// Of a place that is the same in all lanes, where the compiler does not see that by itself: it then computes what follows from
+/// it once a warp, in the registers that the instruction reads, instead of moving each descriptor there by itself.
+__device__ __forceinline__ std::uint64_t uniform_descriptor(std::uint32_t place, int group_stride = 1024) {
+  return descriptor_at(__shfl_sync(0xFFFFFFFF, place, 0), group_stride);
+}
+__device__ __forceinline__ std::uint64_t uniform_descriptor(const void* tile, int group_stride = 1024) {
+  return uniform_descriptor(descriptor_place(tile), group_stride);
 }
 /// What a descriptor grows by for the next 16 elements of the rows.
 inline constexpr std::uint64_t descriptor_step = (16 * 2) >> 4;

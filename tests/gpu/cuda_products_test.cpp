@@ -352,15 +352,17 @@ TEST(ProductPlans, AreTheOnesMeasuredFastest) {
   const Fastest all[] = {
       {{6144, 4096}, Ending::rows, 1024, {128, 128, false}},      {{6144, 4096}, Ending::rows, 4096, {128, 128, false}},
       {{4096, 4096}, Ending::residual, 1024, {128, 128, false}},  {{4096, 4096}, Ending::residual, 4096, {128, 128, false}},
-      {{28672, 4096}, Ending::gated, 192, {128, 192, false}},     {{28672, 4096}, Ending::gated, 1024, {128, 256, false}},
-      {{4096, 14336}, Ending::residual, 1024, {128, 128, false}}, {{4096, 14336}, Ending::residual, 4096, {128, 128, false}},
-      {{3072, 2048}, Ending::rows, 1024, {128, 128, true}},       {{3072, 2048}, Ending::rows, 4096, {128, 128, false}},
-      {{2048, 2048}, Ending::residual, 4096, {128, 128, false}},  {{2048, 8192}, Ending::residual, 1024, {128, 128, false}},
-      {{2048, 8192}, Ending::residual, 4096, {128, 128, false}},  {{4096, 1024}, Ending::rows, 1024, {128, 128, false}},
-      {{4096, 1024}, Ending::rows, 4096, {128, 128, false}},      {{1024, 2048}, Ending::residual, 1024, {128, 128, true}},
-      {{1024, 2048}, Ending::residual, 4096, {128, 128, false}},  {{6144, 1024}, Ending::gated, 1024, {128, 128, false}},
-      {{6144, 1024}, Ending::gated, 4096, {128, 128, false}},     {{1024, 3072}, Ending::residual, 1024, {128, 128, true}},
-      {{1024, 3072}, Ending::residual, 4096, {128, 128, false}},
+      {{2048, 2048}, Ending::residual, 256, {128, 128, true}},    {{2048, 2048}, Ending::residual, 1024, {128, 128, false}},
+      {{1024, 2048}, Ending::residual, 512, {128, 128, true}},    {{6144, 1024}, Ending::gated, 512, {128, 128, false}},
+      {{16384, 2048}, Ending::gated, 4096, {128, 128, false}},    {{28672, 4096}, Ending::gated, 192, {128, 192, false}},
+      {{28672, 4096}, Ending::gated, 1024, {128, 256, false}},    {{4096, 14336}, Ending::residual, 1024, {128, 128, false}},
+      {{4096, 14336}, Ending::residual, 4096, {128, 128, false}}, {{3072, 2048}, Ending::rows, 1024, {128, 128, true}},
+      {{3072, 2048}, Ending::rows, 4096, {128, 128, false}},      {{2048, 2048}, Ending::residual, 4096, {128, 128, false}},
+      {{2048, 8192}, Ending::residual, 1024, {128, 128, false}},  {{2048, 8192}, Ending::residual, 4096, {128, 128, false}},
+      {{4096, 1024}, Ending::rows, 1024, {128, 128, false}},      {{4096, 1024}, Ending::rows, 4096, {128, 128, false}},
+      {{1024, 2048}, Ending::residual, 1024, {128, 128, true}},   {{1024, 2048}, Ending::residual, 4096, {128, 128, false}},
+      {{6144, 1024}, Ending::gated, 1024, {128, 128, false}},     {{6144, 1024}, Ending::gated, 4096, {128, 128, false}},
+      {{1024, 3072}, Ending::residual, 1024, {128, 128, true}},   {{1024, 3072}, Ending::residual, 4096, {128, 128, false}},
   };
   for (const Fastest& each : all) {
     const ProductPlan plan = pick({nullptr, each.shape.outputs, each.shape.inputs}, each.rows, 132, each.ending);
@@ -373,11 +375,11 @@ std::string name_of(const testing::TestParamInfo<Shape>& info) {
 }
 
 // Of models, and some that are no multiples of anything; with one chunk of inputs and with two; and for each way to end, shapes
-// of which blocks of many rows have several tiles.
+// of which blocks of many rows have several tiles, also of rows that cannot be copied in bulk.
 INSTANTIATE_TEST_SUITE_P(Shapes, PlainProducts,
                          testing::Values(Shape{6144, 4096}, Shape{4096, 14336}, Shape{2048, 2048}, Shape{1024, 3072},
-                                         Shape{4104, 320}, Shape{288, 224}, Shape{128, 192}, Shape{96, 160}, Shape{1001, 3331},
-                                         Shape{997, 333}, Shape{65, 63}, Shape{1, 1}),
+                                         Shape{4104, 320}, Shape{3001, 520}, Shape{3003, 65}, Shape{288, 224}, Shape{128, 192},
+                                         Shape{96, 160}, Shape{1001, 3331}, Shape{997, 333}, Shape{65, 63}, Shape{1, 1}),
                          name_of);
 // Gates and ups come in eights.
 INSTANTIATE_TEST_SUITE_P(Shapes, GatedProducts,
