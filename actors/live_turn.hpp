@@ -13,6 +13,7 @@
 #include "actors/services.hpp"
 #include "actors/turn_log.hpp"
 #include "policy/prompt.hpp"
+#include "policy/stage_fallback.hpp"
 
 namespace troupe::actors {
 
@@ -35,6 +36,7 @@ struct StageClock {
   policy::Stage stage = policy::Stage::intent;
   TimePoint began{};
   TimePoint until{};
+  policy::TimeOver over = policy::TimeOver::contract;  ///< then
 };
 
 struct LiveTurn {
@@ -48,7 +50,7 @@ struct LiveTurn {
   bool busy = false;
   std::uint64_t step = 0;
   std::optional<StageClock> clock;  ///< of the stage that runs; none while nobody waits for it
-  bool late = false;                ///< the stage is, and there is nothing else to be done than to wait for it
+  bool late = false;                ///< the stage is, and is waited for, as there is nothing else to be done
 
   bool grounded = false;
   std::optional<std::vector<policy::MemoryEntry>> recalled;  ///< for its question, once it was looked for

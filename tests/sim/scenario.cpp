@@ -224,7 +224,7 @@ Scenario draw_scenario(std::uint64_t seed) {
   }
   if (!scenario.plain) scenario.drill = draw_drill(seed);
   if (!scenario.drill) return scenario;
-  // Where all are stuck and nothing can be quoted, a turn ends at its deadline.
+  // Where nothing can be quoted, an answer that is coming has all the time of its turn.
   constexpr std::int64_t drill_deadline_ms = 40'000;
   for (Conversation& conversation : scenario.conversations) {
     for (Question& question : conversation.questions) {
