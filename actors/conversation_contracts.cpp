@@ -197,8 +197,8 @@ void ConversationState::late_search(LiveTurn& turn) {
   entry.prompt_tokens = estimate_tokens(turn.turn.search);
   entry.trouble = Trouble::late;
   entry.fallback = goes_on ? Fallback::without_passages : Fallback::refuse;
-  entry.why = "the corpus was not searched within " + waited(context_->clock->now() - turn.clock->began);
-  const std::string why = entry.why;
+  const std::string why = "the corpus was not searched within " + waited(context_->clock->now() - turn.clock->began);
+  entry.why = why + (turn.waits_for.empty() ? "" : ": " + std::exchange(turn.waits_for, {}));
   tell(turn, std::move(entry));
   if (!goes_on) {
     turn.clock.reset();

@@ -173,7 +173,8 @@ void ConversationState::rewrite(LiveTurn& turn) {
 void ConversationState::search(LiveTurn& turn) {
   begin_stage(turn, policy::Stage::retrieval);
   const auto tokens_max = contract_of(policy::Stage::retrieval).prompt_tokens_max;
-  const std::size_t bytes_max = tokens_max ? static_cast<std::size_t>(*tokens_max) * policy::bytes_per_token : turn.turn.search.size();
+  const std::size_t bytes_max =
+      tokens_max ? static_cast<std::size_t>(*tokens_max) * policy::bytes_per_token : turn.turn.search.size();
   const std::uint64_t step = begin_step(turn);
   self_
       ->request(services_.retriever, service_timeout,
@@ -182,6 +183,7 @@ void ConversationState::search(LiveTurn& turn) {
           [this, number = turn.turn.id.number, step](const SearchResult& result) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
+            live->waits_for.clear();
             live->passages = result.passages;
             live->corpus_version = result.corpus_version;
             check_passages(*live);
@@ -192,7 +194,10 @@ void ConversationState::search(LiveTurn& turn) {
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);
           },
-          [this, number = turn.turn.id.number, step](caf::error&) { find_step(number, step); });
+          [this, number = turn.turn.id.number, step](caf::error& error) {
+            LiveTurn* live = find_step(number, step);
+            if (live != nullptr) live->waits_for = from_caf(error, "searching the corpus").message;  // tick() tries again
+          });
 }
 
 // Who answers.

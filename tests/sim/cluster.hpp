@@ -20,11 +20,13 @@
 
 namespace troupe::sim {
 
-/// Models that are broken on purpose on all nodes, and how long stages may take meanwhile.
+/// What is broken on purpose on all nodes, and what stages promise meanwhile.
 struct Drill {
   std::vector<policy::TierFault> faults;
-  std::int64_t deadline_ms = 2000;  ///< of each stage
-  std::string when_unsure = {};     ///< as the policy's
+  std::int64_t deadline_ms = 2000;              ///< of each stage
+  std::string when_unsure = {};                 ///< as the policy's
+  std::optional<policy::Fault> search = {};     ///< slow, stuck or dead
+  std::optional<policy::Contract> retrieval{};  ///< but for its deadline; none: the policy's own
 };
 
 /// Escalates about half of what is not streamed, and summarises early. No stage is late unless there is a drill, however long a
@@ -89,6 +91,7 @@ class SimCluster {
   std::shared_ptr<const policy::RoutingPolicy> routing_;
   std::vector<policy::ShadowArm> shadows_;
   std::vector<policy::TierFault> faults_;
+  std::optional<policy::Fault> search_fault_;
   std::vector<std::shared_ptr<SimJournal>> late_;  ///< of lives that are over
   std::vector<actors::NodeContextPtr> former_;     ///< the same
 };

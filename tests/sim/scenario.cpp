@@ -102,6 +102,10 @@ std::optional<Drill> draw_drill(std::uint64_t seed) {
     fault.fault.after = random.below(8);
     drill.faults.push_back(fault);
   }
+  if (random.chance(0.25F)) {
+    constexpr std::array kinds = {policy::Fault::Kind::slow, policy::Fault::Kind::stuck, policy::Fault::Kind::dead};
+    drill.search = policy::Fault{kinds[random.below(kinds.size())], random.between(1, 5000), random.below(8)};
+  }
   return drill;
 }
 

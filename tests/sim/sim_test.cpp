@@ -102,6 +102,7 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "late: no reply after",
                            "had not answered after",
                            "could not be asked within",
+                           "the corpus was not searched within",
                            "without a source",
                            "summary 2",
                            "kind follow_up",
