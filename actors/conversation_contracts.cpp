@@ -116,7 +116,8 @@ void ConversationState::tell_end(LiveTurn& turn, const Error& error) {
 
 // Intent.
 
-ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpose purpose, const Result<ModelCall::Reply>& reply) {
+ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpose purpose,
+                                                  const Result<ModelCall::Reply>& reply) {
   StageEntry entry;
   entry.stage = policy::Stage::intent;
   if (!reply) {
@@ -125,15 +126,20 @@ ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpo
   } else {
     entry = entry_of_call(policy::Stage::intent, reply->result);
     const bool classifies = purpose == schemas::Purpose::classify;
+    const bool cut_off = reply->result.finish_reason == "length";
     if (const auto wrong = policy::malformed_text(reply->text)) {
       entry.trouble = Trouble::malformed;
       entry.why = "the reply " + *wrong;
+    } else if (classifies && cut_off) {
+      // The beginning of one label may be another.
+      entry.trouble = Trouble::oversized;
+      entry.why = "the kind of question was cut off after " + std::to_string(entry.answer_tokens) + " tokens";
     } else if (classifies && !context_->routing->intent.read(reply->text, reply->result.confidence).confidence) {
       constexpr std::size_t shown_max = 60;
       entry.trouble = Trouble::malformed;
       entry.why = "the reply \"" + std::string(policy::beginning_of(policy::trimmed(reply->text), shown_max)) +
                   "\" is no kind of question";
-    } else if (!classifies && reply->result.finish_reason == "length") {
+    } else if (cut_off) {
       entry.trouble = Trouble::oversized;
       entry.why = "the question that is to stand alone was cut off after " + std::to_string(entry.answer_tokens) + " tokens";
     }

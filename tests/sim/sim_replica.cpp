@@ -207,6 +207,9 @@ struct SimReplica::Running {
   void end(actors::SequenceEnd end) {
     const bool whole = !end.error;
     if (whole && hash % 5 == 0) on_emission({.first_index = tokens, .ids = {}, .log_probabilities = {}, .text = "."});
+    // What kind of question it is is said with the first token, and that is all.
+    const bool said = purpose == schemas::Purpose::classify && tokens > 0;
+    if (said && end.result.finish_reason == "length") end.result.finish_reason = "end_token";
     end.result.confidence = static_cast<double>(hash >> 40) / static_cast<double>(1U << 24U);
     on_end(std::move(end));
   }
