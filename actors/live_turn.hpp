@@ -12,6 +12,7 @@
 #include "actors/model_call.hpp"
 #include "actors/services.hpp"
 #include "actors/turn_log.hpp"
+#include "policy/pins.hpp"
 #include "policy/prompt.hpp"
 #include "policy/stage_fallback.hpp"
 
@@ -54,7 +55,7 @@ struct LiveTurn {
 
   bool grounded = false;
   std::optional<std::vector<policy::MemoryEntry>> recalled;  ///< for its question, once it was looked for
-  std::uint32_t pins_version = 0;                            ///< in the prompt that is being prepared
+  policy::Pins pins;  ///< in the prompt that is being prepared, or in that of its last plan, whose answer is judged by them
   std::vector<FoundPassage> passages;
   /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
   std::optional<std::vector<policy::PassageText>> sources;
