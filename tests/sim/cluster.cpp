@@ -200,7 +200,7 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   parts.cluster_address = address_of(node.name);
   parts.version = "sim";
   for (std::uint32_t index = 0; index < node.tiers.size(); ++index) {
-    life->replicas.push_back(std::make_shared<SimReplica>(world_, node.name, index, node.tiers[index]));
+    life->replicas.push_back(std::make_shared<SimReplica>(world_, prompts_, node.name, index, node.tiers[index]));
     parts.replicas.push_back(life->replicas.back());
     for (const policy::TierFault& fault : faults_) {
       if (fault.tier != node.tiers[index]) continue;

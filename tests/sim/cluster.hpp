@@ -56,6 +56,7 @@ class SimCluster {
 
   World& world() { return world_; }
   SimNetwork& network() { return network_; }
+  PromptTexts& prompts() { return prompts_; }
   const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   Node& node(std::size_t index) { return *nodes_.at(index); }
 
@@ -86,6 +87,7 @@ class SimCluster {
   SimNetwork network_;
   cluster::LocalHub hub_;
   Homes homes_;
+  PromptTexts prompts_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::optional<policy::ClusterId> id_;
   std::shared_ptr<const policy::RoutingPolicy> routing_;

@@ -116,8 +116,9 @@ policy::TokenIds AloneAnswers::of(policy::Tier tier, const schemas::EngineReques
   return known_.back().ids;
 }
 
-SimReplica::SimReplica(World& world, std::string node, std::uint32_t index, policy::Tier tier)
+SimReplica::SimReplica(World& world, PromptTexts& prompts, std::string node, std::uint32_t index, policy::Tier tier)
     : world_(world),
+      prompts_(prompts),
       name_(std::move(node) + "/" + std::string(policy::to_string(tier))),
       engine_(make_engine(tier, *world.clock())) {
   replica_ = std::make_unique<actors::EngineReplica>(
@@ -180,6 +181,7 @@ Result<schemas::EnginePrepared> SimReplica::prepare(const schemas::EnginePrepare
   const std::uint64_t whole = hash_of(text);
   prepared.prompt.push_back(token_of(whole));
   prepared.prompt.push_back(token_of(whole >> 32));
+  if (request.purpose == schemas::Purpose::answer) prompts_.keep(prepared.prompt, std::move(text));
   return prepared;
 }
 
