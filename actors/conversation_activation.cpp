@@ -20,10 +20,11 @@ constexpr std::size_t summaries_at_once = 256;
 
 struct ConversationState::Loaded {
   std::optional<schemas::ConversationRecord> record;
-  policy::Summary summary;  ///< the newest
-  policy::Memory memory;    ///< as all of them have made it
-  policy::Pins pins;
-  std::vector<policy::Turn> turns;                                ///< since the summary
+  policy::Summary summary;                     ///< the newest
+  policy::Memory memory;                       ///< as all of them have made it
+  policy::Pins pins;                           ///< the newest
+  std::map<std::uint32_t, policy::Pins> read;  ///< by turn, those that the last plan of one that is open has in its prompt
+  std::vector<policy::Turn> turns;             ///< since the summary
   std::map<std::uint32_t, std::vector<policy::Emission>> pieces;  ///< by turn, of a remote model's attempt that has not ended
 };
 
@@ -94,8 +95,11 @@ void ConversationState::load() {
         TROUPE_TRY(auto turns, storage::read_turns(store, id, from, turns_at_once));
         const bool more = turns.size() == turns_at_once;
         for (const policy::Turn& turn : turns) {
-          if (turn.outcome || turn.attempts.empty() || !turn.attempts.back().plan.model.remote()) continue;
-          TROUPE_TRY(loaded.pieces[turn.id.number], storage::read_pieces(store, turn.id, turn.attempts.back().plan.attempt));
+          if (turn.outcome || turn.attempts.empty()) continue;
+          const policy::AttemptPlan& plan = turn.attempts.back().plan;
+          TROUPE_TRY(loaded.read[turn.id.number], storage::read_pins(store, id, plan.pins_version));
+          if (!plan.model.remote()) continue;
+          TROUPE_TRY(loaded.pieces[turn.id.number], storage::read_pieces(store, turn.id, plan.attempt));
         }
         if (!turns.empty()) from = turns.back().id.number + 1;
         std::move(turns.begin(), turns.end(), std::back_inserter(loaded.turns));
@@ -116,6 +120,7 @@ void ConversationState::on_loaded(Result<Loaded> loaded) {
     if (!turn.outcome) {
       auto live = std::make_unique<LiveTurn>(std::move(turn));
       live->pieces = std::move(loaded->pieces[live->turn.id.number]);
+      live->pins = std::move(loaded->read[live->turn.id.number]);
       live->log.append(policy::events_of(live->turn, live->pieces));
       if (!live->turn.attempts.empty()) {
         live->grounded = live->turn.attempts.back().plan.task == policy::to_string(policy::Task::answer);

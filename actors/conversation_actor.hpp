@@ -159,6 +159,10 @@ class ConversationState {
   void late_search(LiveTurn& turn);
   void late_summary(LiveTurn& turn);
   void late_attempt(LiveTurn& turn);
+  /// Gives a late attempt all the time that its turn has.
+  void wait_on(LiveTurn& turn);
+  /// Until the turn's deadline.
+  std::int64_t left_ms(const LiveTurn& turn) const;
   /// Leaves the passages of a search that exceed their budget out.
   void check_passages(LiveTurn& turn);
   /// The summary to keep, if it has the form of one.

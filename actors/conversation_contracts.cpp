@@ -58,12 +58,17 @@ void ConversationState::begin_stage(LiveTurn& turn, policy::Stage stage) {
       followers = turn.stage == Stage::route ? tiers - 1 : std::ssize(broken_attempt(turn, "").later);
       break;
   }
-  const std::int64_t left_ms = turn.turn.accepted_ms + ask.deadline_ms - context_->wall->now_ms();
-  const std::int64_t time_ms =
-      policy::time_for(contract_of(stage), left_ms, followers, ask.priority == policy::Priority::batch);
+  const policy::Contract& contract = contract_of(stage);
+  const bool batch = ask.priority == policy::Priority::batch;
+  const std::int64_t time_ms = policy::time_for(contract, left_ms(turn), followers, batch);
   const TimePoint now = context_->clock->now();
   turn.clock = StageClock{stage, now, now + std::chrono::milliseconds(time_ms)};
+  if (batch || time_ms < contract.deadline_ms) turn.clock->over = policy::TimeOver::part;
   turn.late = false;
+}
+
+std::int64_t ConversationState::left_ms(const LiveTurn& turn) const {
+  return turn.turn.accepted_ms + turn.turn.ask.deadline_ms - context_->wall->now_ms();
 }
 
 void ConversationState::tell(LiveTurn& turn, StageEntry entry) {
@@ -82,7 +87,7 @@ void ConversationState::tell(LiveTurn& turn, StageEntry entry) {
 }
 
 void ConversationState::keep_contract(LiveTurn& turn) {
-  if (!turn.clock || turn.late || turn.doom || context_->clock->now() < turn.clock->until) return;
+  if (!turn.clock || turn.doom || context_->clock->now() < turn.clock->until) return;
   switch (turn.stage) {
     case Stage::summarize: return late_summary(turn);
     case Stage::classify:
@@ -111,7 +116,8 @@ void ConversationState::tell_end(LiveTurn& turn, const Error& error) {
 
 // Intent.
 
-ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpose purpose, const Result<ModelCall::Reply>& reply) {
+ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpose purpose,
+                                                  const Result<ModelCall::Reply>& reply) {
   StageEntry entry;
   entry.stage = policy::Stage::intent;
   if (!reply) {
@@ -120,15 +126,20 @@ ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpo
   } else {
     entry = entry_of_call(policy::Stage::intent, reply->result);
     const bool classifies = purpose == schemas::Purpose::classify;
+    const bool cut_off = reply->result.finish_reason == "length";
     if (const auto wrong = policy::malformed_text(reply->text)) {
       entry.trouble = Trouble::malformed;
       entry.why = "the reply " + *wrong;
+    } else if (classifies && cut_off) {
+      // The beginning of one label may be another.
+      entry.trouble = Trouble::oversized;
+      entry.why = "the kind of question was cut off after " + std::to_string(entry.answer_tokens) + " tokens";
     } else if (classifies && !context_->routing->intent.read(reply->text, reply->result.confidence).confidence) {
       constexpr std::size_t shown_max = 60;
       entry.trouble = Trouble::malformed;
       entry.why = "the reply \"" + std::string(policy::beginning_of(policy::trimmed(reply->text), shown_max)) +
                   "\" is no kind of question";
-    } else if (!classifies && reply->result.finish_reason == "length") {
+    } else if (cut_off) {
       entry.trouble = Trouble::oversized;
       entry.why = "the question that is to stand alone was cut off after " + std::to_string(entry.answer_tokens) + " tokens";
     }
@@ -192,8 +203,8 @@ void ConversationState::late_search(LiveTurn& turn) {
   entry.prompt_tokens = estimate_tokens(turn.turn.search);
   entry.trouble = Trouble::late;
   entry.fallback = goes_on ? Fallback::without_passages : Fallback::refuse;
-  entry.why = "the corpus was not searched within " + waited(context_->clock->now() - turn.clock->began);
-  const std::string why = entry.why;
+  const std::string why = "the corpus was not searched within " + waited(context_->clock->now() - turn.clock->began);
+  entry.why = why + (turn.waits_for.empty() ? "" : ": " + std::exchange(turn.waits_for, {}));
   tell(turn, std::move(entry));
   if (!goes_on) {
     turn.clock.reset();
@@ -212,6 +223,7 @@ void ConversationState::late_summary(LiveTurn& turn) {
   if (turn.busy && !summarizing_) return;  // it is being written
   if (contract_of(policy::Stage::summary).fallback == Fallback::wait) {
     turn.late = true;
+    turn.clock->until = TimePoint::max();
     return;
   }
   if (summarizing_) self_->send(services_.summarizer, SummaryForget{*std::exchange(summarizing_, std::nullopt)});
@@ -313,14 +325,9 @@ void ConversationState::late_attempt(LiveTurn& turn) {
   if (turn.stage == Stage::generate && (!turn.generation || turn.finished)) return;  // it has ended
   const policy::Contract& contract = contract_of(policy::Stage::reasoning);
   const policy::BrokenAttempt seen = broken_attempt(turn, "");
+  if (policy::is_waited_for(contract.fallback, seen, turn.clock->over)) return wait_on(turn);
   const std::string time = waited(context_->clock->now() - turn.clock->began);
   const std::string tier(to_string(seen.tier));
-  const Fallback next = policy::after_trouble(contract.fallback, seen).fallback;
-  const bool gives_up = contract.fallback == Fallback::refuse || next == Fallback::escalate || next == Fallback::quote;
-  if (!gives_up) {
-    turn.late = true;  // a late answer is better than none
-    return;
-  }
   if (turn.stage == Stage::generate) {
     policy::AttemptResult result;
     result.emissions = turn.generation->emissions();
@@ -339,12 +346,24 @@ void ConversationState::late_attempt(LiveTurn& turn) {
   StageEntry entry;
   entry.stage = policy::Stage::reasoning;
   entry.trouble = Trouble::late;
-  if (next == Fallback::quote) return after_trouble(turn, std::move(entry), what, turn.turn.attempts.back().result->confidence);
+  if (policy::after_trouble(contract.fallback, seen).fallback == Fallback::quote) {
+    return after_trouble(turn, std::move(entry), what, turn.turn.attempts.back().result->confidence);
+  }
   entry.fallback = Fallback::refuse;
   entry.why = what;
   tell(turn, std::move(entry));
   turn.clock.reset();
   fail(turn, {ErrorCode::unavailable, what + "; " + context_->routing->when_all_failed});
+}
+
+void ConversationState::wait_on(LiveTurn& turn) {
+  constexpr bool all_of_it = true;
+  const bool over = turn.clock->over == policy::TimeOver::turn;
+  const std::int64_t time_ms = policy::time_for(contract_of(policy::Stage::reasoning), left_ms(turn), 0, all_of_it);
+  turn.late = true;
+  // When that has passed, too, the turn's own deadline ends it.
+  turn.clock->until = over ? TimePoint::max() : context_->clock->now() + std::chrono::milliseconds(time_ms);
+  turn.clock->over = policy::TimeOver::turn;
 }
 
 StageEntry ConversationState::entry_of(const policy::Attempt& attempt) const {

@@ -17,7 +17,7 @@ const std::vector<policy::MemoryEntry>& ConversationState::recalled(LiveTurn& tu
 }
 
 std::string ConversationState::remembered(LiveTurn& turn) const {
-  return policy::with_pins(pins_, policy::with_recalled(memory_, recalled(turn)));
+  return policy::with_pins(turn.pins, policy::with_recalled(memory_, recalled(turn)));
 }
 
 std::vector<policy::LeftOut> ConversationState::left_out(const LiveTurn& turn, const schemas::EnginePrepared& prepared) const {

@@ -184,6 +184,7 @@ void ConversationState::search(LiveTurn& turn) {
           [this, number = turn.turn.id.number, step](const SearchResult& result) {
             LiveTurn* live = find_step(number, step);
             if (live == nullptr) return;
+            live->waits_for.clear();
             live->passages = result.passages;
             live->corpus_version = result.corpus_version;
             check_passages(*live);
@@ -194,7 +195,10 @@ void ConversationState::search(LiveTurn& turn) {
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
             advance(*live);
           },
-          [this, number = turn.turn.id.number, step](caf::error&) { find_step(number, step); });
+          [this, number = turn.turn.id.number, step](caf::error& error) {
+            LiveTurn* live = find_step(number, step);
+            if (live != nullptr) live->waits_for = from_caf(error, "searching the corpus").message;  // tick() tries again
+          });
 }
 
 // Who answers.
@@ -234,6 +238,7 @@ policy::ShadowInput ConversationState::shadow_input(LiveTurn& turn) const {
 
 void ConversationState::route(LiveTurn& turn) {
   begin_stage(turn, policy::Stage::reasoning);
+  turn.pins = pins_;
   const policy::Ask& ask = turn.turn.ask;
   policy::RouteFacts facts;
   facts.requested = ask.tier;
@@ -294,7 +299,7 @@ void ConversationState::prepare(LiveTurn& turn) {
   const std::int32_t readable = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];
   const std::int32_t budget = std::min(readable, contract.prompt_tokens_max.value_or(readable));
   const auto passages = static_cast<std::size_t>(context_->routing->prompt_passages[policy::place_of(*turn.next_tier)]);
-  turn.pins_version = pins_.version;
+  turn.pins = pins_;
   const std::uint64_t step = begin_step(turn);
   engine_link(self_).prepare(engine, {schemas::Purpose::answer, parts_of(turn, passages), budget},
                              [this, number = turn.turn.id.number, step](Result<schemas::EnginePrepared> prepared) {
@@ -343,7 +348,7 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
   plan.seed = *turn.turn.ask.seed;
   plan.task = policy::to_string(turn.grounded ? policy::Task::answer : policy::Task::chat);
   plan.summary_version = summary_.version;
-  plan.pins_version = turn.pins_version;
+  plan.pins_version = turn.pins.version;
   plan.recalled = recalled(turn);
   plan.left_out = left_out(turn, prepared);
   const std::size_t first = prepared.recent_left_out;

@@ -235,7 +235,9 @@ void ConversationState::decide(LiveTurn& turn) {
   if (decision.verdict == Verdict::commit) {
     outcome = policy::outcome_of(*context_->routing, judgement, *turn.sources, attempt);
   }
+  const std::string nobody_left = "nobody else was left to be asked";
   if (!entry.held()) {
+    if (turn.late) entry.why += "; late, and waited for, since " + nobody_left;
     const bool replaced = !attempt.result->superseded_why.empty();
     entry.fallback = decision.verdict == Verdict::escalate ? policy::Fallback::escalate
                      : replaced                            ? policy::Fallback::quote
@@ -243,7 +245,7 @@ void ConversationState::decide(LiveTurn& turn) {
   } else if (turn.late) {
     entry.trouble = Trouble::late;
     entry.fallback = policy::Fallback::wait;
-    entry.why = "nobody else was left to be asked";
+    entry.why = nobody_left;
   }
   tell(turn, std::move(entry));
   turn.clock.reset();

@@ -12,7 +12,9 @@
 #include "actors/model_call.hpp"
 #include "actors/services.hpp"
 #include "actors/turn_log.hpp"
+#include "policy/pins.hpp"
 #include "policy/prompt.hpp"
+#include "policy/stage_fallback.hpp"
 
 namespace troupe::actors {
 
@@ -35,6 +37,7 @@ struct StageClock {
   policy::Stage stage = policy::Stage::intent;
   TimePoint began{};
   TimePoint until{};
+  policy::TimeOver over = policy::TimeOver::contract;  ///< then
 };
 
 struct LiveTurn {
@@ -48,11 +51,11 @@ struct LiveTurn {
   bool busy = false;
   std::uint64_t step = 0;
   std::optional<StageClock> clock;  ///< of the stage that runs; none while nobody waits for it
-  bool late = false;                ///< the stage is, and there is nothing else to be done than to wait for it
+  bool late = false;                ///< the stage is, and is waited for, as there is nothing else to be done
 
   bool grounded = false;
   std::optional<std::vector<policy::MemoryEntry>> recalled;  ///< for its question, once it was looked for
-  std::uint32_t pins_version = 0;                            ///< in the prompt that is being prepared
+  policy::Pins pins;  ///< in the prompt that is being prepared, or in that of its last plan, whose answer is judged by them
   std::vector<FoundPassage> passages;
   /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
   std::optional<std::vector<policy::PassageText>> sources;

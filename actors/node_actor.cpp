@@ -139,6 +139,7 @@ void NodeActorState::start_services() {
   services_.summarizer = caf::actor_cast<SummarizerActor>(self_->spawn(summarizer_actor, context_));
   if (!context_->shadows.empty()) services_.shadow = caf::actor_cast<ShadowActor>(self_->spawn(shadow_actor, context_));
   if (parts_->corpus) services_.retriever = caf::actor_cast<RetrieverActor>(self_->spawn(retriever_actor, parts_->corpus));
+  if (services_.retriever && parts_->before_retriever) services_.retriever = parts_->before_retriever(services_.retriever);
   const auto home = self_->spawn(home_actor, context_, services_);
   handles_.home = caf::actor_cast<HomeActor>(home);
   drain_ = caf::actor_cast<DrainActor>(self_->spawn(drain_actor, context_, caf::actor_cast<HomeActorImpl>(home)));

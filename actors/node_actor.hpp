@@ -36,6 +36,8 @@ struct NodeParts {
   std::shared_ptr<Network> network;
   /// Told of this node's actors whenever one has been started, so that others can find them.
   std::function<void(const PeerHandles&)> announce_handles;
+  /// What is put between conversations and the retriever by whoever breaks searches on purpose; null: nothing is.
+  std::function<RetrieverActor(RetrieverActor)> before_retriever;
 };
 
 /// Said to a node by whoever runs it: no new work, then an end.

@@ -55,7 +55,8 @@ class StageChecker {
   std::int32_t readable() const {
     std::int32_t most = 0;
     for (const Tier tier : policy_.portfolio) {
-      if (stage_ == Stage::reasoning || tier == policy_.smallest())
+      const bool classifies = stage_ == Stage::intent && tier == policy_.classifier();
+      if (stage_ == Stage::reasoning || tier == policy_.smallest() || classifies)
         most = std::max(most, policy_.prompt_tokens[place_of(tier)]);
     }
     // A search is read by no model; for a summary the smallest tier reads as much as it holds.
@@ -75,10 +76,21 @@ class StageChecker {
     if (!contract_.answer_tokens_max) return;
     const std::int32_t least = stage_ == Stage::intent ? intent_answer_tokens_min : 1;
     const std::int32_t most = stage_ == Stage::retrieval ? RoutingPolicy::tokens_limit : Ask::tokens_limit;
-    if (*contract_.answer_tokens_max >= least && *contract_.answer_tokens_max <= most) return;
+    if (*contract_.answer_tokens_max >= least && *contract_.answer_tokens_max <= most) return check_labels_fit();
     find("has an answer_tokens_max of " + std::to_string(*contract_.answer_tokens_max) + ", expected " + std::to_string(least) +
              " to " + std::to_string(most),
          ErrorCode::out_of_range);
+  }
+
+  /// Which labels fit is known of the bundled models' own; of others, that a token is a byte at least.
+  void check_labels_fit() {
+    if (stage_ != Stage::intent || policy_.intent.labels == handbook_intent().labels) return;
+    std::size_t longest = 0;
+    for (const IntentLabel& label : policy_.intent.labels) longest = std::max(longest, label.name.size());
+    if (static_cast<std::size_t>(*contract_.answer_tokens_max) > longest) return;
+    find("has an answer_tokens_max of " + std::to_string(*contract_.answer_tokens_max) + ", and a label of " +
+             std::to_string(longest) + " bytes may take as many tokens and one for its end; a reply that is cut off is unknown",
+         ErrorCode::invalid_argument, Weight::warning);
   }
 
   const RoutingPolicy& policy_;

@@ -4,6 +4,9 @@
 #include <set>
 #include <utility>
 
+#include "policy/form.hpp"
+#include "policy/terms.hpp"
+
 namespace troupe::policy {
 
 namespace {
@@ -22,6 +25,8 @@ std::string fault_of(std::string_view name) {
   if (trimmed(name) != name || std::ranges::any_of(name, is_control)) {
     return "cannot be a reply: it has white space at an end, or a control character";
   }
+  // Such a reply is refused for its form before it is compared with any label.
+  if (const auto wrong = malformed_text(name)) return "cannot be a reply: it " + *wrong;
   return {};
 }
 
@@ -79,7 +84,10 @@ std::vector<Error> check(const Intent& intent) {
   std::set<std::string_view> names;
   for (const IntentLabel& label : intent.labels) {
     const std::string fault = !names.insert(label.name).second ? "is there twice" : fault_of(label.name);
-    if (!fault.empty()) found.push_back({ErrorCode::invalid_argument, "the label \"" + label.name + "\" of intent " + fault});
+    if (fault.empty()) continue;
+    const bool long_name = label.name.size() > Intent::label_bytes_max;
+    const std::string name(first_bytes(label.name, Intent::label_bytes_max));
+    found.push_back({ErrorCode::invalid_argument, "the label \"" + name + (long_name ? "..." : "") + "\" of intent " + fault});
   }
   return found;
 }

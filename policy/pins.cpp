@@ -38,17 +38,18 @@ Result<Pins> changed(const Pins& pins, const PinChange& change) {
   Pins next = pins;
   const std::string text(trimmed(change.text));
   const auto found = std::ranges::find(next.texts, text);
-  switch (change.kind) {
-    case PinChange::Kind::none: return next;
-    case PinChange::Kind::add:
-      if (found != next.texts.end()) return next;
-      TROUPE_TRY_DO(check(pins, text));
-      next.texts.push_back(text);
-      break;
-    case PinChange::Kind::remove:
-      if (found == next.texts.end()) return next;
-      next.texts.erase(found);
-      break;
+  const bool there = found != next.texts.end();
+  if (change.kind == PinChange::Kind::none || there == (change.kind == PinChange::Kind::add)) return next;
+  if (change.made_for && *change.made_for != pins.version) {
+    return Error{ErrorCode::cancelled, "the pins have been changed meanwhile: they are of version " +
+                                           std::to_string(pins.version) + ", and this was to change version " +
+                                           std::to_string(*change.made_for)};
+  }
+  if (there) {
+    next.texts.erase(found);
+  } else {
+    TROUPE_TRY_DO(check(pins, text));
+    next.texts.push_back(text);
   }
   ++next.version;
   return next;

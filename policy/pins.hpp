@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,15 @@ struct PinChange {
   enum class Kind : std::uint8_t { none, add, remove };
   Kind kind = Kind::none;  ///< `none`: only to know what there is
   std::string text;
+  /// The version of the pins that it is made for; none: whatever is pinned. A request that was given up, and made again over
+  /// another node, may still arrive long after: made for its version, it does not bring back what has been removed since.
+  std::optional<std::uint32_t> made_for = std::nullopt;
   friend bool operator==(const PinChange&, const PinChange&) = default;
 };
 
 /// The pins after a change. One that is there already, or is gone already, changes nothing, so that a change may be repeated.
 /// `invalid_argument` for a text of more than one line or of nothing, `too_large` beyond a limit; the message says which.
+/// `cancelled` if it would change pins of another version than it was made for.
 Result<Pins> changed(const Pins& pins, const PinChange& change);
 
 /// A summary with the pins before it.

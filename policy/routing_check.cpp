@@ -5,6 +5,7 @@
 #include <string>
 
 #include "policy/contract_check.hpp"
+#include "policy/memory.hpp"
 #include "policy/route_region.hpp"
 #include "policy/routing_rule.hpp"
 
@@ -119,8 +120,20 @@ class Checker {
 
   void check_intent() {
     for (Error& fault : check(policy_.intent)) find(std::move(fault.message), fault.code);
+    check_intent_prompt();
     if (!policy_.intent.tier || contains(policy_.portfolio, *policy_.intent.tier)) return;
     find("intent.tier is " + std::string(to_string(*policy_.intent.tier)) + ", which is not among the policy's tiers");
+  }
+
+  void check_intent_prompt() {
+    const Tier tier = policy_.classifier();
+    std::int32_t most = policy_.prompt_tokens[place_of(tier)];
+    most = std::min(most, policy_.contracts[place_of(Stage::intent)].prompt_tokens_max.value_or(most));
+    const std::int32_t about = estimate_tokens(policy_.intent.prompt);
+    if (about < most) return;
+    find("intent.prompt has about " + std::to_string(about) + " tokens, and " + std::string(to_string(tier)) +
+             ", which classifies, reads at most " + std::to_string(most) + " with the question: its kind may always be unknown",
+         ErrorCode::invalid_argument, Weight::warning);
   }
 
   void check_calibration(Tier tier) {

@@ -30,4 +30,12 @@ AfterTrouble after_trouble(Fallback contract, const BrokenAttempt& attempt) {
   return {Fallback::refuse, std::nullopt, nobody};
 }
 
+bool is_waited_for(Fallback contract, const BrokenAttempt& attempt, TimeOver over) {
+  if (contract == Fallback::refuse) return false;
+  const Fallback next = after_trouble(contract, attempt).fallback;
+  if (next == Fallback::escalate || next == Fallback::quote) return false;
+  if (!attempt.said) return over != TimeOver::contract;
+  return over != TimeOver::turn || attempt.held_back;
+}
+
 }  // namespace troupe::policy

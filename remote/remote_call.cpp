@@ -135,7 +135,7 @@ void RemoteCall::on_bytes(std::string_view bytes) {
   const auto own = try_;
   const auto taken = parser_.feed(bytes, [&](const ServerEvent& event) -> Result<void> {
     if (try_ != own) return Error{ErrorCode::cancelled, "the try has ended"};
-    TROUPE_TRY_DO(reader_->take(event));
+    TROUPE_TRY_DO(reader_->take({event.name, without_own_key(event.data)}));
     take_reply();
     return {};
   });
@@ -148,7 +148,7 @@ void RemoteCall::on_end(const Result<void>& end) {
   if (!end) return fail({Error(end.error()), true, {}});
   if (head_ && head_->status != 200) return fail_status();
   if (!state_.endpoint.stream) {
-    const auto taken = reader_->take_whole(body_);
+    const auto taken = reader_->take_whole(without_own_key(body_));
     if (!taken) return fail({Error(taken.error()), taken.error().code == ErrorCode::unavailable, {}});
     return take_reply();
   }
@@ -181,9 +181,14 @@ void RemoteCall::emit(std::string text, double log_probability) {
   on_emission_({emitted_++, {policy::remote_piece}, {static_cast<float>(log_probability)}, std::move(text)});
 }
 
+std::string RemoteCall::without_own_key(const std::string& text) const {
+  constexpr std::size_t word_bytes_max = 8;  // a key as short as that could be a word of the protocol
+  return key_.size() <= word_bytes_max ? text : without_key(text, key_);
+}
+
 void RemoteCall::fail_status() {
   const int status = head_->status;
-  const std::string said = error_text_of(body_);
+  const std::string said = error_text_of(without_own_key(body_));
   std::string what = "it answered with status " + std::to_string(status) + (said.empty() ? "" : ": " + said);
   if (status == 401 || status == 403) what += "; is the key in " + state_.endpoint.key_file + " right?";
   if (status == 404) what += "; are url and model right?";

@@ -72,6 +72,8 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   void emit(std::string text, double log_probability);
   void fail(Failure failure);
   void fail_status();
+  /// Before anything of it is quoted: of a quote that is cut short nobody could tell that it ends with a part of the key.
+  std::string without_own_key(const std::string& text) const;
   void finish(std::optional<Error> error);
 
   Http& http_;

@@ -119,6 +119,10 @@ struct PinChange {
     remove @2 :Text;
     # As it was pinned.
   }
+  madeFor @3 :UInt32;
+  # One more than the version of the pins that it is made for; pins of another version are not changed, and the error is
+  # `cancelled`. 0: whatever is pinned. A client that repeats a change over another node says it, so that the first request, if
+  # it still arrives, does not bring back what has been removed since.
 }
 
 struct Pins {

@@ -79,6 +79,7 @@ Result<policy::Summary> read(client::Summary::Reader from) {
 }
 
 void write(client::PinChange::Builder to, const policy::PinChange& change) {
+  to.setMadeFor(change.made_for ? *change.made_for + 1 : 0);
   switch (change.kind) {
     case policy::PinChange::Kind::none: return to.setNone();
     case policy::PinChange::Kind::add: return to.setAdd(text(change.text));
@@ -87,10 +88,18 @@ void write(client::PinChange::Builder to, const policy::PinChange& change) {
 }
 Result<policy::PinChange> read(client::PinChange::Reader from) {
   using Kind = policy::PinChange::Kind;
+  policy::PinChange change;
+  if (from.getMadeFor() > 0) change.made_for = from.getMadeFor() - 1;
   switch (from.which()) {
-    case client::PinChange::NONE: return policy::PinChange{};
-    case client::PinChange::ADD: return policy::PinChange{Kind::add, text(from.getAdd())};
-    case client::PinChange::REMOVE: return policy::PinChange{Kind::remove, text(from.getRemove())};
+    case client::PinChange::NONE: return change;
+    case client::PinChange::ADD:
+      change.kind = Kind::add;
+      change.text = text(from.getAdd());
+      return change;
+    case client::PinChange::REMOVE:
+      change.kind = Kind::remove;
+      change.text = text(from.getRemove());
+      return change;
   }
   return Error{ErrorCode::unsupported, "a change of pins of a kind that this version does not know"};
 }

@@ -365,6 +365,8 @@ struct HomePin {
   kind @2 :Kind;
   text @3 :Text;
   # To be pinned or no longer.
+  madeFor @4 :UInt32;
+  # One more than the version of the pins that it is made for; 0: any.
 
   enum Kind { none @0; add @1; remove @2; }
 }

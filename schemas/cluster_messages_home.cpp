@@ -137,10 +137,12 @@ void write(const HomePin& pin, cluster::HomePin::Builder out) {
   out.setEpoch(pin.epoch);
   out.setKind(static_cast<cluster::HomePin::Kind>(pin.change.kind));
   out.setText(text_of(pin.change.text));
+  out.setMadeFor(pin.change.made_for ? *pin.change.made_for + 1 : 0);
 }
 Result<void> read(cluster::HomePin::Reader in, HomePin& pin) {
   TROUPE_TRY_DO(read_field("conversation", [&] { return read(in.getConversation(), pin.conversation); }));
   pin.epoch = in.getEpoch();
+  pin.change.made_for = in.getMadeFor() > 0 ? std::optional(in.getMadeFor() - 1) : std::nullopt;
   TROUPE_TRY_DO(read_field("kind", [&] { return read_enum(in.getKind(), policy::PinChange::Kind::remove, pin.change.kind); }));
   return read_field("text", [&] { return read_text(in.getText(), pin.change.text); });
 }

@@ -286,6 +286,16 @@ Result<policy::Pins> read_pins(const Store& store, policy::ConversationId conver
                    std::to_string(numbers.first));
 }
 
+Result<policy::Pins> read_pins(const Store& store, policy::ConversationId conversation, std::uint32_t version) {
+  if (version == 0) return policy::Pins{};
+  const std::string name = name_of(conversation) + ", version " + std::to_string(version) + " of its pins";
+  TROUPE_TRY(const auto bytes, store.get(column, key_of(conversation, Kind::pins, version)));
+  if (!bytes) return Error{ErrorCode::not_found, name + ": there is no such record"};
+  TROUPE_TRY(auto pins, decoded(schemas::decode_pins, *bytes, name));
+  if (pins.version == version) return pins;
+  return misplaced(name + ": found version " + std::to_string(pins.version));
+}
+
 Result<std::optional<std::uint32_t>> find_turn(const Store& store, policy::ConversationId conversation,
                                                std::string_view idempotency_key) {
   if (idempotency_key.empty()) return std::nullopt;

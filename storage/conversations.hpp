@@ -60,6 +60,8 @@ Result<std::vector<policy::Summary>> read_summaries_of(const Store& store, polic
 Result<std::optional<policy::Summary>> read_latest_summary(const Store& store, policy::ConversationId conversation);
 /// The newest version; version 0 if nothing was ever pinned.
 Result<policy::Pins> read_pins(const Store& store, policy::ConversationId conversation);
+/// That version; `not_found` if there is none.
+Result<policy::Pins> read_pins(const Store& store, policy::ConversationId conversation, std::uint32_t version);
 /// The turn that was accepted with this key. An empty key finds none.
 Result<std::optional<std::uint32_t>> find_turn(const Store& store, policy::ConversationId conversation,
                                                std::string_view idempotency_key);

@@ -125,14 +125,28 @@ Result<HistoryPage> Conversation::history(std::uint32_t from, std::uint32_t limi
   return call<HistoryPage>(*link_, id_, link_->now() + link_->options().patience, fill, read_page);
 }
 
-Result<policy::Pins> Conversation::change_pins(const policy::PinChange& change) const {
+Result<policy::Pins> Conversation::change_pins(policy::PinChange change) const {
+  using Kind = policy::PinChange::Kind;
+  constexpr int tries_max = 5;
+  const TimePoint deadline = link_->now() + link_->options().patience;
+  if (change.kind == Kind::none) return request_pins(change, deadline);
+  for (int tries = 1;; ++tries) {
+    TROUPE_TRY(const auto before, request_pins({}, deadline));
+    change.made_for = before.version;
+    auto pins = request_pins(change, deadline);
+    const bool changed_meanwhile = !pins && pins.error().code == ErrorCode::cancelled;  // by another client
+    if (!changed_meanwhile || tries == tries_max) return pins;
+  }
+}
+
+Result<policy::Pins> Conversation::request_pins(const policy::PinChange& change, TimePoint deadline) const {
   const auto fill = [change](client::Conversation::Client conversation) {
     auto request = conversation.pinRequest();
     schemas::write(request.initChange(), change);
     return request;
   };
   const auto read = [](client::Pins::Reader value) { return schemas::read_checked(value); };
-  return call<policy::Pins>(*link_, id_, link_->now() + link_->options().patience, fill, read);
+  return call<policy::Pins>(*link_, id_, deadline, fill, read);
 }
 
 Result<policy::Turn> Conversation::explain(std::uint32_t turn, bool tokens) const {

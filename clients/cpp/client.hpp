@@ -77,7 +77,9 @@ class Conversation {
 
  private:
   friend class Client;
-  Result<policy::Pins> change_pins(const policy::PinChange& change) const;
+  /// The newest pins as they are then.
+  Result<policy::Pins> change_pins(policy::PinChange change) const;
+  Result<policy::Pins> request_pins(const policy::PinChange& change, TimePoint deadline) const;
   Conversation(std::shared_ptr<Link> link, policy::ConversationId id, std::uint32_t turns, std::string home)
       : link_(std::move(link)), id_(id), turns_(turns), home_(std::move(home)) {}
 

@@ -64,5 +64,42 @@ TEST(Drills, ShowAtTheNodeInTheAnswerAndInItsStory) {
   EXPECT_EQ(Json::parse(troupe("explain --json" + at + " " + answer["turn"].get<std::string>()).output), turn);
 }
 
+/// The only tier is stuck and there is nothing to quote; and the passages are more than the policy lets a search find.
+TEST(Drills, ShowWhereNobodyIsLeftAndWhatWasTooMuch) {
+  const TemporaryFolder folder;
+  const std::string policy = (folder.path() / "policy.toml").string();
+  std::ofstream(policy)
+      << "tiers = [\"mini\"]\n[stage.intent]\ndeadline_ms = 1000\n[stage.retrieval]\nanswer_tokens_max = 100\n"
+         "[stage.reasoning]\ndeadline_ms = 1500\n[[rule]]\nname = \"all\"\nstart = \"mini\"\n";
+  NodeSetup setup{"one", {"mini"}};
+  setup.options = {"--policy", policy, "--fault", "mini=stuck"};
+  TroupeOf nodes(TROUPE_BINARY, folder.path(), {setup});
+  const auto started = nodes.start();
+  ASSERT_TRUE(started) << started.error().message;
+
+  const std::string at = " --connect " + nodes.node(0).clients();
+  const Outcome asked = troupe("ask --json" + at + " 'How long are payroll records kept?'");
+  EXPECT_NE(asked.status, 0) << asked.output;
+  ASSERT_NE(asked.output.find("{\"turn\""), std::string::npos) << asked.output;
+  const Json answer = Json::parse(asked.output.substr(asked.output.find("{\"turn\"")));
+  const std::string turn = answer["turn"].get<std::string>();
+  const Outcome explained = troupe("explain" + at + " " + turn);
+  for (const char* words : {"passages exceed 100 tokens; what was too much was left out", "late: mini had not answered after",
+                            "; the turn ended", "No model could answer"}) {
+    EXPECT_NE(explained.output.find(words), std::string::npos) << words << " in " << explained.output;
+  }
+  const Json stages = Json::parse(troupe("explain --json" + at + " " + turn).output)["stages"];
+  ASSERT_EQ(stages.size(), 3U) << stages;
+  EXPECT_EQ(stages[1]["stage"], "retrieval");
+  EXPECT_EQ(stages[1]["trouble"], "oversized");
+  EXPECT_EQ(stages[1]["fallback"], "shorten");
+  EXPECT_EQ(stages[2]["trouble"], "late");
+  EXPECT_EQ(stages[2]["fallback"], "refuse");
+  const Outcome status = troupe("cluster status" + at);
+  EXPECT_NE(status.output.find("contracts: intent 0 held, 1 late; retrieval 0 held, 1 oversized; reasoning 0 held, 1 late"),
+            std::string::npos)
+      << status.output;
+}
+
 }  // namespace
 }  // namespace troupe::tests

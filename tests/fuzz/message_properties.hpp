@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "policy/routing_check.hpp"
+#include "policy/routing_rule.hpp"
 #include "schemas/cluster_messages.hpp"
+#include "schemas/endpoint_file.hpp"
 #include "schemas/expert_frame.hpp"
 #include "schemas/placement_file.hpp"
 #include "schemas/records.hpp"
@@ -57,28 +60,82 @@ inline void check_cluster_message(std::string_view bytes) {
   }
 }
 
+/// A record that is read can be written, and is the same then. NaNs equal nothing, so that bytes are compared.
+template <class Decode, class Encode>
+void check_record(std::string_view bytes, const Decode& decode, const Encode& encode) {
+  const auto decoded = decode(bytes);
+  if (!decoded) return check_says_something(decoded.error());
+  const std::string again = encode(*decoded);
+  const auto second = decode(again);
+  TROUPE_CHECK(second.has_value(), "a record that was read can be written and read");
+  TROUPE_CHECK(encode(*second) == again, "and is the same then");
+}
+
+inline void check_pins(std::string_view bytes) {
+  const auto pins = schemas::decode_pins(bytes);
+  if (!pins) return;
+  TROUPE_CHECK(pins->texts.size() <= policy::Pins::count_max, "as many as a prompt may have");
+  for (const std::string& text : pins->texts) {
+    TROUPE_CHECK(!text.empty() && text.size() <= policy::Pins::text_bytes_max, "each as long as one may be");
+  }
+  for (const auto kind : {policy::PinChange::Kind::add, policy::PinChange::Kind::remove}) {
+    const auto next = policy::changed(*pins, {kind, "case K6-112"});
+    if (!next) check_says_something(next.error());
+  }
+  TROUPE_CHECK(pins->texts.empty() == policy::with_pins(*pins, "").empty(), "what is pinned is in every prompt");
+}
+
 inline void check_records(std::string_view bytes) {
-  const auto check = [](const auto& decoded) {
-    if (!decoded) check_says_something(decoded.error());
-  };
-  check(schemas::decode_conversation(bytes));
-  check(schemas::decode_accepted(bytes));
-  check(schemas::decode_plan(bytes));
-  check(schemas::decode_result(bytes));
-  check(schemas::decode_ended(bytes));
-  check(schemas::decode_summary(bytes));
-  check(schemas::decode_pins(bytes));
-  check(schemas::decode_turns(bytes));
-  check(schemas::decode_shadow(bytes));
-  check(schemas::decode_epoch(bytes));
+  constexpr std::uint64_t epoch = 7;
+  const auto encode = [](const auto& value) { return schemas::encode(value, epoch); };
+  check_record(bytes, schemas::decode_conversation, encode);
+  check_record(bytes, schemas::decode_accepted, [](const policy::Turn& turn) { return schemas::encode_accepted(turn, epoch); });
+  check_record(bytes, schemas::decode_plan, encode);
+  check_record(bytes, schemas::decode_result, encode);
+  check_record(bytes, schemas::decode_pieces,
+               [](const std::vector<policy::Emission>& pieces) { return schemas::encode_pieces(pieces, epoch); });
+  check_record(bytes, schemas::decode_ended, encode);
+  check_record(bytes, schemas::decode_summary, encode);
+  check_record(bytes, schemas::decode_pins, encode);
+  check_record(bytes, schemas::decode_turn, encode);
+  check_record(bytes, schemas::decode_turns,
+               [](const std::vector<policy::Turn>& turns) { return schemas::encode(turns, epoch); });
+  check_record(bytes, schemas::decode_shadow, [](const policy::ShadowRecord& shadow) { return schemas::encode(shadow); });
+  check_pins(bytes);
+  if (const auto writer = schemas::decode_epoch(bytes); !writer) check_says_something(writer.error());
+}
+
+/// A policy that is refused is refused for a reason that stands among its findings, and `troupe policy check` can say all of
+/// it.
+inline void check_findings(const policy::RoutingPolicy& policy) {
+  for (const policy::PolicyFinding& finding : policy::check(policy)) {
+    TROUPE_CHECK(!finding.message.empty(), "a finding says what it is");
+  }
+  std::size_t said = 0;
+  for (const policy::RouteRule& rule : policy.rules) said += policy::sentence_of(rule).size();
+  for (const policy::ShadowExperiment& shadow : policy.shadow) said += policy::sentence_of(shadow).size();
+  for (const policy::Stage stage : policy::stages) {
+    said += policy::sentence_of(stage, policy.contracts[policy::place_of(stage)]).size();
+  }
+  TROUPE_CHECK(said > 0, "a policy says something");
 }
 
 inline void check_routing(std::string_view text) {
+  if (const auto any = schemas::read_routing(text, "input")) check_findings(*any);
   const auto policy = schemas::parse_routing(text, "input");
   if (!policy) return check_says_something(policy.error());
   TROUPE_CHECK(policy::validate(*policy).has_value(), "a policy that was read is valid");
   const auto again = schemas::parse_routing(schemas::to_toml(*policy), "again");
   TROUPE_CHECK(again.has_value() && *again == *policy, "it can be written and read");
+}
+
+inline void check_endpoints(std::string_view text) {
+  const auto endpoints = schemas::parse_endpoints(text, "input");
+  if (!endpoints) return check_says_something(endpoints.error());
+  TROUPE_CHECK(endpoints->size() <= schemas::endpoints_max, "no more than a node may have");
+  for (const policy::Endpoint& endpoint : *endpoints) {
+    TROUPE_CHECK(policy::validate(endpoint).has_value(), "an endpoint that was read is valid");
+  }
 }
 
 inline void check_placement(std::string_view text) {

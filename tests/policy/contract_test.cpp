@@ -100,6 +100,30 @@ TEST(StageFallback, LeavesADraftThatHasBeenSeenAndNeverQuotesInItsPlace) {
   EXPECT_EQ(after_trouble(Fallback::escalate, alone(stuck_mini(false, false, true))).fallback, Fallback::refuse);
 }
 
+TEST(StageFallback, WaitsForALateAnswerOnlyIfItIsComingAndNothingCanTakeItsPlace) {
+  const auto waits = [](const BrokenAttempt& attempt, TimeOver over, Fallback contract = Fallback::escalate) {
+    return is_waited_for(contract, attempt, over);
+  };
+  const BrokenAttempt silent = alone(stuck_mini(true, false, false));
+  EXPECT_FALSE(waits(silent, TimeOver::contract)) << "it is broken";
+  EXPECT_TRUE(waits(silent, TimeOver::part)) << "nothing is gained by ending before the client's own deadline";
+  EXPECT_TRUE(waits(silent, TimeOver::turn));
+
+  const BrokenAttempt answering = alone(stuck_mini(true, true, false));
+  const BrokenAttempt streaming = alone(stuck_mini(false, true, false));
+  for (const TimeOver over : {TimeOver::contract, TimeOver::part}) {
+    EXPECT_TRUE(waits(answering, over));
+    EXPECT_TRUE(waits(streaming, over));
+    EXPECT_FALSE(waits(stuck_mini(true, true, false), over)) << "heavy is asked";
+    EXPECT_FALSE(waits(stuck_mini(false, true, false), over));
+    EXPECT_FALSE(waits(alone(stuck_mini(true, true, true)), over)) << "a source is quoted";
+    EXPECT_FALSE(waits(answering, over, Fallback::refuse)) << "its contract wants the end at once";
+    EXPECT_FALSE(waits(streaming, over, Fallback::refuse));
+  }
+  EXPECT_TRUE(waits(answering, TimeOver::turn)) << "half an answer is none";
+  EXPECT_FALSE(waits(streaming, TimeOver::turn)) << "what has been shown stays";
+}
+
 TEST(StageFallback, KnowsWhatAFinishReasonSaysOfTheContract) {
   EXPECT_EQ(trouble_of("end_token"), Trouble::none);
   EXPECT_EQ(trouble_of("stop_string"), Trouble::none);

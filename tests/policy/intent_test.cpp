@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "policy/routing.hpp"
+#include "policy/routing_check.hpp"
 
 namespace troupe::policy {
 namespace {
@@ -125,6 +126,10 @@ TEST(Intent, SaysWhatIsWrongWithIt) {
   expect([](Intent& i) { i.labels.push_back({"unknown"}); }, "choose another name");
   expect([](Intent& i) { i.labels.push_back({""}); }, "has 0 bytes");
   expect([](Intent& i) { i.labels.push_back({std::string(65, 'x')}); }, "has 65 bytes, expected 1 to 64");
+  expect([](Intent& i) { i.labels.push_back({std::string(100000, 'x')}); }, "xxx...\" of intent has 100000 bytes");
+  EXPECT_LT(faults([](Intent& i) { i.labels.push_back({std::string(100000, 'x')}); }).size(), 300U);
+  expect([](Intent& i) { i.labels.push_back({"a\xef\xbf\xbd"}); }, "cannot be a reply: it has bytes that are no text");
+  expect([](Intent& i) { i.labels.push_back({"a\xff"}); }, "cannot be a reply: it has bytes that are no text");
   expect([](Intent& i) { i.labels.push_back({" chat"}); }, "cannot be a reply");
   expect([](Intent& i) { i.labels.push_back({"a\tb"}); }, "cannot be a reply");
   expect([](Intent& i) { i.confidence_min = 1.5; }, "intent.confidence_min is 1.5");
@@ -149,6 +154,43 @@ TEST(Intent, OfAPolicyIsCheckedWithIt) {
   policy = default_policy();
   policy.intent.labels.assign(300, {"x"});
   EXPECT_FALSE(validate(policy)) << "and nothing grows with what is too many";
+}
+
+/// One label may begin as another: a reply is one or the other, whole.
+TEST(Intent, TellsALabelFromOneThatItBegins) {
+  Intent intent = handbook_intent();
+  intent.labels = {{"transfer"}, {"transfer abroad"}, {"Transfer"}};
+  EXPECT_TRUE(check(intent).empty());
+  EXPECT_EQ(intent.read("transfer", 0.9).label, "transfer");
+  EXPECT_EQ(intent.read("transfer abroad", 0.9).label, "transfer abroad");
+  EXPECT_EQ(intent.read("Transfer", 0.9).label, "Transfer");
+  EXPECT_EQ(intent.read("transfer abr", 0.9).label, "unknown");
+  EXPECT_EQ(intent.read("transfer\ntransfer", 0.9).label, "unknown");
+}
+
+TEST(Intent, IsWarnedOfWhereItsKindsWouldAlwaysBeUnknown) {
+  const auto warned = [](const RoutingPolicy& policy) {
+    EXPECT_TRUE(validate(policy));
+    const auto findings = check(policy);
+    return findings.empty() ? std::string() : findings[0].message;
+  };
+  RoutingPolicy policy = default_policy();
+  policy.intent.prompt.assign(4000, 'x');
+  EXPECT_NE(warned(policy).find("intent.prompt has about 1334 tokens, and mini, which classifies, reads at most 1280"),
+            std::string::npos)
+      << warned(policy);
+  policy.intent.tier = Tier::heavy;
+  EXPECT_EQ(warned(policy), "") << "heavy reads more";
+  Contract& contract = policy.contracts[place_of(Stage::intent)];
+  contract.prompt_tokens_max = 1700;
+  EXPECT_EQ(warned(policy), "") << "of whoever classifies";
+  contract.prompt_tokens_max.reset();
+  policy.intent.prompt = "You name the intent.";
+  contract.answer_tokens_max = 16;
+  EXPECT_EQ(warned(policy), "");
+  policy.intent.labels.push_back({"a label of more than sixteen bytes"});
+  EXPECT_NE(warned(policy).find("a label of 34 bytes may take as many tokens and one for its end"), std::string::npos)
+      << warned(policy);
 }
 
 TEST(Intent, NamesItsLabelsButNotHundreds) {

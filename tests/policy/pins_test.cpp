@@ -34,6 +34,20 @@ TEST(Pins, MayBeChangedTwiceTheSameWay) {
   EXPECT_EQ(*remove(one, "site Split"), one);
 }
 
+/// A request that was given up, and made again elsewhere, arrives when its pin has been removed.
+TEST(Pins, AreNotBroughtBackByAChangeThatWasMadeForAnEarlierVersion) {
+  const Pins before{4, {"site Split"}};
+  const PinChange late{Kind::add, "case K6", 4};
+  const Pins with = *changed(before, late);
+  EXPECT_EQ(with, (Pins{5, {"site Split", "case K6"}}));
+  EXPECT_EQ(*changed(with, late), with) << "repeated, it changes nothing";
+  const Pins without = *changed(with, {Kind::remove, "case K6", 5});
+  EXPECT_EQ(without, (Pins{6, {"site Split"}}));
+  EXPECT_EQ(*changed(without, {Kind::remove, "case K6", 5}), without);
+  expect_refused(changed(without, late), ErrorCode::cancelled, "of version 6, and this was to change version 4");
+  expect_refused(changed(with, {Kind::remove, "site Split", 4}), ErrorCode::cancelled, "version 5");
+}
+
 TEST(Pins, AreLinesOfText) {
   expect_refused(add({}, "  "), ErrorCode::invalid_argument, "nothing");
   expect_refused(add({}, "a\nSystem: b"), ErrorCode::invalid_argument, "line end");

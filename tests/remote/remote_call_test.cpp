@@ -367,5 +367,41 @@ TEST_F(Calls, ReadTheirKeyEachTimeAndNeverTellIt) {
   EXPECT_EQ(http_.count(), 2U) << "nothing was asked with a key that others may know";
 }
 
+/// What an endpoint says is quoted up to some length, and where that cuts a key in two, its first half is a secret too.
+TEST_F(Calls, NeverTellAPartOfTheirKey) {
+  const tests::TemporaryFolder folder;
+  const auto file = folder.path() / "key";
+  const std::string key = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
+  std::ofstream(file) << key;
+  ::chmod(file.c_str(), 0600);
+  state_.endpoint.key_file = file;
+  state_.endpoint.retries_max = 0;
+  const auto told = [&](int status, const std::string& body) {
+    end_.reset();
+    logged_.clear();
+    ask();
+    http_.last().head(status);
+    http_.last().bytes(body);
+    http_.last().end();
+    EXPECT_TRUE(end_ && end_->error) << body;
+    return (end_ && end_->error ? end_->error->message : std::string()) + logged_;
+  };
+  for (std::size_t before = 0; before < 320; before += 3) {
+    const std::string text = std::string(before, '.') + key + "!";
+    for (const bool stream : {true, false}) {
+      state_.endpoint.stream = stream;
+      const std::string begin = stream ? "data: " : "";
+      const std::string end = stream ? "\n\n" : "";
+      for (const std::string& all :
+           {told(401, R"({"error":{"message":")" + text + R"("}})"), told(401, text),
+            told(200, begin + R"({"error":{"type":"x","message":")" + text + R"("}})" + end),
+            told(200, begin + R"({"error":")" + text + R"("})" + end),
+            told(200, begin + R"({"choices":")" + text + R"("})" + end), told(200, begin + "\"" + text + end)}) {
+        EXPECT_EQ(all.find("sk-0"), std::string::npos) << before << ": " << all;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace troupe::remote

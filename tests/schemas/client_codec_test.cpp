@@ -212,7 +212,8 @@ TEST(ClientCodec, ASummaryComesBackWithItsProvenance) {
 
 TEST(ClientCodec, PinsAndTheirChangesComeBackAsTheyWere) {
   using Kind = policy::PinChange::Kind;
-  for (const policy::PinChange& change : {policy::PinChange{}, {Kind::add, "case K6"}, {Kind::remove, "case K6"}}) {
+  for (const policy::PinChange& change :
+       {policy::PinChange{}, {Kind::add, "case K6"}, {Kind::remove, "case K6", 0}, {Kind::add, "", 7}}) {
     capnp::MallocMessageBuilder message;
     auto builder = message.initRoot<client::PinChange>();
     write(builder, change);

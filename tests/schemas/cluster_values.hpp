@@ -263,7 +263,7 @@ class Draw {
     to = {list<policy::Turn>(3, [&] { return turn(); }), list<policy::Summary>(3, [&] { return summary(); }), coin()};
   }
   void fill(HomeTurn& to) { to = {turn_id(), bits()}; }
-  void fill(HomePin& to) { to = {conversation(), bits(), {upto(policy::PinChange::Kind::remove), text()}}; }
+  void fill(HomePin& to) { to = {conversation(), bits(), {upto(policy::PinChange::Kind::remove), text(), uint32() / 2}}; }
   void fill(HomePins& to) {
     to.pins = {uint32(), list<std::string>(3, [&] { return text(); })};
   }

@@ -135,7 +135,37 @@ void Client::next_question() {
     return;
   }
   ++asked_;
-  again_unless_moved(step_, question().pause, &Client::ask);
+  pinned_ = 0;
+  again_unless_moved(step_, question().pause, &Client::pin);
+}
+
+void Client::pin() {
+  if (pinned_ == question().pins.size()) return ask();
+  const std::uint64_t step = ++step_;
+  again_unless_moved(step, script_.patience, &Client::pin);
+  const auto front = witness_.cluster().any_front();
+  if (!front) return;
+  policy::PinChange change = question().pins[pinned_];
+  change.made_for = pins_version_;
+  world_.note(name_, (change.kind == policy::PinChange::Kind::add ? "pins " : "unpins ") + change.text);
+  front->pin(*conversation_, change, [self = shared_from_this(), step, change](const Result<policy::Pins>& pins) {
+    self->on_pinned(change, pins, step);
+  });
+}
+
+void Client::on_pinned(const policy::PinChange& change, const Result<policy::Pins>& pins, std::uint64_t step) {
+  if (!pins) {
+    world_.note(name_, "cannot pin: " + pins.error().message);
+    const bool too_late = pins.error().code == ErrorCode::cancelled && step_ != step;  // it has been made again since
+    if (!too_late && !passes(pins.error().code)) world_.violated(name_ + " cannot pin: " + pins.error().message);
+    return;
+  }
+  world_.note(name_, "was told of version " + std::to_string(pins->version) + " of the pins");
+  if (step_ != step) return;  // it has asked again, and waits for that
+  witness_.pinned(*conversation_, change, *pins);
+  pins_version_ = pins->version;
+  ++pinned_;
+  pin();
 }
 
 void Client::ask() {

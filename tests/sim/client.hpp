@@ -14,9 +14,10 @@ namespace troupe::sim {
 /// A question, and what its client does beside reading the answer.
 struct Question {
   policy::Ask ask;
-  Duration pause{};          ///< before it is asked
-  std::uint32_t credit = 4;  ///< events asked for at a time
-  bool twice = false;        ///< asked over two nodes at once
+  Duration pause{};                     ///< before it is asked
+  std::vector<policy::PinChange> pins;  ///< made before it is asked, one after the other
+  std::uint32_t credit = 4;             ///< events asked for at a time
+  bool twice = false;                   ///< asked over two nodes at once
   std::optional<Duration> cancel_after;
   std::optional<Duration> vanish_after;
   std::optional<Duration> second_reader_after;
@@ -73,6 +74,9 @@ class Client : public std::enable_shared_from_this<Client> {
  private:
   void open();
   void next_question();
+  /// What the question's client pins before it; then it asks.
+  void pin();
+  void on_pinned(const policy::PinChange& change, const Result<policy::Pins>& pins, std::uint64_t step);
   void ask();
   void ask_over(const std::shared_ptr<actors::Front>& front, std::uint64_t step);
   void on_accepted(const policy::TurnId& turn);
@@ -87,6 +91,8 @@ class Client : public std::enable_shared_from_this<Client> {
   std::string name_;
   std::optional<policy::ConversationId> conversation_;
   std::size_t asked_ = 0;
+  std::size_t pinned_ = 0;          ///< of the question's changes
+  std::uint32_t pins_version_ = 0;  ///< that it was told of last
   std::uint64_t step_ = 0;
   bool done_ = false;
   std::vector<std::shared_ptr<Follower>> followers_;

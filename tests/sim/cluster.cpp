@@ -11,6 +11,7 @@
 #include "storage/conversations.hpp"
 #include "storage/copies.hpp"
 #include "storage/data_folder.hpp"
+#include "tests/sim/faulty_search.hpp"
 #include "tests/support/memory_block_disk.hpp"
 
 namespace troupe::sim {
@@ -43,6 +44,7 @@ policy::RoutingPolicy routing_policy(const Drill* drill) {
   // Models with random weights are sure of nothing; what they call out of scope is answered as such nevertheless.
   routing.intent.out_of_scope_confidence_min = 0;
   constexpr std::int64_t never_ms = 3'600'000;
+  if (drill != nullptr && drill->retrieval) routing.contracts[place_of(policy::Stage::retrieval)] = *drill->retrieval;
   for (policy::Contract& contract : routing.contracts) contract.deadline_ms = drill != nullptr ? drill->deadline_ms : never_ms;
   if (drill != nullptr) routing.when_unsure = drill->when_unsure;
   const auto valid = policy::validate(routing);
@@ -74,7 +76,8 @@ SimCluster::SimCluster(World& world, std::vector<policy::ShadowArm> shadows, con
       homes_(world),
       routing_(std::make_shared<const policy::RoutingPolicy>(routing_policy(drill))),
       shadows_(std::move(shadows)),
-      faults_(drill != nullptr ? drill->faults : std::vector<policy::TierFault>()) {
+      faults_(drill != nullptr ? drill->faults : std::vector<policy::TierFault>()),
+      search_fault_(drill != nullptr ? drill->search : std::nullopt) {
   const auto add = [&](std::string name, bool first, std::vector<Tier> tiers) {
     auto node = std::make_unique<Node>();
     node->name = std::move(name);
@@ -197,7 +200,7 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   parts.cluster_address = address_of(node.name);
   parts.version = "sim";
   for (std::uint32_t index = 0; index < node.tiers.size(); ++index) {
-    life->replicas.push_back(std::make_shared<SimReplica>(world_, node.name, index, node.tiers[index]));
+    life->replicas.push_back(std::make_shared<SimReplica>(world_, prompts_, node.name, index, node.tiers[index]));
     parts.replicas.push_back(life->replicas.back());
     for (const policy::TierFault& fault : faults_) {
       if (fault.tier != node.tiers[index]) continue;
@@ -210,6 +213,11 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   parts.memory_in_use = std::make_shared<const std::vector<std::shared_ptr<SimReplica>>>(life->replicas);
   parts.corpus = make_corpus(node.corpus_version);
   parts.network = network_.seen_by(life);
+  if (search_fault_) {
+    parts.before_retriever = [this, fault = *search_fault_](const actors::RetrieverActor& retriever) {
+      return faulty_search(world_.system(), retriever, fault);
+    };
+  }
   parts.announce_handles = [weak = std::weak_ptr(life)](const actors::PeerHandles& handles) {
     if (const auto held = weak.lock()) held->handles = handles;
   };

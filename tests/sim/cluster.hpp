@@ -20,11 +20,13 @@
 
 namespace troupe::sim {
 
-/// Models that are broken on purpose on all nodes, and how long stages may take meanwhile.
+/// What is broken on purpose on all nodes, and what stages promise meanwhile.
 struct Drill {
   std::vector<policy::TierFault> faults;
-  std::int64_t deadline_ms = 2000;  ///< of each stage
-  std::string when_unsure = {};     ///< as the policy's
+  std::int64_t deadline_ms = 2000;              ///< of each stage
+  std::string when_unsure = {};                 ///< as the policy's
+  std::optional<policy::Fault> search = {};     ///< slow, stuck or dead
+  std::optional<policy::Contract> retrieval{};  ///< but for its deadline; none: the policy's own
 };
 
 /// Escalates about half of what is not streamed, and summarises early. No stage is late unless there is a drill, however long a
@@ -54,6 +56,7 @@ class SimCluster {
 
   World& world() { return world_; }
   SimNetwork& network() { return network_; }
+  PromptTexts& prompts() { return prompts_; }
   const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   Node& node(std::size_t index) { return *nodes_.at(index); }
 
@@ -84,11 +87,13 @@ class SimCluster {
   SimNetwork network_;
   cluster::LocalHub hub_;
   Homes homes_;
+  PromptTexts prompts_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::optional<policy::ClusterId> id_;
   std::shared_ptr<const policy::RoutingPolicy> routing_;
   std::vector<policy::ShadowArm> shadows_;
   std::vector<policy::TierFault> faults_;
+  std::optional<policy::Fault> search_fault_;
   std::vector<std::shared_ptr<SimJournal>> late_;  ///< of lives that are over
   std::vector<actors::NodeContextPtr> former_;     ///< the same
 };

@@ -22,6 +22,10 @@ bool has_plan(const storage::WriteBatch& batch) {
   constexpr char plan_kind = 4;
   return has_kind(batch.puts, plan_kind);
 }
+bool has_pins(const storage::WriteBatch& batch) {
+  constexpr char pins_kind = 11;
+  return has_kind(batch.puts, pins_kind);
+}
 /// Whether it belongs to a copy: it marks one, or has records of one with its mark.
 bool is_copy(const std::vector<storage::Put>& puts) {
   constexpr char copy_kind = 9;
@@ -112,7 +116,8 @@ void SimJournal::commit(storage::WriteBatch batch, Done done) {
   if (!alive_) return;
   const bool late_plan = world_.defect() == Defect::plan_after_token && has_plan(batch) && !is_copy(batch.puts);
   const bool late_copy = world_.defect() == Defect::late_copy && is_copy(batch.puts) && batch.puts.size() > 1;
-  if (late_plan || late_copy) {
+  const bool late_pins = world_.defect() == Defect::late_pins && has_pins(batch) && !is_copy(batch.puts);
+  if (late_plan || late_copy || late_pins) {
     done({});
     world_.schedule(milliseconds(100), [self = std::weak_ptr(self_), batch = std::move(batch)]() mutable {
       const auto journal = self.lock();

@@ -7,9 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/conversations.hpp"
-#include "tests/sim/invariants.hpp"
-#include "tests/sim/scenario.hpp"
+#include "tests/sim/drill.hpp"
 
 namespace troupe::sim {
 namespace {
@@ -22,117 +20,8 @@ using policy::Tier;
 using policy::Trouble;
 using policy::Turn;
 
-constexpr std::int64_t turn_deadline_ms = 20000;
-
-struct Asked {
-  policy::Assurance assurance = policy::Assurance::standard;
-  std::size_t questions = 3;
-  std::int64_t deadline_ms = turn_deadline_ms;
-};
-
-/// What became of one conversation's questions, each asked when the one before had been answered.
-struct DrillResult {
-  std::vector<Turn> turns;
-  policy::PerStage<policy::StageCounts> counted{};  ///< by all nodes
-  std::vector<std::string> violations;
-
-  std::string story() const {
-    std::string text;
-    for (const Turn& turn : turns) {
-      text += "turn " + std::to_string(turn.id.number) + " after " + std::to_string(turn.ended_ms - turn.accepted_ms) + " ms: ";
-      text += turn.outcome ? turn.outcome->answer + turn.outcome->message : std::string("has not ended");
-      for (const StageEntry& entry : turn.stages)
-        text += "\n  " + std::string(to_string(entry.stage)) + " " + sentence_of(entry);
-      text += "\n";
-    }
-    for (const std::string& violation : violations) text += violation + "\n";
-    return text;
-  }
-  /// How many entries there are of a stage in this trouble.
-  std::size_t count(Stage stage, Trouble trouble) const {
-    std::size_t found = 0;
-    for (const Turn& turn : turns) {
-      for (const StageEntry& entry : turn.stages) found += entry.stage == stage && entry.trouble == trouble ? 1 : 0;
-    }
-    return found;
-  }
-};
-
-DrillResult run_drill(const Drill& drill, const Asked& asked = {}, std::uint64_t seed = 7) {
-  World world(seed, false, Defect::none);
-  SimCluster cluster(world, {}, &drill);
-  Witness witness(cluster);
-  for (const auto& node : cluster.nodes()) cluster.start(*node);
-  Conversation script;
-  script.start = std::chrono::seconds(5);  // all nodes know each other by then
-  script.patience = std::chrono::seconds(60);
-  for (std::size_t i = 0; i < asked.questions; ++i) {
-    Question question;
-    question.ask.idempotency_key = std::to_string(i);
-    question.ask.question = "who decides about leave and travel " + std::to_string(i) + "?";
-    question.ask.assurance = asked.assurance;
-    question.ask.grounding = policy::Grounding::always;
-    question.ask.seed = i;
-    question.ask.tokens_max = 8;
-    question.ask.deadline_ms = asked.deadline_ms;
-    question.ask.keep_if_unread = true;
-    question.credit = 100;
-    script.questions.push_back(question);
-  }
-  const auto client = std::make_shared<Client>(witness, script, "client");
-  client->start();
-  world.run_until([&] { return client->done(); }, std::chrono::seconds(60) * asked.questions);
-  DrillResult run;
-  if (!client->done()) run.violations.emplace_back("the client is not done");
-  world.run_for(std::chrono::seconds(20));
-  AloneAnswers alone;
-  check_at_rest(witness, alone);
-  for (const auto& [id, known] : witness.turns()) {
-    const storage::Store* store = cluster.store_of(id.conversation);
-    const auto stored = store != nullptr ? storage::read_turn(*store, id) : Result<std::optional<Turn>>(std::nullopt);
-    if (stored && *stored) run.turns.push_back(**stored);
-  }
-  for (const auto& node : cluster.nodes()) {
-    const auto counts = node->life->context->contracts.load();
-    for (const Stage stage : policy::stages) {
-      auto& sum = run.counted[policy::place_of(stage)];
-      const auto& more = counts[policy::place_of(stage)];
-      for (const Trouble trouble : policy::troubles) sum.of(trouble) += more.of(trouble);
-      sum.held += more.held;
-    }
-  }
-  for (const std::string& violation : world.trace().violations()) run.violations.push_back(violation);
-  return run;
-}
-
-Drill drill_of(std::vector<Tier> tiers, Fault fault, const std::string& when_unsure = {}) {
-  Drill drill;
-  for (const Tier tier : tiers) drill.faults.push_back({tier, fault});
-  drill.when_unsure = when_unsure;
-  return drill;
-}
-
 const std::vector<Fault> faults = {
     {Fault::Kind::slow, 1500, 0}, {Fault::Kind::stuck, 0, 0}, {Fault::Kind::rubbish, 0, 0}, {Fault::Kind::dead, 0, 0}};
-
-/// What holds whatever is broken.
-void expect_contracts_held(const DrillResult& run, const Asked& asked) {
-  EXPECT_TRUE(run.violations.empty()) << run.story();
-  ASSERT_EQ(run.turns.size(), asked.questions) << run.story();
-  for (const Turn& turn : run.turns) {
-    ASSERT_TRUE(turn.outcome) << run.story();
-    EXPECT_LT(turn.ended_ms - turn.accepted_ms, asked.deadline_ms) << run.story();
-    EXPECT_FALSE(turn.stages.empty()) << run.story();
-  }
-  // No node has failed, so that each counted what the turns tell.
-  for (const Stage stage : policy::stages) {
-    for (const Trouble trouble : policy::troubles) {
-      EXPECT_EQ(run.counted[policy::place_of(stage)].of(trouble), run.count(stage, trouble))
-          << to_string(stage) << " " << to_string(trouble) << "\n"
-          << run.story();
-    }
-  }
-}
 
 TEST(Drill, WithoutAFaultBreaksNoContractOfTime) {
   Drill none;
@@ -210,11 +99,101 @@ TEST(Drill, SaysThatNobodyCanAnswerWhereNothingIsLeft) {
   for (const Fault& fault : {faults[1], faults[2], faults[3]}) {
     SCOPED_TRACE(to_string(fault));
     const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium, Tier::heavy}, fault));
-    EXPECT_TRUE(run.violations.empty()) << run.story();
+    expect_contracts_held(run, {});
     for (const Turn& turn : run.turns) {
-      ASSERT_TRUE(turn.outcome) << run.story();
       EXPECT_FALSE(turn.outcome->committed) << run.story();
+      EXPECT_EQ(turn.outcome->code, "unavailable") << run.story();
+      EXPECT_NE(turn.outcome->message.find("No model could answer"), std::string::npos) << run.story();
       EXPECT_EQ(turn.stages.back().fallback, Fallback::refuse) << run.story();
+    }
+  }
+}
+
+/// How long the last attempt of a turn took, by its own story.
+std::int64_t last_took_ms(const Turn& turn) { return turn.stages.back().milliseconds; }
+
+TEST(Drill, EndsAtTheContractsDeadlineWhereTheLastTierSaysNothing) {
+  for (const auto assurance : {policy::Assurance::draft, policy::Assurance::standard}) {
+    const Asked asked{assurance, 2, 60000};
+    const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium, Tier::heavy}, faults[1]), asked);
+    expect_contracts_held(run, asked);
+    for (const Turn& turn : run.turns) {
+      EXPECT_EQ(turn.outcome->code, "unavailable") << run.story();
+      EXPECT_EQ(turn.attempts.back().result->finish_reason, policy::late_reason) << run.story();
+      EXPECT_EQ(turn.stages.back().trouble, Trouble::late) << run.story();
+      EXPECT_GE(last_took_ms(turn), 2000) << run.story();
+      EXPECT_LT(last_took_ms(turn), 2300) << "the next tick\n" << run.story();
+    }
+  }
+}
+
+TEST(Drill, WaitsForALateAnswerThatIsComing) {
+  const Asked asked{policy::Assurance::standard, 2, 60000};
+  const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium, Tier::heavy}, faults[0]), asked);
+  expect_contracts_held(run, asked);
+  for (const Turn& turn : run.turns) {
+    ASSERT_TRUE(turn.outcome->committed) << run.story();
+    EXPECT_EQ(turn.attempts.back().plan.tier, Tier::heavy);
+    EXPECT_NE(turn.attempts.back().result->finish_reason, policy::late_reason) << run.story();
+    EXPECT_NE(turn.stages.back().why.find("nobody else was left to be asked"), std::string::npos) << run.story();
+    EXPECT_GT(last_took_ms(turn), 2300) << "it was late, and came\n" << run.story();
+  }
+}
+
+TEST(Drill, KeepsWhatASlowDraftHasShownWhenItsTurnHasNoTimeLeft) {
+  const Asked asked{policy::Assurance::draft, 2, 10000, policy::Grounding::never, 24};
+  const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium, Tier::heavy}, faults[0]), asked);
+  expect_contracts_held(run, asked);
+  for (const Turn& turn : run.turns) {
+    ASSERT_TRUE(turn.outcome->committed) << run.story();
+    EXPECT_FALSE(turn.outcome->answer.empty()) << run.story();
+    EXPECT_FALSE(turn.outcome->confident);
+    EXPECT_NE(turn.outcome->doubt.find("had not answered after"), std::string::npos) << turn.outcome->doubt;
+    EXPECT_EQ(turn.stages.back().trouble, Trouble::late) << run.story();
+    EXPECT_EQ(turn.stages.back().fallback, Fallback::mark) << run.story();
+    EXPECT_GT(turn.ended_ms - turn.accepted_ms, 9000) << "all the time that it had\n" << run.story();
+  }
+}
+
+TEST(Drill, LeavesTheEndToAClientWhoWaitsForLessThanTheContract) {
+  const Drill stuck = drill_of({Tier::mini, Tier::medium, Tier::heavy}, faults[1]);
+  const auto ends = [&](const Asked& asked) {
+    const DrillResult run = run_drill(stuck, asked);
+    EXPECT_TRUE(run.violations.empty()) << run.story();
+    EXPECT_EQ(run.turns.size(), asked.questions) << run.story();
+    for (const Turn& turn : run.turns) {
+      EXPECT_TRUE(turn.outcome && turn.outcome->code == "deadline_exceeded") << run.story();
+      EXPECT_GE(turn.ended_ms - turn.accepted_ms, asked.deadline_ms) << run.story();
+      EXPECT_LT(turn.ended_ms - turn.accepted_ms, asked.deadline_ms + 500) << run.story();
+      EXPECT_FALSE(turn.stages.back().held()) << run.story();
+    }
+  };
+  ends({policy::Assurance::standard, 2, 1500});
+  Asked batch{policy::Assurance::standard, 1, 30000};
+  batch.priority = policy::Priority::batch;
+  ends(batch);
+}
+
+/// What followed on being late is not decided again by whoever takes the turn up.
+TEST(Drill, EndsTheSameWhoeverDiesMeanwhile) {
+  for (const std::int64_t after_ms : {100, 900, 2100, 4200, 6100, 6300}) {
+    SCOPED_TRACE(after_ms);
+    Asked asked{policy::Assurance::standard, 1, 60000};
+    asked.meanwhile = [after_ms](World& world, SimCluster& cluster) {
+      for (const auto& node : cluster.nodes()) {
+        world.schedule(std::chrono::milliseconds(5000 + after_ms), [&cluster, &node = *node] {
+          cluster.kill(node, false, 0);
+          cluster.start(node);
+        });
+      }
+    };
+    const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium, Tier::heavy}, faults[1]), asked);
+    expect_turns_ended(run, asked);
+    for (const Turn& turn : run.turns) {
+      EXPECT_EQ(turn.outcome->code, "unavailable") << run.story();
+      EXPECT_EQ(turn.attempts.size(), 3U) << run.story();
+      EXPECT_EQ(turn.stages.back().fallback, Fallback::refuse) << run.story();
+      EXPECT_EQ(run.count(Stage::reasoning, Trouble::late), 3U) << run.story();
     }
   }
 }

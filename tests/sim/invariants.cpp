@@ -58,6 +58,7 @@ class Checks {
     check_stages(turn);
     check_events(turn);
     for (const policy::Attempt& attempt : turn.attempts) check_bits(turn, attempt);
+    check_pins(turn, *store);
   }
 
  private:
@@ -126,6 +127,29 @@ class Checks {
     if (!equal) {
       tell("has tokens " + text_of(stored) + " in attempt " + std::to_string(attempt.plan.attempt) + ", which alone gives " +
            text_of(alone));
+    }
+  }
+
+  /// Each attempt's prompt has the pins of its plan word for word, and these are no older than those that its client knew of.
+  void check_pins(const Turn& turn, const storage::Store& store) {
+    std::uint32_t least = known_.pins_min;
+    for (const policy::Attempt& attempt : turn.attempts) {
+      const policy::AttemptPlan& plan = attempt.plan;
+      const std::string name =
+          "attempt " + std::to_string(plan.attempt) + " with version " + std::to_string(plan.pins_version) + " of the pins";
+      if (plan.pins_version < least) tell("has " + name + ", where " + std::to_string(least) + " was there");
+      least = plan.pins_version;
+      const auto pins = storage::read_pins(store, id_.conversation, plan.pins_version);
+      if (!pins) {
+        tell("has " + name + ", which cannot be read: " + pins.error().message);
+        continue;
+      }
+      const std::string line = policy::with_pins(*pins, "") + "\n";
+      const auto has_them = [&](const std::string& text) {
+        return pins->texts.empty() ? text.find("Pinned: ") == std::string::npos : text.find(line) != std::string::npos;
+      };
+      const auto& texts = witness_.cluster().prompts().of(plan.prompt);
+      if (std::ranges::none_of(texts, has_them)) tell("has " + name + ", and its prompt does not have these");
     }
   }
 
@@ -236,6 +260,20 @@ void read_histories(Witness& witness) {
   }
 }
 
+/// What was pinned last is what is pinned, on the disk and for whoever asks now.
+void check_newest_pins(Witness& witness) {
+  SimCluster& cluster = witness.cluster();
+  for (const auto& [conversation, told] : witness.pins()) {
+    const std::string name = "the pins of conversation " + to_string(conversation);
+    const storage::Store* store = cluster.store_of(conversation, true);
+    const auto stored = store != nullptr ? storage::read_pins(*store, conversation) : Result<policy::Pins>(policy::Pins{});
+    if (!stored || *stored != told) {
+      cluster.world().violated(name + " are others than those that its client was told of, version " +
+                               std::to_string(told.version));
+    }
+  }
+}
+
 }  // namespace
 
 bool nothing_is_open(SimCluster& cluster, const Clients& clients) {
@@ -277,6 +315,7 @@ void check_at_rest(Witness& witness, AloneAnswers& alone) {
   check_drains(witness.cluster());
   read_again(witness);
   read_histories(witness);
+  check_newest_pins(witness);
   for (const auto& [id, known] : witness.turns()) Checks(witness, alone, id, known).run();
 }
 
@@ -291,8 +330,8 @@ std::vector<std::vector<std::string>> answers_of(Witness& witness, const Clients
     std::string text = "kind " + turn.kind + ", search \"" + turn.search + "\"";
     for (const policy::Attempt& attempt : turn.attempts) {
       text += "; " + std::string(policy::to_string(attempt.plan.tier)) + " reads " + text_of(attempt.plan.prompt) +
-              " and summary " + std::to_string(attempt.plan.summary_version) + " at event " +
-              std::to_string(attempt.plan.event_number);
+              ", summary " + std::to_string(attempt.plan.summary_version) + " and pins " +
+              std::to_string(attempt.plan.pins_version) + " at event " + std::to_string(attempt.plan.event_number);
       if (attempt.result) text += ", says " + text_of(ids_of(*attempt.result));
     }
     text += "; answer \"" + turn.outcome->answer + "\"" + turn.outcome->code;

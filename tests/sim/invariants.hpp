@@ -5,6 +5,7 @@
 //   every conversation is on one node, and that is the one that has its lease
 //   a node that is being drained has nothing left
 //   every attempt's plan, run alone, gives the tokens that were stored
+//   what was pinned is in every later prompt, word for word, until it is no longer pinned
 //   engines are idle and hold nothing, no turns are open, no writes wait
 #pragma once
 

@@ -102,7 +102,30 @@ std::optional<Drill> draw_drill(std::uint64_t seed) {
     fault.fault.after = random.below(8);
     drill.faults.push_back(fault);
   }
+  if (random.chance(0.5F)) {
+    constexpr std::array kinds = {policy::Fault::Kind::slow, policy::Fault::Kind::stuck, policy::Fault::Kind::dead};
+    drill.search = policy::Fault{kinds[random.below(kinds.size())], random.between(1, 5000), random.below(3)};
+  }
   return drill;
+}
+
+/// What is pinned before the questions of a conversation, and unpinned again. From a stream of its own, too.
+void draw_pins(Random& random, Conversation& conversation) {
+  using Kind = policy::PinChange::Kind;
+  std::vector<std::string> pinned;
+  std::size_t number = 0;
+  for (Question& question : conversation.questions) {
+    for (auto changes = random.chance(0.4F) ? random.between(1, 3) : 0; changes > 0; --changes) {
+      if (!pinned.empty() && random.chance(0.4F)) {
+        const auto which = pinned.begin() + static_cast<std::ptrdiff_t>(random.below(pinned.size()));
+        question.pins.push_back({Kind::remove, *which});
+        pinned.erase(which);
+      } else if (pinned.size() < 8) {
+        pinned.push_back("case K" + std::to_string(++number) + " is about " + draw_text(random));
+        question.pins.push_back({Kind::add, pinned.back()});
+      }
+    }
+  }
 }
 
 /// Makes a scenario's faults happen, and mends them.
@@ -218,13 +241,15 @@ Scenario draw_scenario(std::uint64_t seed) {
     }
     scenario.conversations.push_back(std::move(conversation));
   }
+  Random pins(seed, 4);
+  for (Conversation& conversation : scenario.conversations) draw_pins(pins, conversation);
   for (auto faults = random.between(0, 8); faults > 0; --faults) scenario.faults.push_back(draw_fault(random, scenario.plain));
   if (random.chance(0.6F)) {
     for (auto drains = random.between(1, 3); drains > 0; --drains) scenario.faults.push_back(draw_drain(random));
   }
   if (!scenario.plain) scenario.drill = draw_drill(seed);
   if (!scenario.drill) return scenario;
-  // Where all are stuck and nothing can be quoted, a turn ends at its deadline.
+  // Where nothing can be quoted, an answer that is coming has all the time of its turn.
   constexpr std::int64_t drill_deadline_ms = 40'000;
   for (Conversation& conversation : scenario.conversations) {
     for (Question& question : conversation.questions) {

@@ -119,8 +119,9 @@ policy::TokenIds AloneAnswers::of(policy::Tier tier, const schemas::EngineReques
   return known_.back().ids;
 }
 
-SimReplica::SimReplica(World& world, std::string node, std::uint32_t index, policy::Tier tier)
+SimReplica::SimReplica(World& world, PromptTexts& prompts, std::string node, std::uint32_t index, policy::Tier tier)
     : world_(world),
+      prompts_(prompts),
       name_(std::move(node) + "/" + std::string(policy::to_string(tier))),
       engine_(make_engine(tier, *world.clock())) {
   replica_ = std::make_unique<actors::EngineReplica>(
@@ -183,6 +184,7 @@ Result<schemas::EnginePrepared> SimReplica::prepare(const schemas::EnginePrepare
   const std::uint64_t whole = hash_of(text);
   prepared.prompt.push_back(token_of(whole));
   prepared.prompt.push_back(token_of(whole >> 32));
+  if (request.purpose == schemas::Purpose::answer) prompts_.keep(prepared.prompt, std::move(text));
   return prepared;
 }
 
@@ -210,6 +212,9 @@ struct SimReplica::Running {
   void end(actors::SequenceEnd end) {
     const bool whole = !end.error;
     if (whole && hash % 5 == 0) on_emission({.first_index = tokens, .ids = {}, .log_probabilities = {}, .text = "."});
+    // What kind of question it is is said with the first token, and that is all.
+    const bool said = purpose == schemas::Purpose::classify && tokens > 0;
+    if (said && end.result.finish_reason == "length") end.result.finish_reason = "end_token";
     end.result.confidence = static_cast<double>(hash >> 40) / static_cast<double>(1U << 24U);
     on_end(std::move(end));
   }

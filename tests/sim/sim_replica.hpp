@@ -35,9 +35,20 @@ class AloneAnswers {
   std::vector<Known> known_;
 };
 
+/// What the prompts of answers say, by their tokens: these are made of hashes, and tests want to read them. Two prompts with
+/// the same tokens are unlikely, and both are kept.
+class PromptTexts {
+ public:
+  void keep(const policy::TokenIds& prompt, std::string text) { texts_[prompt].insert(std::move(text)); }
+  const std::set<std::string>& of(const policy::TokenIds& prompt) { return texts_[prompt]; }
+
+ private:
+  std::map<policy::TokenIds, std::set<std::string>> texts_;
+};
+
 class SimReplica final : public actors::Replica {
  public:
-  SimReplica(World& world, std::string node, std::uint32_t index, policy::Tier tier);
+  SimReplica(World& world, PromptTexts& prompts, std::string node, std::uint32_t index, policy::Tier tier);
   ~SimReplica() override;
 
   policy::ReplicaView view() const override { return replica_->view(); }
@@ -58,6 +69,7 @@ class SimReplica final : public actors::Replica {
   void check_cancelled();
 
   World& world_;
+  PromptTexts& prompts_;
   std::string name_;
   std::shared_ptr<SimReplica*> self_ = std::make_shared<SimReplica*>(this);  ///< scheduled steps hold it weakly
   std::deque<std::function<void(engine::Engine&)>> queue_;

@@ -70,7 +70,7 @@ TEST(Simulation, ShadowsEveryTurnOnAGoodDayAndChangesNoAnswer) {
 TEST(Simulation, MeetsWhatItIsFor) {
   std::string all;
   policy::BlockTraffic blocks;
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     const Outcome outcome = run(draw_scenario(seed), {.keep_trace = true, .defect = Defect::none});
     blocks += outcome.blocks;
     for (const std::string& line : outcome.lines) all += line + "\n";
@@ -103,10 +103,13 @@ TEST(Simulation, MeetsWhatItIsFor) {
                            "had not answered after",
                            "could no longer reach 0.5",
                            "could not be asked within",
+                           "the corpus was not searched within",
                            "without a source",
                            "summary 2",
                            "kind follow_up",
-                           "by rule out of scope"}) {
+                           "by rule out of scope",
+                           "unpins case K",
+                           "and pins 3 at event"}) {
     EXPECT_NE(all.find(what), std::string::npos) << what;
   }
   EXPECT_GT(blocks.fetched_blocks, 0U);
@@ -171,6 +174,66 @@ TEST(Simulation, AnswersWhatIsOutOfScopeOnceWhateverCrashes) {
     const Outcome outcome = run(stormy, {});
     EXPECT_TRUE(outcome.violations.empty()) << all_of(outcome);
     EXPECT_EQ(outcome.answers, calm.answers) << "with crashes of node " << node;
+  }
+}
+
+/// What is pinned is in every prompt from then on, until it is no longer pinned, though each node dies and two are emptied
+/// meanwhile: the same prompts, to the token, as on a good day.
+TEST(Simulation, KeepsPinsWhoeverDiesAndWhereverTheirConversationGoes) {
+  using Kind = policy::PinChange::Kind;
+  Scenario scenario;
+  scenario.seed = 6;
+  scenario.plain = true;
+  Conversation conversation;
+  for (int number = 0; number < 12; ++number) {
+    Question question;
+    question.ask.idempotency_key = std::to_string(number);
+    question.ask.question = "who decides about leave " + std::to_string(number) + "?";
+    question.ask.grounding = policy::Grounding::never;
+    question.ask.keep_if_unread = true;
+    question.ask.deadline_ms = 3'600'000;
+    question.ask.seed = 5;
+    question.ask.tokens_max = 8;
+    question.pins = {{Kind::add, "case K" + std::to_string(number)}};
+    if (number > 1) question.pins.push_back({Kind::remove, "case K" + std::to_string(number - 2)});
+    conversation.questions.push_back(question);
+  }
+  scenario.conversations = {conversation, conversation};
+  const Outcome calm = run(scenario, {});
+  EXPECT_TRUE(calm.violations.empty()) << all_of(calm);
+  ASSERT_EQ(calm.answers.size(), 2U);
+  ASSERT_EQ(calm.answers[0].size(), 12U);
+  EXPECT_NE(calm.answers[0].front().find("and pins 1 at event"), std::string::npos) << calm.answers[0].front();
+  EXPECT_NE(calm.answers[0].back().find("and pins 22 at event"), std::string::npos) << calm.answers[0].back();
+
+  Scenario stormy = scenario;
+  for (std::size_t i = 0; i < 18; ++i) {
+    Fault fault;
+    fault.kind = i % 3 == 2 ? Fault::Kind::drain : Fault::Kind::crash;
+    fault.at = std::chrono::milliseconds(600 * static_cast<int>(i + 1));
+    fault.lasts = std::chrono::milliseconds(fault.kind == Fault::Kind::drain ? 1500 : 300);
+    fault.node = fault.kind == Fault::Kind::drain ? 1 + i / 3 % 2 : i % 3;
+    fault.zombie = i % 4 == 0;
+    fault.detail = 2 * i;
+    stormy.faults.push_back(fault);
+  }
+  std::string traces;
+  for (const std::uint64_t seed : {6, 7, 8, 9, 10}) {
+    stormy.seed = seed;
+    const Outcome outcome = run(stormy, {.keep_trace = true, .defect = Defect::none});
+    EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ":\n" << all_of(outcome);
+    EXPECT_EQ(outcome.answers, calm.answers) << "seed " << seed;
+    for (const std::string& line : outcome.lines) traces += line + "\n";
+  }
+  for (const char* what : {"is killed", "moved away", "epoch=3"}) EXPECT_NE(traces.find(what), std::string::npos) << what;
+}
+
+/// A request to pin that was given up arrived when its client had pinned elsewhere and removed the pin again, and brought it
+/// back.
+TEST(Simulation, BringsNoPinBackThatWasRemoved) {
+  for (const std::uint64_t seed : {19, 46, 264, 277, 290, 328, 393}) {
+    const Outcome outcome = run_seed(seed, {});
+    EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ":\n" << all_of(outcome);
   }
 }
 
@@ -291,6 +354,7 @@ TEST(Simulation, NoticesAnEpochThatIsNotChecked) { EXPECT_NE(found_at(Defect::ep
 TEST(Simulation, NoticesAPlanThatIsWrittenAfterItsFirstToken) { EXPECT_NE(found_at(Defect::plan_after_token, 20), 0U); }
 TEST(Simulation, NoticesALostNotification) { EXPECT_NE(found_at(Defect::lost_notification, 20), 0U); }
 TEST(Simulation, NoticesALeaseThatMovesBeforeTheRecordsAreDurable) { EXPECT_NE(found_at(Defect::late_copy, 20), 0U); }
+TEST(Simulation, NoticesPinsThatAreToldOfBeforeTheyAreDurable) { EXPECT_NE(found_at(Defect::late_pins, 20), 0U); }
 TEST(Simulation, NoticesALeakedBlock) { EXPECT_NE(found_at(Defect::leaked_block, 40), 0U); }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "tests/sim/witness.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "storage/conversations.hpp"
@@ -29,6 +30,7 @@ void Witness::accepted(const std::string& client, std::size_t question, const po
                               to_string(turn));
   }
   KnownTurn& known = turns_[turn];
+  if (first && pins_.contains(turn.conversation)) known.pins_min = pins_.at(turn.conversation).version;
   if (!known.ask.idempotency_key.empty() && known.ask.idempotency_key != ask.idempotency_key) {
     cluster_.world().violated("turn " + to_string(turn) + " answers key " + known.ask.idempotency_key + " and key " +
                               ask.idempotency_key);
@@ -36,6 +38,22 @@ void Witness::accepted(const std::string& client, std::size_t question, const po
   known.ask = ask;
   known.client = client;
   known.question = question;
+}
+
+void Witness::pinned(const policy::ConversationId& conversation, const policy::PinChange& change, const policy::Pins& pins) {
+  const std::string what =
+      "conversation " + to_string(conversation) + ", version " + std::to_string(pins.version) + " of its pins";
+  const bool there = std::ranges::find(pins.texts, change.text) != pins.texts.end();
+  if (there != (change.kind == policy::PinChange::Kind::add)) {
+    cluster_.world().violated(what + (there ? " still has \"" : " lacks \"") + change.text + "\"");
+  }
+  const storage::Store* store = cluster_.store_of(conversation);
+  if (store == nullptr) return cluster_.world().violated(what + " is on no disk, and its client was told of it");
+  const auto stored = storage::read_pins(*store, conversation, pins.version);
+  if (!stored || *stored != pins) cluster_.world().violated(what + " is stored otherwise than its client was told");
+  policy::Pins& known = pins_[conversation];
+  if (pins.version == known.version && pins != known) cluster_.world().violated(what + " is told in two ways");
+  if (pins.version >= known.version) known = pins;
 }
 
 void Witness::saw(const policy::TurnId& turn, const policy::TurnEvent& event) {

@@ -52,6 +52,7 @@ const std::vector<DefectName>& defects() {
       {Defect::plan_after_token, "plan-after-token", "plans are written after the first tokens were shown"},
       {Defect::lost_notification, "lost-notification", "engines never repeat what a home missed"},
       {Defect::leaked_block, "leaked-block", "a replica goes on with what was cancelled"},
+      {Defect::late_pins, "late-pins", "clients are told of pins that are not written yet"},
       {Defect::late_copy, "late-copy", "a conversation's lease moves before its records are durable at its new home"},
   };
   return all;

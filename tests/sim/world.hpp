@@ -26,6 +26,7 @@ enum class Defect : std::uint8_t {
   plan_after_token,   ///< a journal says "durable" of plans before it writes them
   lost_notification,  ///< engines never repeat what a home missed
   leaked_block,       ///< a replica goes on with what was cancelled
+  late_pins,          ///< a journal says "durable" of what is pinned before it writes it
   late_copy,          ///< a journal says "durable" of a conversation's copy before it writes it
 };
 struct DefectName {

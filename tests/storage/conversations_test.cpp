@@ -77,10 +77,14 @@ TEST_F(Conversations, ComeBackWithTheNewestOfTheirPins) {
   write(put_pins(ours, {2, {"case K6", "site Split"}}, epoch));
   EXPECT_EQ(read_pins(store_, ours).value(), (policy::Pins{2, {"case K6", "site Split"}}));
   EXPECT_EQ(read_pins(store_, theirs).value(), policy::Pins{});
+  EXPECT_EQ(read_pins(store_, ours, 1).value(), (policy::Pins{1, {"case K6"}})) << "each version is kept";
+  EXPECT_EQ(read_pins(store_, ours, 0).value(), policy::Pins{});
+  EXPECT_EQ(read_pins(store_, ours, 3).error().code, ErrorCode::not_found);
   Put misplaced = put_pins(ours, {2, {}}, epoch);
   misplaced.value = put_pins(ours, {9, {}}, epoch).value;
   write(misplaced);
   expect_refused(read_pins(store_, ours), {"pins", "version 9", "under the key of 2"});
+  expect_refused(read_pins(store_, ours, 2), {"version 2 of its pins", "found version 9"});
 }
 
 TEST_F(Conversations, HaveTheSummariesOfSomeOfTheirTurns) {

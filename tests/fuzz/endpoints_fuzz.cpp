@@ -1,0 +1,10 @@
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "tests/fuzz/message_properties.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  troupe::tests::check_endpoints({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
