@@ -25,6 +25,7 @@ struct ConversationState::Loaded {
   policy::Pins pins;
   std::vector<policy::Turn> turns;                                ///< since the summary
   std::map<std::uint32_t, std::vector<policy::Emission>> pieces;  ///< by turn, of a remote model's attempt that has not ended
+  std::map<std::uint32_t, std::vector<FoundPassage>> found;       ///< by turn that has not ended
 };
 
 void ConversationState::read_mark() {
@@ -94,7 +95,9 @@ void ConversationState::load() {
         TROUPE_TRY(auto turns, storage::read_turns(store, id, from, turns_at_once));
         const bool more = turns.size() == turns_at_once;
         for (const policy::Turn& turn : turns) {
-          if (turn.outcome || turn.attempts.empty() || !turn.attempts.back().plan.model.remote()) continue;
+          if (turn.outcome || turn.attempts.empty()) continue;
+          TROUPE_TRY(loaded.found[turn.id.number], storage::read_found(store, turn.id));
+          if (!turn.attempts.back().plan.model.remote()) continue;
           TROUPE_TRY(loaded.pieces[turn.id.number], storage::read_pieces(store, turn.id, turn.attempts.back().plan.attempt));
         }
         if (!turns.empty()) from = turns.back().id.number + 1;
@@ -118,7 +121,11 @@ void ConversationState::on_loaded(Result<Loaded> loaded) {
       live->pieces = std::move(loaded->pieces[live->turn.id.number]);
       live->log.append(policy::events_of(live->turn, live->pieces));
       if (!live->turn.attempts.empty()) {
-        live->grounded = live->turn.attempts.back().plan.task == policy::to_string(policy::Task::answer);
+        const policy::AttemptPlan& plan = live->turn.attempts.back().plan;
+        live->grounded = plan.task == policy::to_string(policy::Task::answer);
+        live->corpus_version = plan.corpus_version;
+        live->passages = std::move(loaded->found[live->turn.id.number]);
+        live->passages_kept = !live->passages.empty();
       }
       push_live(std::move(live));
     } else if (turn.outcome->committed) {

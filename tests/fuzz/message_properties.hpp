@@ -68,6 +68,7 @@ inline void check_records(std::string_view bytes) {
   check(schemas::decode_ended(bytes));
   check(schemas::decode_summary(bytes));
   check(schemas::decode_pins(bytes));
+  check(schemas::decode_found(bytes));
   check(schemas::decode_turns(bytes));
   check(schemas::decode_shadow(bytes));
   check(schemas::decode_epoch(bytes));
