@@ -8,8 +8,9 @@ namespace troupe::actors {
 namespace {
 
 policy::CorpusView view_of(const NodeContext& context, const IndexedCorpus& corpus) {
-  return {context.self.value, corpus.corpus.version, static_cast<std::uint32_t>(corpus.documents.size()),
-          static_cast<std::uint32_t>(corpus.corpus.sections.size())};
+  const auto sections = static_cast<std::uint32_t>(corpus.corpus.sections.size());
+  return {context.self.value, sections > 0 ? corpus.corpus.version : std::string(),
+          static_cast<std::uint32_t>(corpus.documents.size()), sections};
 }
 
 }  // namespace
@@ -61,15 +62,17 @@ void CorpusActorState::apply(std::shared_ptr<const IndexedCorpus> before, std::s
     // What is left of it if this fails is forgotten when the node starts.
     write(std::make_shared<const Batches>(storage::forget_corpus(corpus->corpus)), 0, [this](const Result<void>&) { next(); });
   };
-  write(pieces, 0, [this, before, after, forget](const Result<void>& written) {
+  write(pieces, 0, [this, same, before, after, forget](const Result<void>& written) {
     if (!written) {
       answer_first(written.error());
       return forget(after);
     }
     context_->corpus.store(after->corpus.sections.empty() ? nullptr : after);
-    log_left_out(context_->log, *after);
-    context_->log(LogLevel::info, "answers from another corpus",
-                  {{"version", after->corpus.version}, {"sections", std::to_string(after->corpus.sections.size())}});
+    if (!same) {
+      log_left_out(context_->log, *after);
+      context_->log(LogLevel::info, "answers from another corpus",
+                    {{"version", after->corpus.version}, {"sections", std::to_string(after->corpus.sections.size())}});
+    }
     answer_first(view_of(*context_, *after));
     forget(before);
   });

@@ -68,7 +68,7 @@ clients::OnSent tell_sent() {
     if (sent < 1) return;
     if (!applied) applied = Steady::now();
     if (said || Steady::now() - *applied < std::chrono::seconds(2)) return;
-    std::cerr << "the node makes its index, about a second for 8 MiB of text; it answers from what it had meanwhile\n";
+    std::cerr << "the node makes its index, and answers from what it had meanwhile\n";
     said = true;
   };
 }

@@ -73,8 +73,8 @@ TEST(CorpusCommandLine, RefusesWhatIsNotThere) {
 TEST(CorpusCommandLine, ReachesANodeThatRunsOrOneThatDoesNot) {
   for (const std::string command : {"corpus add portfolio/handbook", "corpus remove x", "corpus list", "corpus search x"}) {
     expect_refusal(command + " --connect 127.0.0.1:1", 1, "127.0.0.1:1: connect(): Connection refused");
-    expect_refusal(command + " --connect 127.0.0.1:1 --data /nonexistent", 2, "--connect excludes --data");
-    expect_refusal(command + " --connect 127.0.0.1:1 --node n", 2, "--connect excludes --node");
+    expect_refusal(command + " --connect 127.0.0.1:1 --data /nonexistent", 2, "excludes --connect");
+    expect_refusal(command + " --connect 127.0.0.1:1 --node n", 2, "excludes --connect");
   }
   const Outcome help = troupe("corpus add --help");
   EXPECT_NE(help.output.find("While the node runs"), std::string::npos) << help.output;

@@ -172,7 +172,7 @@ TEST_P(TakenUp, AnswersKeepTheirBitsWhateverBecameOfTheCorpus) {
   EXPECT_NE(later.attempts.at(0).plan.corpus_version, turn.attempts.at(0).plan.corpus_version);
 }
 INSTANTIATE_TEST_SUITE_P(Assurances, TakenUp, testing::Values(Assurance::draft, Assurance::standard),
-                         [](const auto& info) { return std::string(to_string(info.param)); });
+                         [](const auto& each) { return std::string(to_string(each.param)); });
 
 }  // namespace
 }  // namespace troupe::tests
