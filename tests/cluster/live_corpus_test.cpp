@@ -59,12 +59,7 @@ TEST_F(LiveCorpus, ChangesThroughADataFolderThatIsInUse) {
   expect_said(troupe("corpus search 'Which doors are open?'" + at), 0, "Rules: Doors\n  Doors are open at night.");
   EXPECT_EQ(troupe_->view_of("one").corpus_sections, 2);
 
-  troupe_->node(0).kill();
-  const std::string stopped = troupe("corpus list --json" + at).output;
-  EXPECT_EQ(troupe("corpus search 'Which doors are open?' --json" + at).output.find("closed"), std::string::npos);
   write("latin.txt", "caf\xE9\n");
-  ASSERT_TRUE(troupe_->node(0).start());
-  EXPECT_NE(stopped.find("\"rules\""), std::string::npos);
   expect_said(troupe("corpus remove rules" + connect()), 0, "1 removed; the corpus has 1 documents with 1 sections");
   expect_said(troupe("corpus remove rules" + connect()), 1, "has no document \"rules\"");
   expect_said(troupe(add() + connect()), 1, "1 added, 0 changed, 1 unchanged, 1 refused; the corpus has 2 documents");
@@ -73,8 +68,11 @@ TEST_F(LiveCorpus, ChangesThroughADataFolderThatIsInUse) {
 }
 
 TEST_F(LiveCorpus, SurvivesAKillAndIsTheSameForASearchOfItsFiles) {
-  start({{"one", {"none"}, {}, {}, {"--corpus", "none"}}});
+  start({{"one", {"none"}}});
   expect_said(troupe("corpus add portfolio/handbook" + connect()), 0, "and node one answers from it");
+  write("more.md", "# More\n\nZebras stay outside.\n");
+  expect_said(troupe(add() + connect()), 0, "1 added");
+  expect_said(troupe("corpus remove more" + connect()), 0, "1 removed");
   const std::string set = "corpus search --json --input portfolio/handbook/questions.jsonl";
   const Outcome live = troupe(set + connect());
   EXPECT_EQ(live.status, 0);
@@ -121,7 +119,9 @@ policy::Ask question(Assurance assurance) {
 class TakenUp : public LiveCorpus, public testing::WithParamInterface<Assurance> {
  protected:
   /// Pieces come slowly enough for an attempt to be under way when the node is killed, and no bit depends on it.
-  static std::vector<std::string> slowly() { return {"--fault", "mini=slow:100", "--fault", "medium=slow:200"}; }
+  static std::vector<std::string> slowly() {
+    return {"--fault", "mini=slow:100", "--fault", "medium=slow:200", "--fault", "heavy=slow:200"};
+  }
   policy::Turn ask(const policy::Ask& ask, const clients::OnEvent& on_event = {}) {
     const auto client = troupe_->client();
     const auto conversation = client.open();
