@@ -2,6 +2,7 @@
 #include <atomic>
 #include <utility>
 
+#include "actors/node_actor.hpp"
 #include "actors/reader_actor.hpp"
 #include "storage/shadow_log.hpp"
 
@@ -75,6 +76,16 @@ class ActorFront final : public Front {
       reply(std::move(page));
     });
   }
+  void documents(std::uint32_t from, std::uint32_t limit, Reply<policy::DocumentPage> reply) override {
+    const auto corpus = context_->corpus.load();
+    reply(corpus ? corpus->page(from, limit) : policy::DocumentPage{});
+  }
+  void search_corpus(std::string question, std::uint32_t limit, Reply<policy::SearchHits> reply) override {
+    send_node(FrontSearchCorpus{std::move(question), limit, reply}, reply);
+  }
+  void change_corpus(std::shared_ptr<const policy::CorpusChange> change, Reply<policy::CorpusView> reply) override {
+    send_node(FrontChangeCorpus{std::move(change), reply}, reply);
+  }
 
  private:
   static Error starting() { return {ErrorCode::unavailable, "the node is starting; try again in a moment"}; }
@@ -91,6 +102,14 @@ class ActorFront final : public Front {
     } else {
       reply(starting());
     }
+  }
+
+  template <class Message, class ReplyTo>
+  void send_node(Message message, const ReplyTo& reply) {
+    const auto cluster = context_->cluster.load();
+    const Peer* self = cluster->find(context_->self);
+    if (self == nullptr || !self->handles.node) return reply(starting());
+    caf::anon_send(caf::actor_cast<NodeActorImpl>(self->handles.node), std::move(message));
   }
 
   NodeContextPtr context_;

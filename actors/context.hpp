@@ -46,21 +46,24 @@ struct Cluster {
   const Peer* lease_holder() const;
 };
 
-/// Where the directory puts the picture, and everybody on the node finds the latest.
-class ClusterCell {
+/// Where one actor puts a value that does not change any more, and everybody on the node finds the latest. Who has found one
+/// keeps it as long as he likes.
+template <class Value>
+class Cell {
  public:
-  std::shared_ptr<const Cluster> load() const {
+  explicit Cell(std::shared_ptr<const Value> first = nullptr) : value_(std::move(first)) {}
+  std::shared_ptr<const Value> load() const {
     const std::scoped_lock lock(mutex_);
-    return picture_;
+    return value_;
   }
-  void store(std::shared_ptr<const Cluster> picture) {
+  void store(std::shared_ptr<const Value> value) {
     const std::scoped_lock lock(mutex_);
-    picture_ = std::move(picture);
+    value_.swap(value);  // the one before goes when the lock is open again
   }
 
  private:
   mutable std::mutex mutex_;
-  std::shared_ptr<const Cluster> picture_ = std::make_shared<const Cluster>();
+  std::shared_ptr<const Value> value_;
 };
 
 /// Until when this node may act as a home. Only the node actor moves it, and only forwards.
@@ -105,6 +108,7 @@ class StageCounters {
 };
 
 class NodeExperts;
+struct IndexedCorpus;
 
 /// Lives as long as any actor of the node.
 struct NodeContext {
@@ -120,7 +124,8 @@ struct NodeContext {
   std::shared_ptr<cluster::Fabric> fabric;      ///< for host memory; null: this node moves no bulk bytes
   std::shared_ptr<cluster::FabricLinks> links;  ///< whom it reaches; null as the fabric is. The directory has it follow
   std::shared_ptr<NodeExperts> experts;         ///< null: this node has no placement of experts
-  ClusterCell cluster;
+  Cell<Cluster> cluster{std::make_shared<const Cluster>()};
+  Cell<IndexedCorpus> corpus;  ///< null: none. The corpus actor changes it (corpus_actor.hpp)
   LeaseSession session;
   std::atomic<bool> draining{false};           ///< no new turns: the node is about to end
   std::atomic<bool> leaving{false};            ///< an operator drains the node: what is at home here goes elsewhere

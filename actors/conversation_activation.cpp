@@ -26,6 +26,7 @@ struct ConversationState::Loaded {
   std::map<std::uint32_t, policy::Pins> read;  ///< by turn, those that the last plan of one that is open has in its prompt
   std::vector<policy::Turn> turns;             ///< since the summary
   std::map<std::uint32_t, std::vector<policy::Emission>> pieces;  ///< by turn, of a remote model's attempt that has not ended
+  std::map<std::uint32_t, std::vector<FoundPassage>> found;       ///< by turn that has not ended
 };
 
 void ConversationState::read_mark() {
@@ -96,6 +97,7 @@ void ConversationState::load() {
         const bool more = turns.size() == turns_at_once;
         for (const policy::Turn& turn : turns) {
           if (turn.outcome || turn.attempts.empty()) continue;
+          TROUPE_TRY(loaded.found[turn.id.number], storage::read_found(store, turn.id));
           const policy::AttemptPlan& plan = turn.attempts.back().plan;
           TROUPE_TRY(loaded.read[turn.id.number], storage::read_pins(store, id, plan.pins_version));
           if (!plan.model.remote()) continue;
@@ -123,7 +125,11 @@ void ConversationState::on_loaded(Result<Loaded> loaded) {
       live->pins = std::move(loaded->read[live->turn.id.number]);
       live->log.append(policy::events_of(live->turn, live->pieces));
       if (!live->turn.attempts.empty()) {
-        live->grounded = live->turn.attempts.back().plan.task == policy::to_string(policy::Task::answer);
+        const policy::AttemptPlan& plan = live->turn.attempts.back().plan;
+        live->grounded = plan.task == policy::to_string(policy::Task::answer);
+        live->corpus_version = plan.corpus_version;
+        live->passages = std::move(loaded->found[live->turn.id.number]);
+        live->passages_kept = !live->passages.empty();
       }
       push_live(std::move(live));
     } else if (turn.outcome->committed) {

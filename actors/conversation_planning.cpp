@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "actors/conversation_actor.hpp"
+#include "actors/indexed_corpus.hpp"
 #include "policy/context.hpp"
 #include "policy/early_stop.hpp"
 #include "policy/form.hpp"
@@ -120,7 +121,9 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
 
 void ConversationState::classify(LiveTurn& turn) {
   const policy::Grounding grounding = turn.turn.ask.grounding;
-  const bool searchable = services_.retriever && grounding != policy::Grounding::never;
+  // From here on the turn goes by whether there is a corpus now, or when it is searched; its plans say so.
+  turn.corpus_version = corpus_version_of(*context_);
+  const bool searchable = !turn.corpus_version.empty() && grounding != policy::Grounding::never;
   if (!searchable && !context_->routing->asks_for_kind()) {
     turn.stage = Stage::route;
     return advance(turn);
@@ -189,7 +192,7 @@ void ConversationState::search(LiveTurn& turn) {
             live->corpus_version = result.corpus_version;
             check_passages(*live);
             if (live->turn.attempts.empty()) {
-              // It is routed by this. A search after a restart only finds its passages again.
+              // It is routed by this. A search after a restart only finds again what an older troupe has not kept.
               live->turn.retrieval_confidence = result.confidence;
             }
             live->stage = live->next_tier ? Stage::prepare : Stage::route;
@@ -216,7 +219,7 @@ policy::ContextParts ConversationState::parts_of(LiveTurn& turn, std::size_t pas
 }
 
 bool ConversationState::could_cite(const LiveTurn& turn) const {
-  return services_.retriever && turn.turn.ask.grounding == policy::Grounding::automatic;
+  return !turn.corpus_version.empty() && turn.turn.ask.grounding == policy::Grounding::automatic;
 }
 
 policy::ShadowInput ConversationState::shadow_input(LiveTurn& turn) const {
@@ -373,6 +376,9 @@ void ConversationState::plan(LiveTurn& turn, schemas::EnginePrepared prepared) {
     batch.puts.push_back(storage::put_result(turn.turn.id, before.plan.attempt, *before.result, epoch_));
   }
   batch.puts.push_back(storage::put_plan(turn.turn.id, plan, epoch_));
+  if (!turn.passages.empty() && !std::exchange(turn.passages_kept, true)) {
+    batch.puts.push_back(storage::put_found(turn.turn.id, turn.passages, epoch_));
+  }
   turn.stage = Stage::plan;
   commit(turn, std::move(batch), [this, plan](LiveTurn& live) {
     live.turn.attempts.push_back({plan, std::nullopt});

@@ -121,14 +121,17 @@ void ConversationState::on_generated(LiveTurn& turn, policy::AttemptResult resul
 void ConversationState::read_sources(LiveTurn& turn) {
   const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
   if (turn.sources && turn.sources->size() == plan.passages.size()) return decide(turn);
-  // The attempt was planned before a restart or elsewhere: what its sources say is read again.
+  // The attempt was planned before a restart or elsewhere. What was found then is kept, but for turns of an older troupe: then
+  // the corpus is asked.
   std::vector<policy::PassageText> sources;
   SourceQuery query;
   for (const policy::Passage& passage : plan.passages) {
-    sources.push_back({passage.name, ""});
+    const auto found = std::ranges::find(turn.passages, passage.section,
+                                         [](const FoundPassage& each) -> const std::string& { return each.passage.section; });
+    sources.push_back({passage.name, found == turn.passages.end() ? std::string() : found->text});
     query.sections.push_back(passage.section);
   }
-  if (sources.empty() || !services_.retriever) {
+  if (sources.empty() || turn.passages_kept) {
     turn.sources = std::move(sources);
     return decide(turn);
   }
@@ -153,7 +156,7 @@ void ConversationState::lose(LiveTurn& turn) {
 }
 
 void ConversationState::supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why) {
-  // After a restart nothing is known here but the plans, and the passages have to be found again.
+  // After a restart nothing is known of a turn that an older troupe began but its plans: its passages have to be found again.
   const policy::AttemptPlan& plan = turn.turn.attempts.back().plan;
   turn.turn.attempts.back().result->superseded_why = why;
   turn.unwritten.clear();

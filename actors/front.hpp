@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/corpus_change.hpp"
 #include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
@@ -81,6 +82,13 @@ class Front {
   virtual void turn(policy::TurnId turn, Reply<policy::Turn> reply) = 0;
   /// What became of turns that were drawn for shadows, of those that were at home on this node.
   virtual void shadows(policy::ShadowQuery query, Reply<policy::ShadowPage> reply) = 0;
+  /// The documents that this node answers from, from place `from` on, at most `limit`.
+  virtual void documents(std::uint32_t from, std::uint32_t limit, Reply<policy::DocumentPage> reply) = 0;
+  /// What a search on this node finds now, at most `limit` sections.
+  virtual void search_corpus(std::string question, std::uint32_t limit, Reply<policy::SearchHits> reply) = 0;
+  /// Changes what this node answers from, after the changes before it; the reply comes when that is durable and searches go by
+  /// it. With an error nothing has changed. Errors of storage::changed_corpus; `overloaded` if too many wait.
+  virtual void change_corpus(std::shared_ptr<const policy::CorpusChange> change, Reply<policy::CorpusView> reply) = 0;
 };
 
 }  // namespace troupe::actors

@@ -56,13 +56,14 @@ struct LiveTurn {
   bool grounded = false;
   std::optional<std::vector<policy::MemoryEntry>> recalled;  ///< for its question, once it was looked for
   policy::Pins pins;  ///< in the prompt that is being prepared, or in that of its last plan, whose answer is judged by them
-  std::vector<FoundPassage> passages;
+  std::vector<FoundPassage> passages;  ///< durable with the first plan, so that no other corpus matters
+  bool passages_kept = false;
   /// What the passages of the last plan say, for the check of its answer; none after a restart or a move, until asked for.
   std::optional<std::vector<policy::PassageText>> sources;
   std::optional<policy::AttemptResult> finished;  ///< of the last attempt, until it is decided what follows on it
   std::string trouble;                            ///< why that attempt failed, as far as its engine said
-  std::string corpus_version;
-  std::int32_t context_tokens = 0;  ///< estimated when it was routed
+  std::string corpus_version;                     ///< that it was searched in, or could have been; empty: there was no corpus
+  std::int32_t context_tokens = 0;                ///< estimated when it was routed
   policy::RouteDecision route;
   std::optional<policy::Tier> next_tier;  ///< of the attempt that is being planned
   std::string next_why;

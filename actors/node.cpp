@@ -15,6 +15,7 @@
 #include "cluster/ucx_fabric.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/group_commit.hpp"
+#include "storage/node_address.hpp"
 #include "storage/rocks_block_disk.hpp"
 #include "storage/rocks_store.hpp"
 
@@ -73,27 +74,20 @@ Result<void> write_all(storage::Store& store, const std::vector<storage::WriteBa
 
 /// The corpus that the node shall have from now on, kept in its store; null if it has none.
 Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, NodeOptions& options) {
-  TROUPE_TRY(auto corpus, storage::load_corpus(store));
-  if (options.corpus || !corpus) {
+  TROUPE_TRY(auto stored, storage::load_catalogued(store));
+  if (options.corpus || !stored) {
     TROUPE_TRY(auto given, storage::make_corpus(std::move(options.corpus ? *options.corpus : options.first_corpus)));
-    if (!corpus || corpus->version != given.version) {
+    if (!stored || stored->corpus.version != given.version) {
       TROUPE_TRY_DO(write_all(store, storage::put_corpus(given)));
-      TROUPE_TRY(const auto forgotten, storage::forget_other_corpora(store));
-      TROUPE_TRY_DO(write_all(store, forgotten));
+      stored = storage::catalogued_by_keys(std::move(given));
     }
-    corpus = std::move(given);
   }
-  if (corpus->sections.empty()) return std::shared_ptr<const IndexedCorpus>();
-  auto indexed = std::make_shared<const IndexedCorpus>(*std::move(corpus), std::move(options.find_sections));
-  constexpr std::size_t logged_max = 16;
-  for (std::size_t i = 0; i < std::min(indexed->left_out.size(), logged_max); ++i) {
-    const IndexedCorpus::LeftOut& left_out = indexed->left_out[i];
-    options.log(LogLevel::warning, "a sentence of the corpus speaks to models and is not shown to them",
-                {{"section", left_out.section}, {"sentence", left_out.sentence.substr(0, 200)}});
-  }
-  if (indexed->left_out.size() > logged_max) {
-    options.log(LogLevel::warning, "and more such sentences", {{"sentences", std::to_string(indexed->left_out.size())}});
-  }
+  // What was replaced, and what a crash has left of a change.
+  TROUPE_TRY(const auto forgotten, storage::forget_other_corpora(store));
+  TROUPE_TRY_DO(write_all(store, forgotten));
+  if (stored->corpus.sections.empty()) return std::shared_ptr<const IndexedCorpus>();
+  auto indexed = std::make_shared<const IndexedCorpus>(*std::move(stored), std::move(options.find_sections));
+  log_left_out(options.log, *indexed);
   return indexed;
 }
 
@@ -142,7 +136,7 @@ class Node::Parts {
   NodeActorImpl node;
   std::shared_ptr<Front> front;
   std::string cluster_address;
-  std::size_t corpus_sections = 0;
+  std::filesystem::path data;
 
   std::weak_ptr<const void> memory_in_use;
 
@@ -158,6 +152,7 @@ class Node::Parts {
     network.reset();
     context.reset();
     system.reset();
+    storage::forget_address(data);
   }
 };
 
@@ -165,6 +160,8 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   auto parts = std::make_unique<Parts>();
   TROUPE_TRY(parts->cluster_address, with_port(options.cluster_address));
   TROUPE_TRY(parts->store, storage::RocksStore::open(options.data));
+  parts->data = options.data;
+  storage::forget_address(options.data);  // an earlier life's
   configure(parts->config);
   parts->system = std::make_unique<caf::actor_system>(parts->config);
   parts->network = make_caf_network(*parts->system);
@@ -214,7 +211,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   node.client_address = options.client_address;
   node.version = options.version;
   node.replicas = std::move(options.replicas);
-  if (corpus) parts->corpus_sections = corpus->corpus.sections.size();
+  context.corpus.store(corpus);
   node.corpus = std::move(corpus);
   TROUPE_TRY(node.block_store, block_store_of(options));
   node.memory_in_use = std::make_shared<const int>(0);
@@ -224,6 +221,10 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   parts->node = parts->system->spawn(node_actor, parts->context, std::move(node));
   TROUPE_TRY_DO(publish_node(*parts->system, caf::actor_cast<NodeActor>(parts->node), parts->cluster_address));
   parts->front = make_front(parts->context);
+  if (!options.client_address.empty()) {
+    const auto written = storage::write_address(options.data, {identity->node, options.client_address});
+    if (!written) parts->context->log(LogLevel::warning, "cannot leave its address", {{"why", written.error().message}});
+  }
   return std::unique_ptr<Node>(new Node(std::move(parts)));
 }
 
@@ -232,7 +233,10 @@ Node::~Node() = default;
 Front& Node::front() { return *parts_->front; }
 const std::string& Node::cluster_address() const { return parts_->cluster_address; }
 void Node::drain() { caf::anon_send(parts_->node, BeginDraining{}); }
-std::size_t Node::corpus_sections() const { return parts_->corpus_sections; }
+std::size_t Node::corpus_sections() const {
+  const auto corpus = parts_->context->corpus.load();
+  return corpus ? corpus->corpus.sections.size() : 0;
+}
 std::int32_t Node::turns() const { return parts_->context->turns.load(); }
 
 }  // namespace troupe::actors

@@ -8,6 +8,7 @@
 #include "actors/kv_shard_actor.hpp"
 #include "actors/lease_actor.hpp"
 #include "actors/reader_actor.hpp"
+#include "actors/retriever_actor.hpp"
 #include "actors/router_actor.hpp"
 #include "actors/shadow_actor.hpp"
 #include "actors/summarizer_actor.hpp"
@@ -37,6 +38,7 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   install_defaults(self_);
   self_->set_down_handler([this](const caf::down_msg& down) { on_down(down); });
   context_->leaving = parts_->drained;
+  context_->corpus.store(parts_->corpus);
   handles_.node = self_;
   handles_.engines.resize(parts_->replicas.size());
   start_directory();
@@ -66,6 +68,8 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
         context_->log(LogLevel::info, "draining");
       },
       [](const Continuation& next) { next.run(); },
+      [this](const FrontSearchCorpus& search) { self_->send(services_.retriever, search); },
+      [this](const FrontChangeCorpus& change) { change_corpus(change); },
   };
 }
 
@@ -101,9 +105,9 @@ void NodeActorState::start_directory() {
     view.version = parts->version;
     view.conversations = context->conversations.load();
     view.turns = context->turns.load();
-    if (parts->corpus) {
-      view.corpus_version = parts->corpus->corpus.version;
-      view.corpus_sections = static_cast<std::int32_t>(parts->corpus->corpus.sections.size());
+    if (const auto corpus = context->corpus.load()) {
+      view.corpus_version = corpus->corpus.version;
+      view.corpus_sections = static_cast<std::int32_t>(corpus->corpus.sections.size());
     }
     for (const auto& replica : parts->replicas) view.replicas.push_back(replica->view());
     view.conversations_stored = context->stored.load();
@@ -138,8 +142,8 @@ void NodeActorState::start_services() {
   services_.router = caf::actor_cast<RouterActor>(self_->spawn(router_actor, context_));
   services_.summarizer = caf::actor_cast<SummarizerActor>(self_->spawn(summarizer_actor, context_));
   if (!context_->shadows.empty()) services_.shadow = caf::actor_cast<ShadowActor>(self_->spawn(shadow_actor, context_));
-  if (parts_->corpus) services_.retriever = caf::actor_cast<RetrieverActor>(self_->spawn(retriever_actor, parts_->corpus));
-  if (services_.retriever && parts_->before_retriever) services_.retriever = parts_->before_retriever(services_.retriever);
+  services_.retriever = caf::actor_cast<RetrieverActor>(self_->spawn(retriever_actor, context_));
+  if (parts_->before_retriever) services_.retriever = parts_->before_retriever(services_.retriever);
   const auto home = self_->spawn(home_actor, context_, services_);
   handles_.home = caf::actor_cast<HomeActor>(home);
   drain_ = caf::actor_cast<DrainActor>(self_->spawn(drain_actor, context_, caf::actor_cast<HomeActorImpl>(home)));
@@ -157,7 +161,7 @@ void NodeActorState::start_services() {
   supervise(drain_, end_home);
   supervise(services_.router, end_home);
   supervise(services_.summarizer, end_home);
-  if (services_.retriever) supervise(services_.retriever, end_home);
+  supervise(services_.retriever, end_home);
   if (services_.shadow) supervise(services_.shadow, end_home);
   publish();
 }
@@ -184,6 +188,14 @@ void NodeActorState::start_engine(std::size_t index) {
 void NodeActorState::start_experts() {
   experts_ = caf::actor_cast<ExpertActor>(self_->spawn(expert_actor, context_, context_->experts));
   supervise(experts_, [this] { start_experts(); });
+}
+
+void NodeActorState::change_corpus(const FrontChangeCorpus& change) {
+  if (!corpus_) {
+    corpus_ = caf::actor_cast<CorpusActor>(self_->spawn<caf::detached>(corpus_actor, context_));
+    supervise(corpus_, [this] { corpus_ = CorpusActor(); });
+  }
+  self_->send(corpus_, change);
 }
 
 void NodeActorState::publish() {

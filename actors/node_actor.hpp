@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "actors/context.hpp"
+#include "actors/corpus_actor.hpp"
 #include "actors/directory_actor.hpp"
 #include "actors/drain_actor.hpp"
 #include "actors/expert_actor.hpp"
 #include "actors/replica.hpp"
-#include "actors/retriever_actor.hpp"
 #include "actors/services.hpp"
 #include "storage/block_store.hpp"
 
@@ -30,7 +30,7 @@ struct NodeParts {
   std::string client_address;
   std::string version;
   std::vector<std::shared_ptr<Replica>> replicas;
-  std::shared_ptr<const IndexedCorpus> corpus;       ///< null: none
+  std::shared_ptr<const IndexedCorpus> corpus;       ///< that it begins with; null: none
   std::shared_ptr<storage::BlockStore> block_store;  ///< below the replicas' pools; null: what they evict is gone
   std::shared_ptr<const void> memory_in_use;         ///< held by whatever may touch the replicas' memory
   std::shared_ptr<Network> network;
@@ -43,7 +43,8 @@ struct NodeParts {
 /// Said to a node by whoever runs it: no new work, then an end.
 struct BeginDraining {};
 
-using NodeActorImpl = NodeActor::extend<takes<BeginDraining>, takes<Continuation>>;
+using NodeActorImpl =
+    NodeActor::extend<takes<BeginDraining>, takes<Continuation>, takes<FrontSearchCorpus>, takes<FrontChangeCorpus>>;
 
 class NodeActorState {
  public:
@@ -61,6 +62,8 @@ class NodeActorState {
   void start_kv_shard();
   void start_engine(std::size_t index);
   void start_experts();
+  /// Has a thread of its own from the first change on.
+  void change_corpus(const FrontChangeCorpus& change);
   void publish();
   template <class Handle>
   void supervise(const Handle& actor, std::function<void()> start_again);
@@ -81,6 +84,7 @@ class NodeActorState {
   Services services_;
   DrainActor drain_;
   ExpertActor experts_;  ///< none if the node has no placement
+  CorpusActor corpus_;   ///< none while nothing was changed
   DescribeSelf describe_;
   struct Permitted {
     policy::NodeId node;

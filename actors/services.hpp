@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "actors/context.hpp"
+#include "actors/front.hpp"
 #include "actors/generation.hpp"
+#include "policy/found_passage.hpp"
 #include "policy/routing.hpp"
 #include "policy/shadow.hpp"
 
@@ -28,14 +30,11 @@ struct SearchQuery {
   std::string text;
   std::int32_t passages_max = 0;
 };
-struct FoundPassage {
-  policy::Passage passage;
-  std::string text;
-};
+using policy::FoundPassage;
 struct SearchResult {
   std::vector<FoundPassage> passages;  ///< the best first
   std::optional<double> confidence;    ///< policy::retrieval_confidence; none if nothing was found, or nothing searched
-  std::string corpus_version;
+  std::string corpus_version;          ///< of the one corpus that was searched; empty: there was none
 };
 
 /// What sections say, by their keys.
@@ -44,6 +43,13 @@ struct SourceQuery {
 };
 struct SourceTexts {
   std::vector<std::string> texts;  ///< one for each; empty if the corpus has no such section now
+};
+
+/// An operator's search of the corpus, asked through the node.
+struct FrontSearchCorpus {
+  std::string question;
+  std::size_t limit = 0;
+  Reply<policy::SearchHits> reply;
 };
 
 /// The next summary of a conversation: what the one before says, and the exchanges to fold into it.
@@ -73,7 +79,8 @@ struct ShadowWork {
 };
 
 using RouterActor = caf::typed_actor<on<RouteQuery>::gives<policy::RouteDecision>>;
-using RetrieverActor = caf::typed_actor<on<SearchQuery>::gives<SearchResult>, on<SourceQuery>::gives<SourceTexts>>;
+using RetrieverActor =
+    caf::typed_actor<on<SearchQuery>::gives<SearchResult>, on<SourceQuery>::gives<SourceTexts>, takes<FrontSearchCorpus>>;
 /// Hears from engines about the attempts that it has made; the home passes that on.
 using SummarizerActor = caf::typed_actor<on<SummaryWork>::gives<SummaryText>, takes<SummaryForget>,
                                          takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
@@ -81,7 +88,7 @@ using SummarizerActor = caf::typed_actor<on<SummaryWork>::gives<SummaryText>, ta
 /// The same.
 using ShadowActor = caf::typed_actor<takes<ShadowWork>, takes<schemas::EngineEmissions>, takes<schemas::EngineFinished>>;
 
-/// Local handles; the retriever is empty on a node without a corpus, the shadow on one whose policy has no experiments.
+/// Local handles; the shadow is empty on a node whose policy has no experiments.
 struct Services {
   RouterActor router;
   RetrieverActor retriever;
@@ -97,6 +104,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchQuery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SearchResult)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SourceQuery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SourceTexts)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FrontSearchCorpus)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryWork)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryForget)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SummaryText)

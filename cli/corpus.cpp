@@ -1,70 +1,39 @@
 // troupe corpus: which documents a node answers from.
 #include "cli/corpus.hpp"
 
-#include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "cli/answer_view.hpp"
-#include "cli/data_folder.hpp"
-#include "storage/corpus_documents.hpp"
-#include "storage/data_folder.hpp"
 #include "storage/documents.hpp"
 
 namespace troupe::cli {
 
 namespace {
 
-using Documents = std::map<std::string, storage::Document>;  // by name, which is the corpus's order
-
 struct AddOptions {
-  DataChoice data;
+  CorpusChoice corpus;
   std::vector<std::string> paths;
   bool json = false;
 };
 struct RemoveOptions {
-  DataChoice data;
+  CorpusChoice corpus;
   std::vector<std::string> names;
   bool json = false;
 };
 struct ListOptions {
-  DataChoice data;
+  CorpusChoice corpus;
   bool json = false;
 };
 
-Result<Documents> documents_of(const storage::Store& store) {
-  TROUPE_TRY(auto stored, storage::load_documents(store));
-  Documents documents;
-  for (storage::Document& document : stored) {
-    std::string name = document.name;
-    documents.emplace(std::move(name), std::move(document));
-  }
-  return documents;
-}
-
-Result<void> write_all(storage::Store& store, const std::vector<storage::WriteBatch>& batches) {
-  for (const auto& written : store.write(batches)) TROUPE_TRY_DO(written);
-  return {};
-}
-
-/// Makes these the store's corpus; returns how many sections it has.
-Result<std::size_t> keep(storage::Store& store, const Documents& documents) {
-  std::vector<storage::Document> ordered;
-  std::size_t sections = 0;
-  for (const auto& [name, document] : documents) {
-    ordered.push_back(document);
-    sections += document.sections.size();
-  }
-  TROUPE_TRY(const auto batches, storage::put_documents(ordered));
-  TROUPE_TRY_DO(write_all(store, batches));
-  TROUPE_TRY(const auto forgotten, storage::forget_other_corpora(store));
-  TROUPE_TRY_DO(write_all(store, forgotten));
-  return sections;
-}
-
-/// What became of the documents that were to be added.
-struct Added {
+/// What is to become of the documents that were named.
+struct Adding {
+  std::map<std::string, policy::DocumentEntry> known;  ///< by name
+  std::map<std::string, std::filesystem::path> taken;  ///< by name: where it came from
+  policy::CorpusChange change;
   std::size_t added = 0;
   std::size_t changed = 0;
   std::size_t unchanged = 0;
@@ -73,91 +42,116 @@ struct Added {
   std::vector<std::string> refused;  ///< why, each with its file
 };
 
-/// A document that is refused leaves the one that was there.
-void add_document(const storage::DocumentFile& file, Documents& documents, Added& added) {
+/// A document that is refused leaves the one that is there.
+void add_document(const storage::DocumentFile& file, Adding& adding) {
+  const auto [taken, first] = adding.taken.emplace(file.name, file.path);
+  if (!first) {
+    return adding.refused.push_back(file.path.string() + ": " + taken->second.string() +
+                                    " would be the same document; rename one");
+  }
   auto bytes = storage::read_document(file);
-  if (!bytes) return added.refused.push_back(bytes.error().message);
-  const auto known = documents.find(file.name);
-  if (known != documents.end() && known->second.content_hash == bytes->content_hash) {
-    ++added.unchanged;
+  if (!bytes) return adding.refused.push_back(bytes.error().message);
+  const auto known = adding.known.find(file.name);
+  if (known != adding.known.end() && known->second.content_hash == bytes->content_hash) {
+    ++adding.unchanged;
     return;
   }
   auto document = storage::parse_document(file, *bytes);
-  if (!document) return added.refused.push_back(document.error().message);
-  if (document->sections.empty()) return added.refused.push_back(file.path.string() + ": there is no text in it");
-  (known == documents.end() ? added.added : added.changed) += 1;
-  documents.insert_or_assign(file.name, *std::move(document));
+  if (!document) return adding.refused.push_back(document.error().message);
+  if (document->sections.empty()) return adding.refused.push_back(file.path.string() + ": there is no text in it");
+  (known == adding.known.end() ? adding.added : adding.changed) += 1;
+  adding.change.documents.push_back(*std::move(document));
+}
+
+/// What there is without any change.
+policy::CorpusView unchanged(const CorpusAccess& corpus, const std::map<std::string, policy::DocumentEntry>& known) {
+  policy::CorpusView view{corpus.node(), "", static_cast<std::uint32_t>(known.size()), 0};
+  for (const auto& [name, document] : known) view.sections += document.sections;
+  return view;
+}
+
+/// The end of what a change says; on the error stream, where else something is to be done.
+void tell(CorpusAccess& corpus, const policy::CorpusView& view, bool changed, Json* object) {
+  const auto others = changed ? corpus.others(view.version) : std::vector<OtherCorpus>();
+  if (object != nullptr) {
+    (*object)["documents"] = view.documents;
+    (*object)["sections"] = view.sections;
+    if (!corpus.node().empty()) (*object)["node"] = corpus.node();
+    for (const OtherCorpus& other : others) {
+      (*object)["other_corpora"].push_back({{"node", other.node}, {"connect", other.clients}});
+    }
+    std::cout << dumped(*object) << '\n';
+    return;
+  }
+  std::cout << "; the corpus has " << view.documents << " documents with " << view.sections << " sections";
+  if (changed && !corpus.node().empty()) std::cout << ", and node " << corpus.node() << " answers from it";
+  std::cout << std::endl;
+  for (const OtherCorpus& other : others) {
+    std::cerr << "each node has a corpus of its own, and that of " << other.node
+              << " is another one; the same there: --connect " << other.clients << '\n';
+  }
 }
 
 Result<int> add(const AddOptions& options) {
-  TROUPE_TRY(const auto store, options.data.open());
-  TROUPE_TRY(auto documents, documents_of(*store));
+  TROUPE_TRY(const auto corpus, options.corpus.open());
+  TROUPE_TRY(auto documents, corpus->documents());
+  Adding adding;
+  for (policy::DocumentEntry& document : documents) adding.known.emplace(document.name, document);
   std::vector<storage::DocumentFile> files;
-  Added added;
   for (const std::string& path : options.paths) {
     TROUPE_TRY(const auto found, storage::find_documents(path));
     files.insert(files.end(), found.files.begin(), found.files.end());
-    added.others += found.others;
-    for (const auto& link : found.links) added.links.push_back(link.string());
+    adding.others += found.others;
+    for (const auto& link : found.links) adding.links.push_back(link.string());
   }
   auto progress = show_progress("reading documents");
   for (std::size_t i = 0; i < files.size(); ++i) {
     progress(static_cast<double>(i) / static_cast<double>(files.size()));
-    add_document(files[i], documents, added);
+    add_document(files[i], adding);
   }
   progress(1);
-  std::size_t sections = 0;
-  for (const auto& [name, document] : documents) sections += document.sections.size();
-  if (added.added + added.changed > 0) {
-    TROUPE_TRY(sections, keep(*store, documents));
+  for (const std::string& why : adding.refused) std::cerr << "refused: " << why << '\n';
+  for (const std::string& link : adding.links) std::cerr << "not followed: " << link << " is a symbolic link\n";
+  policy::CorpusView view = unchanged(*corpus, adding.known);
+  const bool changes = !adding.change.documents.empty();
+  if (changes) {
+    TROUPE_TRY(view, corpus->change(std::move(adding.change)));
   }
-  for (const std::string& why : added.refused) std::cerr << "refused: " << why << '\n';
-  for (const std::string& link : added.links) std::cerr << "not followed: " << link << " is a symbolic link\n";
   if (options.json) {
-    std::cout << dumped({{"added", added.added},
-                         {"changed", added.changed},
-                         {"unchanged", added.unchanged},
-                         {"refused", added.refused},
-                         {"links", added.links},
-                         {"other_files", added.others},
-                         {"documents", documents.size()},
-                         {"sections", sections}})
-              << '\n';
+    Json object{{"added", adding.added},     {"changed", adding.changed}, {"unchanged", adding.unchanged},
+                {"refused", adding.refused}, {"links", adding.links},     {"other_files", adding.others}};
+    tell(*corpus, view, changes, &object);
   } else {
-    std::cout << added.added << " added, " << added.changed << " changed, " << added.unchanged << " unchanged, "
-              << added.refused.size() << " refused; the corpus has " << documents.size() << " documents with " << sections
-              << " sections\n";
+    std::cout << adding.added << " added, " << adding.changed << " changed, " << adding.unchanged << " unchanged, "
+              << adding.refused.size() << " refused";
+    tell(*corpus, view, changes, nullptr);
   }
-  return added.refused.empty() ? 0 : 1;
+  return adding.refused.empty() ? 0 : 1;
 }
 
 Result<int> remove(const RemoveOptions& options) {
-  TROUPE_TRY(const auto store, options.data.open());
-  TROUPE_TRY(auto documents, documents_of(*store));
-  for (const std::string& name : options.names) {
-    if (documents.erase(name) == 0) {
-      return Error{ErrorCode::not_found, "the corpus has no document \"" + name + "\"; troupe corpus list shows them"};
-    }
-  }
-  TROUPE_TRY(const std::size_t sections, keep(*store, documents));
+  TROUPE_TRY(const auto corpus, options.corpus.open());
+  TROUPE_TRY(const auto view, corpus->change({{}, options.names}));
   if (options.json) {
-    std::cout << dumped({{"removed", options.names.size()}, {"documents", documents.size()}, {"sections", sections}}) << '\n';
+    Json object{{"removed", options.names.size()}};
+    tell(*corpus, view, true, &object);
   } else {
-    std::cout << options.names.size() << " removed; the corpus has " << documents.size() << " documents with " << sections
-              << " sections\n";
+    std::cout << options.names.size() << " removed";
+    tell(*corpus, view, true, nullptr);
   }
   return 0;
 }
 
 Result<int> list(const ListOptions& options) {
-  TROUPE_TRY(const auto store, options.data.open());
-  TROUPE_TRY(const auto documents, documents_of(*store));
-  for (const auto& [name, document] : documents) {
+  TROUPE_TRY(const auto corpus, options.corpus.open());
+  TROUPE_TRY(const auto documents, corpus->documents());
+  for (const policy::DocumentEntry& document : documents) {
     if (options.json) {
-      std::cout << dumped({{"document", name}, {"sections", document.sections.size()}, {"content_hash", document.content_hash}})
+      std::cout << dumped(
+                       {{"document", document.name}, {"sections", document.sections}, {"content_hash", document.content_hash}})
                 << '\n';
     } else {
-      std::cout << name << "  " << document.sections.size() << " sections"
+      std::cout << document.name << "  " << document.sections << " sections"
                 << (document.content_hash.empty() ? "" : "  " + document.content_hash.substr(0, 12)) << '\n';
     }
   }
@@ -166,43 +160,6 @@ Result<int> list(const ListOptions& options) {
 }
 
 }  // namespace
-
-void DataChoice::add_to(CLI::App& command) {
-  command.add_option("--data", folder, "Data folder of a node that is not running (default: that of --node)")->group("Corpus");
-  command.add_option("--node", node, "The node whose default data folder is meant")->capture_default_str()->group("Corpus");
-}
-
-Result<std::unique_ptr<storage::RocksStore>> DataChoice::open() const {
-  const std::filesystem::path path = folder.empty() ? default_data_folder(node) : std::filesystem::path(folder);
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored)) {
-    return Error{ErrorCode::not_found, "there is no data folder " + path.string() + "; start a node with it first"};
-  }
-  TROUPE_TRY(auto store, storage::RocksStore::open(path));
-  if (const auto claimed = storage::check_claimed(*store); !claimed) return Error(claimed.error()).within(path.string());
-  return store;
-}
-
-void CorpusChoice::add_to(CLI::App& command) {
-  data.add_to(command);
-  command.add_option("--documents", documents, "Search these instead: a file, or a folder of documents")->group("Corpus");
-}
-
-Result<storage::Corpus> CorpusChoice::load() const {
-  if (documents.empty()) {
-    TROUPE_TRY(const auto store, data.open());
-    TROUPE_TRY(auto corpus, storage::load_corpus(*store));
-    return corpus ? *std::move(corpus) : storage::Corpus();
-  }
-  TROUPE_TRY(const auto found, storage::find_documents(documents));
-  std::vector<storage::Section> sections;
-  for (const storage::DocumentFile& file : found.files) {
-    TROUPE_TRY(const auto bytes, storage::read_document(file));
-    TROUPE_TRY(auto document, storage::parse_document(file, bytes));
-    std::move(document.sections.begin(), document.sections.end(), std::back_inserter(sections));
-  }
-  return storage::make_corpus(std::move(sections));
-}
 
 void add_corpus(CLI::App& app, Action& action) {
   CLI::App& corpus = *app.add_subcommand("corpus", "Add, list, remove and search the documents that a node answers from");
@@ -217,25 +174,33 @@ void add_corpus(CLI::App& app, Action& action) {
       "Examples:\n"
       "  troupe corpus add handbook/\n"
       "  troupe corpus add handbook/ notes.txt --data /var/lib/troupe\n"
+      "  troupe corpus add handbook/ --connect 127.0.0.1:7401    to another node that runs\n"
       "Markdown (*.md), web pages (*.html) and text (*.txt), in UTF-8; of a folder, all in it. A document whose file has not\n"
       "changed is not read again. One that cannot be read is refused and named, and the others are added.\n"
-      "The node must not be running; it answers from the new corpus when it is started again (without --corpus).\n"
+      "While the node runs, it is sent the documents, makes the new index beside the old one, and answers from it when the\n"
+      "command ends; all are there then, or, if anything fails, none. Answers that were given or begun before keep what they\n"
+      "were made from. A node that does not run answers from them when it is started again (without --corpus).\n"
+      "Each node has a corpus of its own, and a conversation is answered from that of its home.\n"
       "Exit status: 0 all were added, 1 some were refused or an error, 2 a wrong command line.");
   in.add_option("path", adding->paths, "Files and folders")->required();
-  adding->data.add_to(in);
+  adding->corpus.add_to(in);
   flag_json(in, adding->json, "One JSON object");
   in.callback([adding, &action] { action = [adding] { return add(*adding); }; });
 
   auto removing = std::make_shared<RemoveOptions>();
   CLI::App& out = *corpus.add_subcommand("remove", "Remove documents");
+  out.footer(
+      "Examples:\n"
+      "  troupe corpus remove notes.txt handbook/doors\n"
+      "All of them or, if one is not there, none; of a node that runs as well.");
   out.add_option("document", removing->names, "Names, as troupe corpus list shows them")->required();
-  removing->data.add_to(out);
+  removing->corpus.add_to(out);
   flag_json(out, removing->json, "One JSON object");
   out.callback([removing, &action] { action = [removing] { return remove(*removing); }; });
 
   auto listing = std::make_shared<ListOptions>();
   CLI::App& shown = *corpus.add_subcommand("list", "Show the documents");
-  listing->data.add_to(shown);
+  listing->corpus.add_to(shown);
   flag_json(shown, listing->json, "One JSON object for each document");
   shown.callback([listing, &action] { action = [listing] { return list(*listing); }; });
 

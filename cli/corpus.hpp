@@ -1,37 +1,51 @@
-// What the subcommands of `troupe corpus` share: where the corpus is.
+// What the subcommands of `troupe corpus` share: whose corpus is meant, and how it is reached.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "cli/command.hpp"
-#include "storage/corpus.hpp"
-#include "storage/rocks_store.hpp"
+#include "policy/corpus_change.hpp"
 
 namespace troupe::cli {
 
-/// The data folder of a node that is not running.
-struct DataChoice {
-  std::string folder;  ///< empty: that of `node`
-  std::string node = "node-7500";
-
-  void add_to(CLI::App& command);
-  /// `not_found` if no node has used it yet; `unavailable` while one does.
-  Result<std::unique_ptr<storage::RocksStore>> open() const;
+/// Another node of the cluster, with another corpus.
+struct OtherCorpus {
+  std::string node;
+  std::string clients;  ///< its address for clients
 };
 
-/// A corpus to search: that of a data folder, or documents that belong to no node.
+/// The corpus of one node: in its data folder while the node does not run, through its door while it does.
+class CorpusAccess {
+ public:
+  virtual ~CorpusAccess() = default;
+  /// The node that answers; empty if none runs.
+  virtual const std::string& node() const = 0;
+  virtual Result<std::vector<policy::DocumentEntry>> documents() = 0;
+  virtual Result<policy::SearchHits> search(const std::string& question, std::uint32_t limit) = 0;
+  /// All of it or nothing. Shows progress.
+  virtual Result<policy::CorpusView> change(policy::CorpusChange change) = 0;
+  /// Nodes that have another corpus than this version; none if that is not known.
+  virtual std::vector<OtherCorpus> others(const std::string& version) = 0;
+};
+
+/// Whose corpus is meant.
 struct CorpusChoice {
-  DataChoice data;
-  std::string documents;
+  std::string folder;  ///< data folder; empty: that of `node`
+  std::string node = "node-7500";
+  std::string connect;  ///< address of a running node; empty: that of the data folder
 
   void add_to(CLI::App& command);
-  Result<storage::Corpus> load() const;
+  /// `not_found` if no node has used the folder yet; `unavailable` while one does that has not left its address there.
+  Result<std::unique_ptr<CorpusAccess>> open() const;
 };
+
+/// Documents that belong to no node: a file, or a folder.
+Result<std::unique_ptr<CorpusAccess>> open_documents(const std::string& path);
 
 /// Adds to the subcommand `corpus`.
 void add_corpus_search(CLI::App& corpus, Action& action);

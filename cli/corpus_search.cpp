@@ -11,7 +11,6 @@
 #include "model/file.hpp"
 #include "model/json.hpp"
 #include "policy/retrieval.hpp"
-#include "storage/retrieval.hpp"
 
 namespace troupe::cli {
 
@@ -23,9 +22,10 @@ constexpr std::size_t sections_max = 64;
 
 struct SearchOptions {
   CorpusChoice corpus;
+  std::string documents;
   std::string question;
   std::string input;
-  std::size_t limit = 8;
+  std::uint32_t limit = 8;
   bool json = false;
 };
 
@@ -64,47 +64,45 @@ Json json_of(const policy::RetrievalEvidence& evidence) {
           {"lead", evidence.lead},       {"bridge", evidence.bridge}};
 }
 
-Json json_of(const Question& question, const storage::Retrieved& found, const storage::Corpus& corpus) {
-  Json object{{"question", question.text},
-              {"confidence", policy::retrieval_confidence(found.evidence)},
-              {"evidence", json_of(found.evidence)}};
+double confidence_of(const policy::SearchHits& found) { return policy::retrieval_confidence(found.evidence); }
+
+Json json_of(const Question& question, const policy::SearchHits& found) {
+  Json object{{"question", question.text}, {"confidence", confidence_of(found)}, {"evidence", json_of(found.evidence)}};
   object["passages"] = Json::array();
-  for (const storage::FoundSection& each : found.sections) {
-    const storage::Section& section = corpus.sections[each.section];
-    Json passage{{"section", section.key}, {"name", section.name}, {"text", section.text}};
-    if (each.via) passage["via"] = corpus.sections[*each.via].key;
+  for (const policy::SearchHit& hit : found.hits) {
+    Json passage{{"section", hit.section.key}, {"name", hit.section.name}, {"text", hit.section.text}};
+    if (!hit.via.empty()) passage["via"] = hit.via;
     object["passages"].push_back(std::move(passage));
   }
   return object;
 }
 
-void print(const storage::Retrieved& found, const storage::Corpus& corpus) {
-  if (found.sections.empty()) std::cout << "nothing found\n";
-  for (const storage::FoundSection& each : found.sections) {
-    const storage::Section& section = corpus.sections[each.section];
-    std::cout << section.name << (section.heading.empty() ? "" : " " + section.heading);
-    if (each.via) std::cout << ", from " << corpus.sections[*each.via].name;
-    std::cout << "\n  " << section.text << '\n';
+void print(const policy::SearchHits& found) {
+  if (found.hits.empty()) std::cout << "nothing found\n";
+  for (const policy::SearchHit& hit : found.hits) {
+    std::cout << hit.section.name << (hit.section.heading.empty() ? "" : " " + hit.section.heading);
+    const auto from = std::ranges::find(found.hits, hit.via, [](const policy::SearchHit& each) { return each.section.key; });
+    if (!hit.via.empty()) std::cout << ", from " << (from == found.hits.end() ? hit.via : from->section.name);
+    std::cout << "\n  " << hit.section.text << '\n';
   }
-  std::printf("all that an answer needs is there with probability %.2f\n", policy::retrieval_confidence(found.evidence));
+  std::printf("all that an answer needs is there with probability %.2f\n", confidence_of(found));
 }
 
 Result<int> search(const SearchOptions& options) {
-  TROUPE_TRY(const storage::Corpus corpus, options.corpus.load());
+  TROUPE_TRY(const auto corpus, options.documents.empty() ? options.corpus.open() : open_documents(options.documents));
   std::vector<Question> questions{{options.question, std::nullopt}};
   if (!options.input.empty()) {
     TROUPE_TRY(questions, read_questions(options.input));
   }
-  const storage::Retrieval retrieval(corpus.sections);
   std::size_t judged = 0;
   std::size_t complete = 0;
   for (const Question& question : questions) {
-    const auto found = retrieval.search(question.text, options.limit);
-    Json object = json_of(question, found, corpus);
+    TROUPE_TRY(const auto found, corpus->search(question.text, options.limit));
+    Json object = json_of(question, found);
     if (question.sections) {
       const bool all = std::all_of(question.sections->begin(), question.sections->end(), [&](const std::string& key) {
-        return std::any_of(found.sections.begin(), found.sections.end(),
-                           [&](const storage::FoundSection& each) { return corpus.sections[each.section].key == key; });
+        return std::any_of(found.hits.begin(), found.hits.end(),
+                           [&](const policy::SearchHit& hit) { return hit.section.key == key; });
       });
       object["needed"] = *question.sections;
       object["complete"] = all;
@@ -114,13 +112,13 @@ Result<int> search(const SearchOptions& options) {
     if (options.json) {
       std::cout << dumped(object) << '\n';
     } else if (options.input.empty()) {
-      print(found, corpus);
+      print(found);
     }
   }
   if (!options.json && !options.input.empty()) {
     std::cout << questions.size() << " questions";
     if (judged > 0) {
-      std::printf("; of %zu, all needed sections are among the first %zu for %zu (%.1f %%)", judged, options.limit, complete,
+      std::printf("; of %zu, all needed sections are among the first %u for %zu (%.1f %%)", judged, options.limit, complete,
                   100.0 * static_cast<double>(complete) / static_cast<double>(judged));
     }
     std::cout << '\n';
@@ -145,6 +143,8 @@ void add_corpus_search(CLI::App& corpus, Action& action) {
   question->excludes(input);
   command.add_option("--limit", options->limit, "Sections at most")->check(CLI::Range(1, 64))->capture_default_str();
   options->corpus.add_to(command);
+  command.add_option("--documents", options->documents, "Search these instead: a file, or a folder of documents")
+      ->group("Corpus");
   command.add_flag("--json", options->json, "One JSON object for each question")->group("Output");
   command.callback([options, question, input, &action] {
     if (question->count() + input->count() == 0) throw CLI::RequiredError("a question, or --input");

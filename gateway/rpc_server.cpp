@@ -57,6 +57,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
         connections_(std::make_shared<Quota>(limits.connections)),
         refusals_(std::make_shared<Quota>(limits.connections)),
         asks_(std::make_shared<Quota>(limits.asks)),
+        corpus_changes_(std::make_shared<Quota>(limits.corpus_changes)),
         tasks_(*this) {}
 
   void listen(kj::Own<kj::ConnectionReceiver> receiver) {
@@ -80,7 +81,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
   void welcome(kj::Own<kj::AsyncIoStream> socket) {
     auto place = take(connections_, "connections");
     if (place) {
-      auto session = std::make_shared<Session>(bridge_, limits_, asks_);
+      auto session = std::make_shared<Session>(bridge_, limits_, asks_, corpus_changes_);
       auto connection = kj::heap<Connection>(kj::mv(socket), make_door(std::move(session)));
       auto gone = connection->network.onDisconnect();
       auto served = gone.exclusiveJoin(watch(*connection));
@@ -110,6 +111,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
   std::shared_ptr<Quota> connections_;
   std::shared_ptr<Quota> refusals_;
   std::shared_ptr<Quota> asks_;
+  std::shared_ptr<Quota> corpus_changes_;
   kj::TaskSet tasks_;  // first to go
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gateway/conversation_service.hpp"
+#include "gateway/corpus_change_service.hpp"
 
 namespace troupe::gateway {
 
@@ -113,18 +114,60 @@ class OperatorServer final : public client::Operator::Server {
       fail(context.getResults().initOutcome(), query.error());
       return kj::READY_NOW;
     }
-    return counted(*session_, context, [&] {
-      return session_->bridge
-          .call<policy::ShadowPage>([&](actors::Front& front, auto reply) { front.shadows(*query, std::move(reply)); })
-          .then([context](const Answered<policy::ShadowPage>& answered) mutable {
-            auto outcome = context.getResults().initOutcome();
-            if (!*answered) return fail(outcome, answered->error());
-            schemas::write(outcome.initValue(), **answered);
-          });
+    return answer<policy::ShadowPage>(context,
+                                      [query](actors::Front& front, auto reply) { front.shadows(*query, std::move(reply)); });
+  }
+
+  kj::Promise<void> documents(DocumentsContext context) override {
+    const std::uint32_t from = context.getParams().getFrom();
+    const std::uint32_t limit = context.getParams().getLimit();
+    return answer<policy::DocumentPage>(
+        context, [from, limit](actors::Front& front, auto reply) { front.documents(from, limit, std::move(reply)); });
+  }
+
+  kj::Promise<void> searchCorpus(SearchCorpusContext context) override {
+    const auto params = context.getParams();
+    const std::size_t bytes = params.getQuestion().size();
+    if (bytes > policy::SearchHits::question_bytes_max || params.getLimit() == 0 ||
+        params.getLimit() > policy::SearchHits::hits_max) {
+      fail(context.getResults().initOutcome(),
+           Error{ErrorCode::out_of_range, "a search for " + std::to_string(params.getLimit()) + " sections by a question of " +
+                                              std::to_string(bytes) + " bytes, expected 1 to " +
+                                              std::to_string(policy::SearchHits::hits_max) + " and at most " +
+                                              std::to_string(policy::SearchHits::question_bytes_max)});
+      return kj::READY_NOW;
+    }
+    std::string question(params.getQuestion().cStr(), bytes);
+    const std::uint32_t limit = params.getLimit();
+    return answer<policy::SearchHits>(context, [question, limit](actors::Front& front, auto reply) {
+      front.search_corpus(question, limit, std::move(reply));
     });
   }
 
+  kj::Promise<void> changeCorpus(ChangeCorpusContext context) override {
+    auto outcome = context.getResults().initOutcome();
+    auto place = take(session_->corpus_changes, "changes of the corpus under way");
+    if (!place) {
+      fail(outcome, place.error());
+    } else {
+      outcome.initValue().setChange(make_corpus_change(session_, std::move(*place)));
+    }
+    return kj::READY_NOW;
+  }
+
  private:
+  template <class Value, class Context, class Start>
+  kj::Promise<void> answer(Context context, Start start) {
+    context.allowCancellation();
+    return counted(*session_, context, [&] {
+      return session_->bridge.call<Value>(start).then([context](const Answered<Value>& answered) mutable {
+        auto outcome = context.getResults().initOutcome();
+        if (!*answered) return fail(outcome, answered->error());
+        schemas::write(outcome.initValue(), **answered);
+      });
+    });
+  }
+
   template <class Context, class Start>
   kj::Promise<void> with_node(Context context, Start start) {
     context.allowCancellation();

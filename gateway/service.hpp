@@ -16,6 +16,7 @@ struct GatewayLimits {
   std::uint32_t conversations = 1024;  ///< of one connection: capabilities that it holds
   std::uint32_t calls = 256;           ///< of one connection, not yet answered
   std::uint32_t asks = 1024;           ///< of all connections, not yet accepted
+  std::uint32_t corpus_changes = 2;    ///< of all connections, not yet applied: each may hold a whole corpus
 };
 
 /// Counts what is there; a count lives as long as its Hold.
@@ -51,18 +52,21 @@ Result<Quota::Hold> take(const std::shared_ptr<Quota>& quota, const char* what);
 
 /// What the capabilities of one connection share. Lives in the loop's thread; the bridge outlives all connections.
 struct Session {
-  Session(FrontBridge& to_front, const GatewayLimits& limits, std::shared_ptr<Quota> all_asks)
+  Session(FrontBridge& to_front, const GatewayLimits& limits, std::shared_ptr<Quota> all_asks,
+          std::shared_ptr<Quota> all_corpus_changes)
       : bridge(to_front),
         streams(std::make_shared<Quota>(limits.streams)),
         conversations(std::make_shared<Quota>(limits.conversations)),
         calls(std::make_shared<Quota>(limits.calls)),
-        asks(std::move(all_asks)) {}
+        asks(std::move(all_asks)),
+        corpus_changes(std::move(all_corpus_changes)) {}
 
   FrontBridge& bridge;
   std::shared_ptr<Quota> streams;
   std::shared_ptr<Quota> conversations;
   std::shared_ptr<Quota> calls;
   std::shared_ptr<Quota> asks;
+  std::shared_ptr<Quota> corpus_changes;
 };
 
 /// What a new connection holds.

@@ -51,6 +51,27 @@ interface Operator {
   # Ends a drain, whether or not it is over: the node takes part again, and keeps what it still holds.
   shadows @3 (query :ShadowQuery) -> (outcome :Outcome(ShadowPage));
   # What became of turns that were drawn to be answered once more, of those that were at home on this node.
+  documents @4 (from :UInt32, limit :UInt32) -> (outcome :Outcome(DocumentPage));
+  # What this node answers from, by name, without what it says; from the one with number `from` on (the first is 0), at most
+  # `limit` and 1024.
+  searchCorpus @5 (question :Text, limit :UInt32) -> (outcome :Outcome(SearchHits));
+  # What a search on this node finds now; at most 64.
+  changeCorpus @6 () -> (outcome :Outcome(CorpusChangeEntry));
+  # Begins a change of this node's corpus. `overloaded` while too many are under way.
+}
+
+struct CorpusChangeEntry {
+  change @0 :CorpusChange;
+}
+
+interface CorpusChange {
+  # Collects what is to change. Dropped before `apply`, it has changed nothing. After a call that failed there is nothing else to
+  # do with it.
+  put @0 (documents :List(Document)) -> (outcome :Outcome(Done));
+  # Each in the place of the one of its name, if there is one. All documents of a change have at most 64 MiB.
+  remove @1 (names :List(Text)) -> (outcome :Outcome(Done));
+  apply @2 () -> (outcome :Outcome(CorpusView));
+  # All of it at once or not at all; returns when it is durable, and searches go by it. Changes are applied one after the other.
 }
 
 struct Opened {
@@ -660,4 +681,66 @@ struct ShadowPage {
   more @2 :Bool;
   running @3 :List(RunningShadow);
   # The experiments of the node now.
+}
+
+struct Section {
+  key @0 :Text;
+  # "records-policy-2024-02-15#3.2": the document's name, "#", and what stays as long as the section does.
+  name @1 :Text;
+  # "Records Policy (2024-02-15) §3.2"
+  text @2 :Text;
+  # One line, at most 64 KiB.
+  heading @3 :Text;
+  # If the name does not say it: searched, but in no prompt.
+}
+
+struct Document {
+  name @0 :Text;
+  contentHash @1 :Text;
+  # Of its file: SHA-256, hexadecimal.
+  sections @2 :List(Section);
+  continues @3 :Bool;
+  # The sections follow on those of the last document of the call before, which has this name: a document may be larger than a
+  # frame.
+}
+
+struct DocumentEntry {
+  name @0 :Text;
+  contentHash @1 :Text;
+  # Empty: not known.
+  sections @2 :UInt32;
+}
+
+struct DocumentPage {
+  version @0 :Text;
+  # Of the corpus; pages of two versions do not belong together. Empty: there is none.
+  documents @1 :List(DocumentEntry);
+  more @2 :Bool;
+  # There are further ones.
+}
+
+struct CorpusView {
+  node @0 :Text;
+  # Whose corpus it is.
+  version @1 :Text;
+  documents @2 :UInt32;
+  sections @3 :UInt32;
+}
+
+struct SearchHit {
+  section @0 :Section;
+  via @1 :Text;
+  # The key of the section from which a second search found it. Empty: the first one did.
+}
+
+struct SearchHits {
+  hits @0 :List(SearchHit);
+  # The best first.
+  covered @1 :Float64;
+  # What can be seen of the search, as the following; policy/retrieval.hpp says of what each is a share.
+  bestCovers @2 :Float64;
+  unknown @3 :Float64;
+  pairs @4 :Float64;
+  lead @5 :Float64;
+  bridge @6 :Float64;
 }

@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/corpus_change.hpp"
 #include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
@@ -43,6 +44,8 @@ struct ClientLimits {
   static constexpr std::size_t nodes = 4096;
   static constexpr std::size_t replicas = 256;
   static constexpr std::size_t expert_words = 65536;  ///< of one model of a node
+  static constexpr std::size_t documents = 1024;      ///< of one call that changes a corpus; names as well
+  static constexpr std::size_t sections = 16384;      ///< of one document in such a call
 };
 
 /// How much of a turn crosses.
@@ -60,6 +63,10 @@ void write(client::NodeView::Builder to, const policy::NodeView& node);
 void write(client::ClusterView::Builder to, const policy::ClusterView& view);
 void write(client::ShadowQuery::Builder to, const policy::ShadowQuery& query);
 void write(client::ShadowPage::Builder to, const policy::ShadowPage& page);
+void write(client::Section::Builder to, const policy::Section& section);
+void write(client::DocumentPage::Builder to, const policy::DocumentPage& page);
+void write(client::CorpusView::Builder to, const policy::CorpusView& view);
+void write(client::SearchHits::Builder to, const policy::SearchHits& hits);
 
 /// The Error that a failure stands for. A code of a newer node than this reads as `unavailable` and is kept in the message.
 Error read(client::Failure::Reader from);
@@ -74,6 +81,11 @@ Result<policy::NodeView> read(client::NodeView::Reader from);
 Result<policy::ClusterView> read(client::ClusterView::Reader from);
 Result<policy::ShadowQuery> read(client::ShadowQuery::Reader from);
 Result<policy::ShadowPage> read(client::ShadowPage::Reader from);
+/// What it says is not looked at (storage/corpus_documents.hpp does that).
+Result<policy::Document> read(client::Document::Reader from);
+Result<policy::DocumentPage> read(client::DocumentPage::Reader from);
+Result<policy::CorpusView> read(client::CorpusView::Reader from);
+Result<policy::SearchHits> read(client::SearchHits::Reader from);
 
 /// `read`, for bytes that come from outside.
 template <class Reader>

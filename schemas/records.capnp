@@ -27,6 +27,8 @@ struct Record {
     shadow @11 :Shadow;
     # Of the node's log of shadows; its epoch is 0.
     pins @12 :Pins;
+    found @13 :Found;
+    # Kept until the turn ends.
   }
 }
 
@@ -379,4 +381,16 @@ struct Shadow {
   sameText @9 :Bool;
   sameCitations @10 :Bool;
   sameValues @11 :Bool;
+}
+
+struct Found {
+  # What the search of a turn found: what its attempts read, and its citations are checked against, whatever becomes of the
+  # corpus. Durable with the first plan.
+  passages @0 :List(FoundPassage);
+  # The best first; at most 256.
+}
+
+struct FoundPassage {
+  passage @0 :Passage;
+  text @1 :Text;
 }

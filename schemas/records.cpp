@@ -105,6 +105,9 @@ std::string encode(const policy::Summary& summary, std::uint64_t epoch) {
 std::string encode(const policy::Pins& pins, std::uint64_t epoch) {
   return sealed(epoch, [&](records::Record::Builder record) { write(pins, record.initPins()); });
 }
+std::string encode_found(const std::vector<policy::FoundPassage>& passages, std::uint64_t epoch) {
+  return sealed(epoch, [&](records::Record::Builder record) { write(passages, record.initFound()); });
+}
 std::string encode(const policy::Turn& turn, std::uint64_t epoch) {
   return sealed(epoch, [&](records::Record::Builder record) { write(turn, record.initTurn()); });
 }
@@ -145,6 +148,10 @@ Result<policy::Summary> decode_summary(std::string_view bytes) {
 }
 Result<policy::Pins> decode_pins(std::string_view bytes) {
   return opened_as<policy::Pins>(bytes, records::Record::PINS, "pins", [](auto record) { return record.getPins(); });
+}
+Result<std::vector<policy::FoundPassage>> decode_found(std::string_view bytes) {
+  return opened_as<std::vector<policy::FoundPassage>>(bytes, records::Record::FOUND, "what a search found",
+                                                      [](auto record) { return record.getFound(); });
 }
 Result<policy::Turn> decode_turn(std::string_view bytes) {
   return opened_as<policy::Turn>(bytes, records::Record::TURN, "a turn", [](auto record) { return record.getTurn(); });

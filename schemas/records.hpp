@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/found_passage.hpp"
 #include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
@@ -76,6 +77,8 @@ std::string encode_pieces(const std::vector<policy::Emission>& pieces, std::uint
 std::string encode(const EndedTurn& ended, std::uint64_t epoch);
 std::string encode(const policy::Summary& summary, std::uint64_t epoch);
 std::string encode(const policy::Pins& pins, std::uint64_t epoch);
+/// What a turn's search found.
+std::string encode_found(const std::vector<policy::FoundPassage>& passages, std::uint64_t epoch);
 std::string encode(const policy::Turn& turn, std::uint64_t epoch);
 /// At most turns_max. What is larger than turns_bytes_max will be refused by its reader.
 std::string encode(std::span<const policy::Turn> turns, std::uint64_t epoch);
@@ -91,6 +94,7 @@ Result<std::vector<policy::Emission>> decode_pieces(std::string_view bytes);
 Result<EndedTurn> decode_ended(std::string_view bytes);
 Result<policy::Summary> decode_summary(std::string_view bytes);
 Result<policy::Pins> decode_pins(std::string_view bytes);
+Result<std::vector<policy::FoundPassage>> decode_found(std::string_view bytes);
 Result<policy::Turn> decode_turn(std::string_view bytes);
 Result<std::vector<policy::Turn>> decode_turns(std::string_view bytes);
 

@@ -54,6 +54,8 @@ void write(const policy::AttemptPlan& plan, records::AttemptPlan::Builder out);
 Result<void> read(records::AttemptPlan::Reader in, policy::AttemptPlan& plan);
 void write(const policy::Emission& emission, records::Emission::Builder out);
 Result<void> read(records::Emission::Reader in, policy::Emission& emission);
+void write(const std::vector<policy::FoundPassage>& passages, records::Found::Builder out);
+Result<void> read(records::Found::Reader in, std::vector<policy::FoundPassage>& passages);
 void write(const std::vector<policy::Emission>& pieces, records::Pieces::Builder out);
 Result<void> read(records::Pieces::Reader in, std::vector<policy::Emission>& pieces);
 void write(const policy::AttemptResult& result, records::AttemptResult::Builder out);

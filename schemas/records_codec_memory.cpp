@@ -1,4 +1,4 @@
-// What a conversation remembers, and what a plan says of it: summaries, pins, what was recalled and what was left out.
+// What a conversation remembers, and what a plan says of it: summaries, pins, what was found, recalled and left out.
 #include <utility>
 
 #include "base/check.hpp"
@@ -66,6 +66,24 @@ Result<void> read(records::Pins::Reader in, policy::Pins& pins) {
   TROUPE_TRY_DO(check_length(in.getTexts().size(), policy::Pins::count_max, "pins.texts"));
   pins.texts.clear();
   for (const auto each : in.getTexts()) pins.texts.push_back(text(each));
+  return {};
+}
+
+void write(const std::vector<policy::FoundPassage>& passages, records::Found::Builder out) {
+  auto list = out.initPassages(bounded(passages.size(), Limits::passages_max));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    write(passages[i].passage, list[i].initPassage());
+    list[i].setText(text(passages[i].text));
+  }
+}
+Result<void> read(records::Found::Reader in, std::vector<policy::FoundPassage>& passages) {
+  TROUPE_TRY_DO(check_length(in.getPassages().size(), Limits::passages_max, "found.passages"));
+  passages.clear();
+  for (const auto each : in.getPassages()) {
+    policy::FoundPassage& found = passages.emplace_back();
+    TROUPE_TRY_DO(read(each.getPassage(), found.passage));
+    found.text = text(each.getText());
+  }
   return {};
 }
 

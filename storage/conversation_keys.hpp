@@ -24,6 +24,7 @@ enum class Kind : std::uint8_t {
   copy = 9,       ///< the same
   pieces = 10,    ///< of a remote model's attempt: the key goes on with the index of the first
   pins = 11,      ///< by version
+  found = 12,     ///< by the search of a turn that has not ended
 };
 
 /// What all keys of a conversation begin with.

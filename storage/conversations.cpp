@@ -161,6 +161,12 @@ Put put_pieces(policy::TurnId turn, std::int32_t attempt, const std::vector<poli
   return {.column = column, .key = std::move(key), .value = schemas::encode_pieces(pieces, epoch)};
 }
 
+Put put_found(policy::TurnId turn, const std::vector<policy::FoundPassage>& passages, std::uint64_t epoch) {
+  return {.column = column,
+          .key = key_of(turn.conversation, Kind::found, turn.number),
+          .value = schemas::encode_found(passages, epoch)};
+}
+
 std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
   TROUPE_CHECK(turn.outcome.has_value(), "a turn that ends has an outcome");
   const schemas::EndedTurn ended{.outcome = *turn.outcome,
@@ -171,10 +177,14 @@ std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch) {
                                  .kind_confidence = turn.kind_confidence,
                                  .kind_said = turn.kind_said,
                                  .stages = turn.stages};
-  return {{.column = column,
-           .key = key_of(turn.id.conversation, Kind::ended, turn.id.number),
-           .value = schemas::encode(ended, epoch)},
-          {.column = column, .key = open_key_of(turn.id), .value = std::nullopt}};
+  std::vector<Put> puts{{.column = column,
+                         .key = key_of(turn.id.conversation, Kind::ended, turn.id.number),
+                         .value = schemas::encode(ended, epoch)},
+                        {.column = column, .key = open_key_of(turn.id), .value = std::nullopt}};
+  if (!turn.search.empty()) {
+    puts.push_back({.column = column, .key = key_of(turn.id.conversation, Kind::found, turn.id.number), .value = std::nullopt});
+  }
+  return puts;
 }
 
 Put put_summary(policy::ConversationId conversation, const policy::Summary& summary, std::uint64_t epoch) {
@@ -200,6 +210,12 @@ Result<std::optional<policy::Turn>> read_turn(const Store& store, policy::TurnId
   if (!bytes) return std::nullopt;
   TROUPE_TRY(auto assembled, assemble_named(store, turn, *bytes));
   return assembled;
+}
+
+Result<std::vector<policy::FoundPassage>> read_found(const Store& store, policy::TurnId turn) {
+  TROUPE_TRY(const auto bytes, store.get(column, key_of(turn.conversation, Kind::found, turn.number)));
+  if (!bytes) return std::vector<policy::FoundPassage>();
+  return decoded(schemas::decode_found, *bytes, name_of(turn) + ", what its search found");
 }
 
 Result<std::vector<policy::Emission>> read_pieces(const Store& store, policy::TurnId turn, std::int32_t attempt) {

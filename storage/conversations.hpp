@@ -34,7 +34,10 @@ Put put_plan(policy::TurnId turn, const policy::AttemptPlan& plan, std::uint64_t
 Put put_result(policy::TurnId turn, std::int32_t attempt, const policy::AttemptResult& result, std::uint64_t epoch);
 /// What a remote model's attempt sent next: at least one piece, which follows on those that are there.
 Put put_pieces(policy::TurnId turn, std::int32_t attempt, const std::vector<policy::Emission>& pieces, std::uint64_t epoch);
-/// The turn's outcome (it must have one), with its kind and search; it is no longer open.
+/// What the turn's search found, for all attempts of the turn: what its sources say must not depend on what becomes of the
+/// corpus.
+Put put_found(policy::TurnId turn, const std::vector<policy::FoundPassage>& passages, std::uint64_t epoch);
+/// The turn's outcome (it must have one), with its kind and search; it is no longer open, and what it found is forgotten.
 std::vector<Put> put_outcome(const policy::Turn& turn, std::uint64_t epoch);
 Put put_summary(policy::ConversationId conversation, const policy::Summary& summary, std::uint64_t epoch);
 
@@ -46,6 +49,8 @@ Put put_pins(policy::ConversationId conversation, const policy::Pins& pins, std:
 Result<std::optional<schemas::ConversationRecord>> read_conversation(const Store& store, policy::ConversationId conversation);
 /// Assembled from its records, with its attempts in order.
 Result<std::optional<policy::Turn>> read_turn(const Store& store, policy::TurnId turn);
+/// What its search found, the best first; nothing if nothing is kept of that, because it has ended or an older troupe began it.
+Result<std::vector<policy::FoundPassage>> read_found(const Store& store, policy::TurnId turn);
 /// What is durable of the pieces that an attempt has sent, in order.
 Result<std::vector<policy::Emission>> read_pieces(const Store& store, policy::TurnId turn, std::int32_t attempt);
 /// Turns from number `from` on, ascending, at most `limit`.

@@ -37,11 +37,11 @@ class Places {
     const auto behind = [](Kind kind) { return end_of_prefix(place_of(kind)); };
     ranges_ = {{place_of(Kind::conversation), place_of(Kind::open_turn), own},
                {place_of(Kind::open_turn), behind(Kind::open_turn), index_prefix_of(Kind::open_turn, conversation), 1},
-               {place_of(Kind::pieces), behind(Kind::pins), own}};
+               {place_of(Kind::pieces), behind(Kind::found), own}};
   }
 
   static bool known(Kind kind) {
-    return (kind >= Kind::conversation && kind <= Kind::open_turn) || (kind >= Kind::pieces && kind <= Kind::pins);
+    return (kind >= Kind::conversation && kind <= Kind::open_turn) || (kind >= Kind::pieces && kind <= Kind::found);
   }
 
   std::string key_of(std::string_view place) const {

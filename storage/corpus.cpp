@@ -21,6 +21,7 @@ constexpr std::string_view current_key = "current";
 constexpr std::size_t version_digits = 16;
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t page_keys = 128;
+constexpr std::size_t forgotten_keys = 4096;  // of one batch
 
 /// A corpus without any heading has the version that it had when sections had none.
 std::string version_of(const std::vector<Section>& sections) {
@@ -60,6 +61,13 @@ std::string encode(const Section& section) {
   append_field(bytes, section.text);
   append_field(bytes, section.heading);
   return bytes;
+}
+
+/// Under which a section stands, by its place in its corpus.
+std::string key_of(const Corpus& corpus, std::uint32_t place) {
+  std::string key = prefix_of(corpus.version);
+  append_big_endian(key, place);
+  return key;
 }
 
 Error damaged(const std::string& what) {
@@ -146,8 +154,7 @@ std::vector<WriteBatch> put_corpus(const Corpus& corpus) {
   std::size_t bytes = 0;
   std::uint32_t place = 0;
   for (const Section& section : corpus.sections) {
-    std::string key = prefix_of(corpus.version);
-    append_big_endian(key, place++);
+    std::string key = key_of(corpus, place++);
     std::string record = encode(section);
     bytes += key.size() + record.size();
     if (bytes > piece_bytes && !batches.back().puts.empty()) {
@@ -205,6 +212,15 @@ Result<std::vector<WriteBatch>> forget_other_corpora(const Store& store) {
     if (page.size() < page_keys) return batches;
     begin = page.back().first + '\0';
   }
+}
+
+std::vector<WriteBatch> forget_corpus(const Corpus& corpus) {
+  std::vector<WriteBatch> batches;
+  for (std::uint32_t place = 0; place < corpus.sections.size(); ++place) {
+    if (place % forgotten_keys == 0) batches.emplace_back();
+    batches.back().puts.push_back({column, key_of(corpus, place), std::nullopt});
+  }
+  return batches;
 }
 
 }  // namespace troupe::storage

@@ -9,18 +9,12 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "policy/corpus_change.hpp"
 #include "storage/store.hpp"
 
 namespace troupe::storage {
 
-struct Section {
-  std::string key;   ///< "records-policy-2024-02-15#3.2", unique in its corpus
-  std::string name;  ///< "Records Policy (2024-02-15) §3.2", as prompts and clients see it
-  std::string text;  ///< one line
-  /// "Audit logs", if the name does not say it: searched, but in no prompt, for the bundled models have seen none there.
-  std::string heading = {};
-  friend bool operator==(const Section&, const Section&) = default;
-};
+using policy::Section;
 
 struct Corpus {
   static constexpr std::size_t sections_max = std::size_t{1} << 16;
@@ -47,5 +41,7 @@ Result<std::optional<Corpus>> load_corpus(const Store& store);
 /// Removes the sections of every corpus but the store's own, in pieces: what was replaced, and what a crash left. Must not run
 /// beside the pieces of a put.
 Result<std::vector<WriteBatch>> forget_other_corpora(const Store& store);
+/// The same of one corpus that is not the store's, without looking at the store.
+std::vector<WriteBatch> forget_corpus(const Corpus& corpus);
 
 }  // namespace troupe::storage

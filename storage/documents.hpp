@@ -20,12 +20,7 @@ struct DocumentLimits {
   std::size_t section_bytes_max = 2048;  ///< about what a prompt has room for; longer sections are divided
 };
 
-struct Document {
-  std::string name;          ///< what stands before "#" in the keys of its sections
-  std::string content_hash;  ///< of its file: SHA-256, hexadecimal
-  std::vector<Section> sections;
-  friend bool operator==(const Document&, const Document&) = default;
-};
+using policy::Document;
 
 struct DocumentFile {
   std::filesystem::path path;

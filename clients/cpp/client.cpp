@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "clients/cpp/corpus.hpp"
 #include "clients/cpp/follow.hpp"
 #include "clients/cpp/link.hpp"
 
@@ -216,6 +217,14 @@ Result<policy::ShadowPage> Client::shadows(const policy::ShadowQuery& query) con
       });
     });
   });
+}
+
+Result<std::vector<policy::DocumentEntry>> Client::documents() const { return list_documents(*link_); }
+Result<policy::SearchHits> Client::search_corpus(const std::string& question, std::uint32_t limit) const {
+  return clients::search_corpus(*link_, question, limit);
+}
+Result<policy::CorpusView> Client::change_corpus(policy::CorpusChange change, const OnSent& on_sent) const {
+  return send_change(*link_, std::make_shared<const policy::CorpusChange>(std::move(change)), on_sent);
 }
 
 Result<policy::NodeView> Client::drain(const std::string& node) const {

@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "policy/ask.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/corpus_change.hpp"
 #include "policy/pins.hpp"
 #include "policy/shadow_record.hpp"
 #include "policy/turn.hpp"
@@ -35,6 +36,9 @@ struct ClientOptions {
 };
 
 using OnEvent = std::function<void(const policy::TurnEvent&)>;
+
+/// Told about twenty times a second which share of a change the node has; at 1 the node is applying it.
+using OnSent = std::function<void(double)>;
 
 /// How a turn ended.
 struct Answer {
@@ -110,6 +114,14 @@ class Client {
   Result<policy::NodeView> join(const std::string& node) const;
   /// For operators: what became of turns that were drawn for shadows, of those that were at home on the node that answers.
   Result<policy::ShadowPage> shadows(const policy::ShadowQuery& query) const;
+  /// For operators: the documents that the node which answers has, by name. Each node has a corpus of its own: a client for
+  /// these three should have one address.
+  Result<std::vector<policy::DocumentEntry>> documents() const;
+  /// What a search on that node finds, at most `limit` and 64.
+  Result<policy::SearchHits> search_corpus(const std::string& question, std::uint32_t limit) const;
+  /// Changes the node's corpus; returns when that is durable and searches go by it. Not tried again: with `unavailable` and
+  /// `cancelled` the error says whether the corpus may have changed.
+  Result<policy::CorpusView> change_corpus(policy::CorpusChange change, const OnSent& on_sent = {}) const;
 
  private:
   explicit Client(std::shared_ptr<Link> link) : link_(std::move(link)) {}

@@ -28,8 +28,9 @@ class Retrieval : public testing::Test {
     auto corpus = storage::make_corpus({{"rules#1", "Rules §1", "The clerk locks the doors."},
                                         {"rules#2", "Rules §2", "Lamps are switched off by the porter."}});
     ASSERT_TRUE(corpus);
-    retriever_ = caf::actor_cast<RetrieverActor>(
-        system_->spawn(retriever_actor, std::make_shared<const IndexedCorpus>(*std::move(corpus), std::move(find))));
+    auto context = std::make_shared<NodeContext>();
+    context->corpus.store(std::make_shared<const IndexedCorpus>(*std::move(corpus), std::move(find)));
+    retriever_ = caf::actor_cast<RetrieverActor>(system_->spawn(retriever_actor, std::move(context)));
   }
   SearchResult search(const std::string& text, std::int32_t passages_max = 8) {
     auto found = std::make_shared<SearchResult>();

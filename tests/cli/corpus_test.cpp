@@ -70,6 +70,25 @@ TEST(CorpusCommandLine, RefusesWhatIsNotThere) {
   expect_refusal("corpus search x --documents /nonexistent", 1, "is neither a file nor a folder");
 }
 
+TEST(CorpusCommandLine, ReachesANodeThatRunsOrOneThatDoesNot) {
+  for (const std::string command : {"corpus add portfolio/handbook", "corpus remove x", "corpus list", "corpus search x"}) {
+    expect_refusal(command + " --connect 127.0.0.1:1", 1, "127.0.0.1:1: connect(): Connection refused");
+    expect_refusal(command + " --connect 127.0.0.1:1 --data /nonexistent", 2, "excludes --connect");
+    expect_refusal(command + " --connect 127.0.0.1:1 --node n", 2, "excludes --connect");
+  }
+  const Outcome help = troupe("corpus add --help");
+  EXPECT_NE(help.output.find("While the node runs"), std::string::npos) << help.output;
+}
+
+TEST_F(CorpusCommand, RefusesTwoFilesThatWouldBeOneDocument) {
+  write("a.md", "# First\nText.\n");
+  std::filesystem::create_directory(folder_.path() / "more");
+  std::ofstream(folder_.path() / "more" / "a.md") << "# Second\nText.\n";
+  const Outcome run = troupe("corpus add " + documents() + " " + (folder_.path() / "more").string() + " --data " + data());
+  expect_said(run, 1, "1 added, 0 changed, 0 unchanged, 1 refused");
+  expect_said(run, 1, "would be the same document; rename one");
+}
+
 TEST(CorpusCommandLine, CountsHowOftenASearchFindsWhatIsNeeded) {
   const Outcome run = troupe("corpus search --documents portfolio/handbook --input portfolio/handbook/questions.jsonl");
   EXPECT_EQ(run.status, 0) << run.output;

@@ -97,6 +97,8 @@ inline void check_records(std::string_view bytes) {
   check_record(bytes, schemas::decode_ended, encode);
   check_record(bytes, schemas::decode_summary, encode);
   check_record(bytes, schemas::decode_pins, encode);
+  check_record(bytes, schemas::decode_found,
+               [](const std::vector<policy::FoundPassage>& passages) { return schemas::encode_found(passages, epoch); });
   check_record(bytes, schemas::decode_turn, encode);
   check_record(bytes, schemas::decode_turns,
                [](const std::vector<policy::Turn>& turns) { return schemas::encode(turns, epoch); });

@@ -217,6 +217,48 @@ class MemoryFront final : public actors::Front {
     reply(std::move(page));
   }
 
+  /// The version is how often it was changed. A search finds the sections that have the whole question.
+  void documents(std::uint32_t from, std::uint32_t limit, actors::Reply<policy::DocumentPage> reply) override {
+    reply(locked([&] {
+      policy::DocumentPage page;
+      page.version = std::to_string(corpus_changes_);
+      for (std::size_t i = from; i < documents_.size() && page.documents.size() < limit; ++i) {
+        const policy::Document& document = documents_[i];
+        page.documents.push_back({document.name, document.content_hash, static_cast<std::uint32_t>(document.sections.size())});
+      }
+      page.more = from + page.documents.size() < documents_.size();
+      return page;
+    }));
+  }
+  void search_corpus(std::string question, std::uint32_t limit, actors::Reply<policy::SearchHits> reply) override {
+    reply(locked([&] {
+      policy::SearchHits hits;
+      hits.evidence.covered = 0.5;
+      for (const policy::Document& document : documents_) {
+        for (const policy::Section& section : document.sections) {
+          if (section.text.find(question) != std::string::npos && hits.hits.size() < limit)
+            hits.hits.push_back({section, "a#1"});
+        }
+      }
+      return hits;
+    }));
+  }
+  void change_corpus(std::shared_ptr<const policy::CorpusChange> change_it, actors::Reply<policy::CorpusView> reply) override {
+    auto view = locked([&]() -> Result<policy::CorpusView> {
+      if (refusal_) return *refusal_;
+      TROUPE_TRY(documents_, policy::changed(documents_, *change_it));
+      ++corpus_changes_;
+      std::size_t sections = 0;
+      for (const policy::Document& document : documents_) sections += document.sections.size();
+      return policy::CorpusView{"a", std::to_string(corpus_changes_), static_cast<std::uint32_t>(documents_.size()),
+                                static_cast<std::uint32_t>(sections)};
+    });
+    if (!locked([&] { return silent_; })) reply(std::move(view));
+  }
+  std::vector<policy::Document> stored_documents() const {
+    return locked([&] { return documents_; });
+  }
+
  private:
   void set_drained(policy::NodeId node, bool drained, const actors::Reply<policy::NodeView>& reply) {
     if (node.value != "b") return reply(Error{ErrorCode::unsupported, "node " + node.value + " cannot be drained"});
@@ -327,6 +369,8 @@ class MemoryFront final : public actors::Front {
   std::condition_variable changed_;
   std::map<policy::ConversationId, std::vector<std::unique_ptr<Words>>> conversations_;
   std::map<policy::ConversationId, policy::Pins> pins_;
+  std::vector<policy::Document> documents_;
+  std::uint32_t corpus_changes_ = 0;
   std::list<std::shared_ptr<Follower>> readers_;
   std::size_t words_allowed_ = std::numeric_limits<std::size_t>::max();
   std::optional<Error> refusal_;

@@ -58,7 +58,7 @@ int decoders_that_accept(std::string_view bytes) {
   return decode_conversation(bytes).has_value() + decode_accepted(bytes).has_value() + decode_plan(bytes).has_value() +
          decode_result(bytes).has_value() + decode_ended(bytes).has_value() + decode_summary(bytes).has_value() +
          decode_pins(bytes).has_value() + decode_turn(bytes).has_value() + decode_turns(bytes).has_value() +
-         decode_shadow(bytes).has_value();
+         decode_shadow(bytes).has_value() + decode_found(bytes).has_value();
 }
 
 std::vector<std::string> one_of_each(Random& random) {
@@ -73,7 +73,8 @@ std::vector<std::string> one_of_each(Random& random) {
           encode(tests::random_pins(random), epoch),
           encode(turn, epoch),
           encode(turns, epoch),
-          encode(tests::random_shadow(random, turn_id(5)))};
+          encode(tests::random_shadow(random, turn_id(5))),
+          encode_found({{{"rules#1", "Rules §1"}, tests::random_text(random)}}, epoch)};
 }
 
 TEST(Records, ComeBackAsTheyWere) {
@@ -436,6 +437,9 @@ TEST(Records, ComeBackWhateverTheyHold) {
     expect_same(decode_ended(encode(ended, epoch)).value(), ended);
     const auto summary = tests::random_summary(random, random.next() | 1U);
     EXPECT_EQ(decode_summary(encode(summary, epoch)).value(), summary);
+    const std::vector<policy::FoundPassage> found{
+        {{tests::random_text(random), tests::random_text(random)}, tests::random_text(random)}, {}};
+    EXPECT_EQ(decode_found(encode_found(found, epoch)).value(), found);
     const auto pins = tests::random_pins(random);
     EXPECT_EQ(decode_pins(encode(pins, epoch)).value(), pins);
     const std::vector turns{turn, tests::random_turn(random, id)};

@@ -87,6 +87,20 @@ TEST_F(Conversations, ComeBackWithTheNewestOfTheirPins) {
   expect_refused(read_pins(store_, ours, 2), {"version 2 of its pins", "found version 9"});
 }
 
+TEST_F(Conversations, KeepWhatASearchFoundUntilTheTurnEnds) {
+  policy::Turn turn;
+  turn.id = {ours, 1};
+  turn.search = "files";
+  const std::vector<policy::FoundPassage> found{{{"rules#1", "Rules §1"}, "Files are kept."}, {{"rules#2", "Rules §2"}, ""}};
+  EXPECT_TRUE(read_found(store_, turn.id)->empty());
+  write(put_found(turn.id, found, epoch));
+  EXPECT_EQ(read_found(store_, turn.id).value(), found);
+  EXPECT_TRUE(read_found(store_, {ours, 2})->empty());
+  turn.outcome.emplace();
+  for (const Put& put : put_outcome(turn, epoch)) write(put);
+  EXPECT_TRUE(read_found(store_, turn.id)->empty());
+}
+
 TEST_F(Conversations, HaveTheSummariesOfSomeOfTheirTurns) {
   for (std::uint32_t version = 1; version <= 600; ++version) {
     policy::Summary summary = summary_of(version);

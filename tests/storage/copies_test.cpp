@@ -52,6 +52,7 @@ void converse(Store& store, policy::ConversationId id, std::uint32_t turns, std:
   summary.version = 1;
   batch.puts.push_back(put_summary(id, summary, under));
   batch.puts.push_back(put_pins(id, {2, {"a pin"}}, under));
+  batch.puts.push_back(put_found({id, 3}, {{{"rules#1", "Rules §1"}, "Files are kept."}}, under));
   write(store, std::move(batch));
 }
 
