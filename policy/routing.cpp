@@ -98,7 +98,7 @@ bool RoutingPolicy::asks_for_kind() const {
 }
 
 RoutingPolicy default_policy() {
-  constexpr PerTier<double> cascade = {0.85, 0.8, 0.8};
+  constexpr PerTier<double> cascade = {0.85, 0.75, 0.8};
   RoutingPolicy policy;
   const auto rule = [&](const char* name, Tier start) {
     RouteRule made;

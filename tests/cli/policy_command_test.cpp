@@ -23,7 +23,7 @@ class PolicyCommand : public testing::Test {
 TEST_F(PolicyCommand, ExplainsTheDefault) {
   const Outcome run = troupe("policy check deploy/policy.toml");
   EXPECT_EQ(run.status, 0) << run.output;
-  EXPECT_NE(run.output.find("otherwise: mini, below 0.85 medium, below 0.8 heavy"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("otherwise: mini, below 0.85 medium, below 0.75 heavy"), std::string::npos) << run.output;
   EXPECT_NE(run.output.find("stage reasoning at most 45000 ms an attempt; otherwise the next tier"), std::string::npos)
       << run.output;
   EXPECT_NE(run.output.find("valid: 0 errors, 0 warnings"), std::string::npos) << run.output;

@@ -65,7 +65,8 @@ TEST(RoutingCheck, FindsAllThatIsWrongAndNotOnlyTheFirst) {
 }
 
 TEST(RoutingCheck, FindsLoopsInEscalation) {
-  expect_error([](auto& p) { p.rules.back().escalate = {Tier::medium, Tier::mini}; }, "standard", {"medium to mini", "circles"});
+  expect_error([](auto& p) { p.rules.back().escalate = {Tier::medium, Tier::mini}; }, "standard",
+               {"medium to mini", "circles"});
   expect_error([](auto& p) { p.rules.back().escalate = {Tier::medium, Tier::medium}; }, "standard", {"medium to medium"});
 }
 
@@ -179,7 +180,8 @@ TEST(RoutingCheck, FindsContractsThatNobodyCanMeet) {
         first(p, "cheap").cost_max = 0.000001;
       },
       "cheap", {"never match", "cost_max", "costs 5e-06"});
-  expect_error([](auto& p) { p.rules.back().second_opinion = {Tier::mini}; }, "standard", {"second opinion of mini", "escalate"});
+  expect_error([](auto& p) { p.rules.back().second_opinion = {Tier::mini}; }, "standard",
+               {"second opinion of mini", "escalate"});
   expect_error([](auto& p) { p.rules.back().cost_max = 1; }, "standard", {"last"});
 }
 
@@ -215,7 +217,7 @@ TEST(RoutingCheck, SaysWhatARuleDoes) {
   rule.cost_max = 0.5;
   EXPECT_EQ(
       sentence_of(rule),
-      "otherwise: mini, below 0.85 medium for a second opinion, below 0.8 heavy, whose answer is marked below 0.8; a draft "
+      "otherwise: mini, below 0.85 medium for a second opinion, below 0.75 heavy, whose answer is marked below 0.8; a draft "
       "sampled as the client asks; for at most 0.5");
 }
 

@@ -44,11 +44,11 @@ TEST(Routing, ClimbsFromMiniToHeavyWhileAStandardAnswerIsNotSure) {
   ASSERT_TRUE(validate(default_policy()));
   const auto decision = route(default_policy(), facts());
   ASSERT_TRUE(decision);
-  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.85}, {Tier::medium, 0.8}, {Tier::heavy, 0.8}}));
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::mini, 0.85}, {Tier::medium, 0.75}, {Tier::heavy, 0.8}}));
   EXPECT_EQ(decision->start(), Tier::mini);
   EXPECT_TRUE(decision->greedy);
   EXPECT_TRUE(decision->held_back);
-  EXPECT_EQ(decision->why, "rule \"standard\": nothing more particular matches; mini, below 0.85 medium, below 0.8 heavy");
+  EXPECT_EQ(decision->why, "rule \"standard\": nothing more particular matches; mini, below 0.85 medium, below 0.75 heavy");
 }
 
 TEST(Routing, GivesADraftToHeavyAloneAndSamplesAsAsked) {
@@ -90,7 +90,7 @@ TEST(Routing, BeginsWithMediumWherePassagesAreReadAndAsksMoreOfItWhereTheSearchI
   EXPECT_EQ(decision->why, "rule \"doubtful\": retrieval confidence is 0.59 (below 0.6); medium, below 0.85 heavy");
   asked.retrieval_confidence = 0.6;
   EXPECT_EQ(rule_for(asked), "grounded");
-  EXPECT_EQ(route(default_policy(), asked)->ladder, (std::vector<Rung>{{Tier::medium, 0.8, false, 1}, {Tier::heavy, 0.8}}));
+  EXPECT_EQ(route(default_policy(), asked)->ladder, (std::vector<Rung>{{Tier::medium, 0.75, false, 1}, {Tier::heavy, 0.8}}));
   asked.kind = "compare";
   EXPECT_EQ(rule_for(asked), "compare");
   EXPECT_EQ(route(default_policy(), asked)->start(), Tier::heavy);
@@ -119,7 +119,7 @@ TEST(Routing, GivesAQuestionToTheTierThatTheClientAsksForAndNoOther) {
   asked.requested = Tier::medium;
   const auto decision = route(default_policy(), asked);
   ASSERT_TRUE(decision);
-  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::medium, 0.8}}));
+  EXPECT_EQ(decision->ladder, (std::vector<Rung>{{Tier::medium, 0.75}}));
   EXPECT_NE(decision->why.find("as the client asks, medium alone"), std::string::npos) << decision->why;
 }
 
@@ -281,7 +281,7 @@ TEST(Escalation, FollowsOnlyOnAnAnswerThatIsNotSure) {
   EXPECT_EQ(sure, (Decision{Verdict::commit, true, std::nullopt, "confidence 0.85 of mini reaches 0.85"}));
   const auto unsure = after_attempt(decision, planned(decision, 0), 0.5, "end_token");
   EXPECT_EQ(unsure, (Decision{Verdict::escalate, false, Tier::medium, "confidence 0.5 of mini is below 0.85; medium follows"}));
-  EXPECT_EQ(after_attempt(decision, planned(decision, 1), 0.79, "stop_string").next, Tier::heavy);
+  EXPECT_EQ(after_attempt(decision, planned(decision, 1), 0.74, "stop_string").next, Tier::heavy);
   const auto last = after_attempt(decision, planned(decision, 2), 0.01, "end_token");
   EXPECT_EQ(last.verdict, Verdict::commit);
   EXPECT_FALSE(last.confident) << "there is nobody above heavy to ask, so it is marked";
@@ -347,7 +347,7 @@ TEST(Escalation, EndsWithASecondOpinionThatSaysTheSame) {
   policy.rules.back().second_opinion = {Tier::medium};
   ASSERT_TRUE(validate(policy));
   const auto decision = *route(policy, facts());
-  EXPECT_NE(decision.why.find("medium for a second opinion, below 0.8 heavy"), std::string::npos) << decision.why;
+  EXPECT_NE(decision.why.find("medium for a second opinion, below 0.75 heavy"), std::string::npos) << decision.why;
   AttemptPlan plan = planned(decision, 1);
   plan.second_opinion = decision.ladder[1].second_opinion;
   const auto agreed = after_attempt(decision, plan, 0.5, "end_token", {}, true);

@@ -87,7 +87,7 @@ TEST(Shadow, UnderAnotherPolicyIsRoutedByIt) {
   other.rules.back().escalate = {Tier::heavy};
   const auto arm = make_arm(default_policy(), by_policy(), other);
   ASSERT_TRUE(arm);
-  EXPECT_EQ(shadow_route(*arm, turn_of("x", {}))->ladder, (std::vector<Rung>{{Tier::medium, 0.8}, {Tier::heavy, 0.8}}));
+  EXPECT_EQ(shadow_route(*arm, turn_of("x", {}))->ladder, (std::vector<Rung>{{Tier::medium, 0.75}, {Tier::heavy, 0.8}}));
   Turn asked_for_mini = turn_of("x", {});
   asked_for_mini.ask.tier = Tier::mini;
   EXPECT_EQ(shadow_route(*arm, asked_for_mini)->ladder.size(), 1U) << "what the client asked for holds there too";
