@@ -53,6 +53,7 @@ actors::RetrieverActor faulty_search(caf::actor_system& system, const actors::Re
     return {
         [self, retriever, fault](const SearchQuery& query) { return search(self, retriever, fault, query); },
         [self, retriever](const actors::SourceQuery& query) { return self->delegate(retriever, query); },
+        [self, retriever](const actors::FrontSearchCorpus& search) { self->send(retriever, search); },
         [](const actors::Continuation& work) { work.run(); },
     };
   };
