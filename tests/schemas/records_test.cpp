@@ -73,8 +73,8 @@ std::vector<std::string> one_of_each(Random& random) {
           encode(tests::random_pins(random), epoch),
           encode(turn, epoch),
           encode(turns, epoch),
-          encode(tests::random_shadow(random, turn_id(5))),
-          encode_found({{{"rules#1", "Rules §1"}, tests::random_text(random)}}, epoch)};
+          encode_found({{{"rules#1", "Rules §1"}, tests::random_text(random)}}, epoch),
+          encode(tests::random_shadow(random, turn_id(5)))};
 }
 
 TEST(Records, ComeBackAsTheyWere) {

@@ -219,7 +219,7 @@ TEST(Copies, WithPlacesThatCannotBeAreRefused) {
   const std::vector<Piece> hostile{
       {"", "", {{"", "x"}}},      // no place
       {"", "", {{fence, "x"}}},   // the fence
-      {"", "", {{"\x0c", "x"}}},  // nothing that is known
+      {"", "", {{"\x0d", "x"}}},  // nothing that is known
       {"",
        "",
        {{"\x09"
