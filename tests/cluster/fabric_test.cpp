@@ -342,10 +342,11 @@ TEST_P(FabricTest, TouchesNoMemoryAfterACancelledTransferIsDone) {
 }
 
 TEST_P(FabricTest, EndsWithTransfersUnderWay) {
+  // UCX 1.13 may touch what it has freed when a TCP connection ends while a socket takes no more of what is to be written.
+  const std::size_t size = GetParam() == "ucx_tcp" ? std::size_t{256} << 10 : std::size_t{8} << 20;
   for (const bool ours : {true, false}) {
     open_both();
     b_->receive(Channel::test, inbox_.listener());
-    constexpr std::size_t size = std::size_t{8} << 20;
     Exposed there(*b_, random_bytes(size, 1));
     Exposed here(*a_, random_bytes(size, 2));
     std::vector<End> ends(30);
