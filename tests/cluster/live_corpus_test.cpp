@@ -1,10 +1,12 @@
 // Documents that come and go while real nodes run: what the program says, what is found, and that no answer changes for it.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/check.hpp"
@@ -57,7 +59,8 @@ TEST_F(LiveCorpus, ChangesThroughADataFolderThatIsInUse) {
       R"("added":0,"changed":1,"unchanged":1,"refused":[],"links":[],"other_files":0,"documents":2,"sections":2,"node":"one")");
   expect_said(troupe("corpus list" + at), 0, "page.html  1 sections");
   expect_said(troupe("corpus search 'Which doors are open?'" + at), 0, "Rules: Doors\n  Doors are open at night.");
-  EXPECT_EQ(troupe_->view_of("one").corpus_sections, 2);
+  EXPECT_TRUE(soon([&] { return troupe_->view_of("one").corpus_sections == 2; }))
+      << "what a node says of itself is a moment old";
 
   write("latin.txt", "caf\xE9\n");
   expect_said(troupe("corpus remove rules" + connect()), 0, "1 removed; the corpus has 1 documents with 1 sections");
