@@ -1,12 +1,10 @@
 // Documents that come and go while real nodes run: what the program says, what is found, and that no answer changes for it.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/check.hpp"
