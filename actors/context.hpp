@@ -125,7 +125,7 @@ struct NodeContext {
   std::shared_ptr<cluster::FabricLinks> links;  ///< whom it reaches; null as the fabric is. The directory has it follow
   std::shared_ptr<NodeExperts> experts;         ///< null: this node has no placement of experts
   Cell<Cluster> cluster{std::make_shared<const Cluster>()};
-  Cell<IndexedCorpus> corpus;  ///< null: none. The corpus actor changes it (corpus_actor.hpp)
+  Cell<IndexedCorpus> corpus;  ///< null: none. Set before the node starts; then the corpus actor changes it (corpus_actor.hpp)
   LeaseSession session;
   std::atomic<bool> draining{false};           ///< no new turns: the node is about to end
   std::atomic<bool> leaving{false};            ///< an operator drains the node: what is at home here goes elsewhere

@@ -25,7 +25,7 @@ struct FrontChangeCorpus {
 
 using CorpusActor = caf::typed_actor<takes<FrontChangeCorpus>, takes<Continuation>>;
 
-/// To be spawned detached: an index takes a second for 8 MiB of text, which nobody else should wait for.
+/// To be spawned detached: an index takes seconds for some ten MiB of text, which nobody else should wait for.
 class CorpusActorState {
  public:
   explicit CorpusActorState(CorpusActor::pointer self) : self_(self) {}

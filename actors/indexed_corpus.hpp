@@ -23,7 +23,7 @@ using FindSections = std::function<std::vector<std::string>(const std::string& q
 /// A corpus and its index, which borrows from it; immutable, so that any number of threads may search it, and go on to while
 /// another one takes its place. What its sections say to models (policy/instructions.hpp) is not in it.
 struct IndexedCorpus {
-  /// Takes a second for 8 MiB of text.
+  /// Takes seconds for some ten MiB of text.
   explicit IndexedCorpus(storage::CataloguedCorpus all, FindSections find_sections = {});
   explicit IndexedCorpus(storage::Corpus all, FindSections find_sections = {});
   IndexedCorpus(const IndexedCorpus&) = delete;

@@ -211,8 +211,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   node.client_address = options.client_address;
   node.version = options.version;
   node.replicas = std::move(options.replicas);
-  context.corpus.store(corpus);
-  node.corpus = std::move(corpus);
+  context.corpus.store(std::move(corpus));
   TROUPE_TRY(node.block_store, block_store_of(options));
   node.memory_in_use = std::make_shared<const int>(0);
   parts->memory_in_use = node.memory_in_use;

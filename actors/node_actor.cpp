@@ -38,7 +38,6 @@ NodeActorImpl::behavior_type NodeActorState::start(NodeContextPtr context, NodeP
   install_defaults(self_);
   self_->set_down_handler([this](const caf::down_msg& down) { on_down(down); });
   context_->leaving = parts_->drained;
-  context_->corpus.store(parts_->corpus);
   handles_.node = self_;
   handles_.engines.resize(parts_->replicas.size());
   start_directory();

@@ -30,7 +30,6 @@ struct NodeParts {
   std::string client_address;
   std::string version;
   std::vector<std::shared_ptr<Replica>> replicas;
-  std::shared_ptr<const IndexedCorpus> corpus;       ///< that it begins with; null: none
   std::shared_ptr<storage::BlockStore> block_store;  ///< below the replicas' pools; null: what they evict is gone
   std::shared_ptr<const void> memory_in_use;         ///< held by whatever may touch the replicas' memory
   std::shared_ptr<Network> network;

@@ -182,6 +182,7 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   context.journal = life->journal;
   context.routing = routing_;
   context.shadows = shadows_;
+  context.corpus.store(make_corpus(node.corpus_version));
   context.log = Log([this, name = node.name](LogLevel, const std::string& line) { world_.note(name, line); });
 
   auto fabric = hub_.join(context.self);
@@ -211,7 +212,6 @@ LifePtr SimCluster::begin_life(Node& node, const storage::Identity& identity) {
   }
   parts.block_store = make_block_store(network_.weather());
   parts.memory_in_use = std::make_shared<const std::vector<std::shared_ptr<SimReplica>>>(life->replicas);
-  parts.corpus = make_corpus(node.corpus_version);
   parts.network = network_.seen_by(life);
   if (search_fault_) {
     parts.before_retriever = [this, fault = *search_fault_](const actors::RetrieverActor& retriever) {

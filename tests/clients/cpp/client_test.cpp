@@ -13,27 +13,13 @@
 #include <vector>
 
 #include "gateway/listen.hpp"
+#include "tests/clients/cpp/quick_client.hpp"
 #include "tests/gateway/memory_front.hpp"
 
 namespace troupe::clients {
 namespace {
 
 using namespace std::chrono_literals;
-
-ClientOptions quick() {
-  ClientOptions options;
-  options.connect_timeout = 300ms;
-  options.reply_timeout = 500ms;
-  options.patience = 5s;
-  options.probe_interval = 100ms;
-  return options;
-}
-
-Client connected(const std::vector<std::string>& addresses, ClientOptions options = quick()) {
-  auto client = Client::connect(addresses, std::move(options));
-  TROUPE_CHECK(client.has_value(), "the gateway of this test can be reached");
-  return std::move(*client);
-}
 
 policy::Ask question(std::int32_t words, std::string key = {}) {
   policy::Ask ask;

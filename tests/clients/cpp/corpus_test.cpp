@@ -7,27 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/clients/cpp/quick_client.hpp"
 #include "tests/gateway/memory_front.hpp"
 
 namespace troupe::clients {
 namespace {
-
-using namespace std::chrono_literals;
-
-ClientOptions quick() {
-  ClientOptions options;
-  options.connect_timeout = 300ms;
-  options.reply_timeout = 500ms;
-  options.patience = 5s;
-  options.probe_interval = 100ms;
-  return options;
-}
-
-Client connected(const ServedGateway& gateway, ClientOptions options = quick()) {
-  auto client = Client::connect({gateway.address()}, std::move(options));
-  TROUPE_CHECK(client.has_value(), "the gateway of this test can be reached");
-  return std::move(*client);
-}
 
 policy::Document document(const std::string& name, std::size_t sections = 1, std::size_t text_bytes = 10) {
   policy::Document made{name, "hash of " + name, {}};
@@ -41,7 +25,7 @@ policy::Document document(const std::string& name, std::size_t sections = 1, std
 TEST(ClientCorpus, SendsALargeChangeInPiecesAndListsItInPages) {
   MemoryFront front;
   const ServedGateway gateway(front);
-  const Client client = connected(gateway);
+  const Client client = connected({gateway.address()});
   policy::CorpusChange change;
   change.documents.push_back(document("large", 40, 60000));  // more than a frame
   for (int i = 0; i < 3000; ++i) change.documents.push_back(document("small" + std::to_string(10000 + i)));
@@ -62,7 +46,7 @@ TEST(ClientCorpus, SendsALargeChangeInPiecesAndListsItInPages) {
 TEST(ClientCorpus, RemovesAndSearches) {
   MemoryFront front;
   const ServedGateway gateway(front);
-  const Client client = connected(gateway);
+  const Client client = connected({gateway.address()});
   ASSERT_TRUE(client.change_corpus({{document("a"), document("b")}, {}}));
   const auto hits = client.search_corpus("xxx1", 8);
   ASSERT_TRUE(hits);
@@ -85,7 +69,7 @@ TEST(ClientCorpus, SaysWhetherAnInterruptedChangeMayHaveHappened) {
   std::atomic<bool> interrupt{false};
   ClientOptions options = quick();
   options.interrupted = [&] { return interrupt.load(); };
-  const Client client = connected(gateway, options);
+  const Client client = connected({gateway.address()}, options);
   const auto interrupted = client.change_corpus({{document("a")}, {}}, [&](double share) { interrupt = share == 1; });
   ASSERT_FALSE(interrupted);
   EXPECT_EQ(interrupted.error().code, ErrorCode::cancelled);
@@ -96,7 +80,7 @@ TEST(ClientCorpus, WaitsForANodeThatIndexesAndGivesUpOneThatIsLost) {
   MemoryFront front;
   front.fall_silent();
   auto gateway = std::make_unique<ServedGateway>(front);
-  const Client client = connected(*gateway);
+  const Client client = connected({gateway->address()});
   int glances = 0;
   // It says nothing for longer than a reply may take, but it is there; then it is gone.
   const auto lost = client.change_corpus({{document("a")}, {}}, [&](double /*share*/) {
