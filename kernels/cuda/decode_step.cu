@@ -171,7 +171,7 @@ __global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_const
     give_registers<streamer_registers>();
     const int warp = (thread - warpgroup) / 32;
     if (warp == 0) {
-      WeightStreamer<N, HeadDim> role{step, ring, shared};
+      WeightStreamer<N, HeadDim> role{step, ring, shared, shared_address(ring.memory)};
       walk(arguments, shared.batch, role);
     } else if (warp == 1) {
       wait_for_previous();

@@ -14,9 +14,17 @@ inline constexpr int step_threads = warpgroup + (2 + row_warps) * 32;
 template <int N, int HeadDim>
 struct WeightStreamer {
   using Stages = Ring<N>;
+  /// Where the ring is full and stays so, all blocks wait for an operation before, and the memory has nothing to do. Then some
+  /// of what comes next goes to the L2 cache, if the ring has few stages (beside many rows) and they are soon computed:
+  /// elsewhere it is in the way of what is waited for (docs/performance.md).
+  static constexpr bool fetches_ahead = N == 32 && HeadDim == 128;
+  static constexpr int waits_of_a_standstill = 12;
+  static constexpr int stages_fetched = 4;
+
   const DecodeStep& step;
   const Stages& ring;
   StepShared<N>& shared;
+  std::uint32_t memory;  ///< of the ring, as a shared_address
   int stage = 0;
   Run last_run = {};  ///< of this block's
 
@@ -27,13 +35,10 @@ struct WeightStreamer {
     const bf16* const weights = weights_of(step, layer, operation) + static_cast<std::size_t>(tile) *
                                                                          static_cast<std::size_t>(matrix.weight.panels()) *
                                                                          tile_elements;
-    for (int panel = first; panel < end; panel += Stages::panels, ++stage) {
-      if (threadIdx.x % 32 != 0) continue;
-      constexpr std::uint32_t bytes = Stages::weight_bytes;
-      Barrier& full = ring.claim(stage);
-      full.arrive_expecting(bytes);
-      copy_bulk_once(ring.weights(stage), weights + static_cast<std::size_t>(panel) * tile_elements, bytes, full);
-    }
+    const int stages = (end - first) / Stages::panels;
+    if (is_elected()) stream_stages(weights + static_cast<std::size_t>(first) * tile_elements, stages);
+    __syncwarp();
+    stage += stages;
   }
   __device__ void attention(int layer, const Items& items) {
     const int kv_heads = step.shape.kv_heads;
@@ -41,6 +46,26 @@ struct WeightStreamer {
     for (Run run = last_run;; run = shared.batch.run_before(items, run, kv_heads)) {
       for (int span = run.first_span; span < run.end_span; ++span) stream_span(layer, run, span);
       if (run.begin <= items.first) break;
+    }
+  }
+
+ private:
+  /// From a stage's being empty until it is asked for the memory has less to do, so whatever can be is done before.
+  __device__ void stream_stages(const bf16* source, int count) const {
+    const int end = stage + count;
+    int fetched = stage;  ///< stages up to here are in the L2 cache, or on their way
+#pragma unroll N == 64 ? 4 : 1
+    for (int at = stage; at < end; ++at, source += Stages::panels * tile_elements) {
+      const std::uint32_t target = place_of(at);
+      Barrier& full = ring.full(at);
+      if (fetches_ahead && !ring.is_empty_within(at, waits_of_a_standstill) && at >= fetched) {
+        fetched = min(at + stages_fetched, end);
+        prefetch_bulk(source, static_cast<std::uint32_t>((fetched - at) * Stages::weight_bytes));
+      }
+      ring.await_empty(at);
+      full.arrive_expecting(Stages::weight_bytes);
+      copy_bulk_once(target, source, Stages::weight_bytes, full);
+      ring.claim(at);
     }
   }
   __device__ void stream_span(int layer, const Run& run, int span) {
@@ -53,20 +78,28 @@ struct WeightStreamer {
     const int number = span * (attention_tile_span / kv_block_positions) + lane;
     const std::int32_t own = lane < blocks ? __ldcg(step.blocks + run.row * step.blocks_stride + number) : 0;
     for (int values = 0; values < 2; ++values) {
+      const bf16* const source = step.kv.head(own, layer, values, run.kv_head);
+#pragma unroll 1
       for (int first = 0; first < attention_tile_span / kv_block_positions; first += stage_blocks, ++stage) {
         const int here = min(stage_blocks, max(blocks - first, 0));
+        const std::uint32_t target = place_of(stage) + static_cast<std::uint32_t>(lane - first) * block_bytes;
+        Barrier& full = ring.full(stage);
+        ring.await_empty(stage);
         if (lane == 0) {
-          Barrier& full = ring.claim(stage);
           full.arrive();  // for the rows that a product would have
           full.arrive_expecting(static_cast<std::uint32_t>(here) * block_bytes);
         }
         __syncwarp();
-        if (lane >= first && lane < first + here) {
-          copy_bulk_once(ring.weights(stage) + (lane - first) * block_bytes, step.kv.head(own, layer, values, run.kv_head),
-                         block_bytes, ring.full(stage));
-        }
+        if (lane >= first && lane < first + here) copy_bulk_once(target, source, block_bytes, full);
+        if (lane == 0) ring.claim(stage);
       }
     }
+  }
+  /// A stage's weights in the ring; computed where it stands, before whatever is waited for next.
+  __device__ std::uint32_t place_of(int at) const {
+    std::uint32_t place = memory + static_cast<std::uint32_t>(at % Stages::stages * Stages::stage_bytes);
+    asm volatile("" : "+r"(place));
+    return place;
   }
 };
 
@@ -104,11 +137,16 @@ struct RowStreamer {
         input_of(arguments.buffers.of(layer), operation).data + static_cast<std::size_t>(first) * N * panel_inputs;
     const int stages = (end - first) / Stages::panels;
     if (seen) {
-      for (int i = warp; i < stages; i += row_warps) copy(stage + i, rows + static_cast<std::size_t>(i) * stage_elements);
+      if (is_elected()) {
+#pragma unroll 1
+        for (int i = warp; i < stages; i += row_warps) copy(stage + i, rows + static_cast<std::size_t>(i) * stage_elements);
+      }
+      __syncwarp();
     } else {
       if (Stages::panels * arguments.step.rows * row_pieces <= 32) {
         take_few(rows, stages);
       } else {
+#pragma unroll 1
         for (int i = warp; i < stages; i += row_warps)
           take(stage + i, rows + static_cast<std::size_t>(i) * stage_elements, i == warp);
       }
@@ -118,7 +156,6 @@ struct RowStreamer {
     stage += stages;
   }
   __device__ void copy(int at, const bf16* source) const {
-    if (threadIdx.x % 32 != 0) return;
     constexpr std::uint32_t bytes = Stages::row_bytes;
     Barrier& full = ring.await_claim(at);
     full.arrive_expecting(bytes);
@@ -134,6 +171,7 @@ struct RowStreamer {
     const auto* source = reinterpret_cast<const uint4*>(rows + static_cast<std::size_t>(warp) * stage_elements) + place;
     uint4 piece[1] = {};
     if (is_there && warp < stages) piece[0] = load_published(source);
+#pragma unroll 1
     for (int i = warp; i < stages; i += row_warps) {
       auto* const target = reinterpret_cast<uint4*>(ring.rows(stage + i)) + place;
       ring.await_claim(stage + i);
@@ -206,18 +244,21 @@ struct Share {
 
   __device__ void clear(const RowTiles& tiles, int rows) const {
     const int pieces = rows * (tiles.inputs / 8);
+#pragma unroll 1
     for (int i = first; i < pieces; i += step)
       *reinterpret_cast<uint4*>(tiles.data + tiles.offset(i % rows, i / rows * 8)) = cleared();
   }
   /// What is beyond the inputs becomes zero, and stays so.
   __device__ void clear_padding(const RowTiles& tiles, int rows) const {
     const int pieces = tiles.panels() * panel_inputs / 8 - tiles.inputs / 8;
+#pragma unroll 1
     for (int i = first; i < rows * pieces; i += step)
       *reinterpret_cast<uint4*>(tiles.data + tiles.offset(i % rows, tiles.inputs + i / rows * 8)) = uint4{};
   }
   template <class Element>
   __device__ void clear(Element* elements, std::size_t count) const {
     const std::size_t pieces = (count * sizeof(Element) + 15) / 16;
+#pragma unroll 1
     for (auto i = static_cast<std::size_t>(first); i < pieces; i += static_cast<std::size_t>(step))
       reinterpret_cast<uint4*>(elements)[i] = cleared();
   }

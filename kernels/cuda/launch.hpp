@@ -52,7 +52,7 @@ cudaError_t launch(cudaStream_t stream, const LaunchShape& shape, void (*kernel)
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-/// How many clusters of so many blocks can be there at the same time, one block a processor; 0 if it cannot be told.
+/// How many clusters of so many blocks can be there at the same time; 0 if it cannot be told.
 template <class... Parameters>
 int most_clusters(void (*kernel)(Parameters...), int threads, int shared_bytes, int cluster) {
   cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);

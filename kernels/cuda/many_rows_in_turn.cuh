@@ -282,7 +282,7 @@ __global__ void __launch_bounds__(InTurn<C, E>::threads, 1) many_rows_in_turn(co
     give_registers<Shape::producer_registers>();
     const int warp = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / 32, 0);
     if (warp == 0) {
-      if (threadIdx.x == 0) stream_panels<Shape>(p, tiles, ring, barriers);
+      if (is_elected()) stream_panels<Shape>(p, tiles, ring, barriers);
     } else if constexpr (Shape::gated) {
       if (threadIdx.x == 32) write_gated_in_turn<C, E>(p, tiles, memory, barriers);
     } else if (warp == 1) {

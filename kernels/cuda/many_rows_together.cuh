@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(Together<C, E>::threads, 1) many_rows_together
   // From another lane, so that the compiler sees that all lanes of a warp have the same.
   const int warp = __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x) / 32, 0);
   if (warp == 0) {
-    if (threadIdx.x == 0) stream_panels<Shape>(p, tiles, ring, barriers);
+    if (is_elected()) stream_panels<Shape>(p, tiles, ring, barriers);
   } else if (warp < warpgroup / 32) {
     if constexpr (E == Ending::residual) {
       if (warp == 1) bring_parts_together(p, tiles, place, memory, barriers);

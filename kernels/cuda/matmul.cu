@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
   if constexpr (Chunked) cluster_sync();  // nobody sends before the barriers are there
   let_next_begin();
   if (threadIdx.x >= warpgroup) {
-    if (threadIdx.x == warpgroup) stream_few_rows<N, S>(p, tile, panels, first_row, ring, full, empty);
+    if (is_elected()) stream_few_rows<N, S>(p, tile, panels, first_row, ring, full, empty);
   } else {
     float sums[N / 2];
     for (int panel = 0; panel < panels.end - panels.first; ++panel) {

@@ -408,7 +408,7 @@ __global__ void __launch_bounds__(threads, 1) few_rows_layer(const __grid_consta
   } else if (warp == streaming_weights) {
     WeightStreamer role{p, plan, ring, chosen};
     walk(plan, chosen.count, role);
-  } else if (threadIdx.x % 32 == 0) {
+  } else if (is_elected()) {
     RowStreamer role{p, plan, ring, chosen};
     walk(plan, chosen.count, role);
     if (role.known == 0) role.leave();

@@ -354,7 +354,7 @@ __global__ void __launch_bounds__(Grouped<Columns>::threads, 1) multiply_experts
   const int units = __ldcg(p.buffers.task_count) * pairs;
   if (threadIdx.x < warpgroup) {
     give_registers<40>();
-    if (threadIdx.x == 0) bring_panels<Columns, Which>(p, ring, units, pairs);
+    if (threadIdx.x < 32 && is_elected()) bring_panels<Columns, Which>(p, ring, units, pairs);
     return;
   }
   take_registers<232>();

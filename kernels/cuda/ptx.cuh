@@ -39,6 +39,18 @@ class Barrier {
                  : "memory");
     return ended != 0;
   }
+  /// The same, after so many waits that the hardware ends by itself after a while.
+  __device__ __forceinline__ bool ends_within(std::uint32_t parity, int waits) {
+    std::uint32_t ended;
+    asm volatile(
+        "{\n.reg .pred p;\n.reg .pred q;\n.reg .s32 left;\nmov.s32 left, %3;\nagain:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "@p bra done;\nsub.s32 left, left, 1;\nsetp.gt.s32 q, left, 0;\n@q bra again;\ndone:\nselp.u32 %0, 1, 0, p;\n}"
+        : "=r"(ended)
+        : "r"(address()), "r"(parity), "r"(waits)
+        : "memory");
+    return ended != 0;
+  }
   /// Returns once the phase of this parity has ended.
   __device__ __forceinline__ void wait(std::uint32_t parity) {
     asm volatile(
@@ -75,6 +87,14 @@ __device__ __forceinline__ void await_count(const std::int32_t* count, std::int3
   while (load_acquire_shared(count) < value) __nanosleep(20);
 }
 
+/// True in one thread of a warp, always the same one. A warp together. Unlike a comparison of the thread's number it tells the
+/// compiler that what follows is one thread's, which needs no loop over threads around each copy.
+__device__ __forceinline__ bool is_elected() {
+  std::uint32_t elected;
+  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xFFFFFFFF;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(elected));
+  return elected != 0;
+}
+
 /// Makes initialised barriers visible to the copy engine.
 __device__ __forceinline__ void fence_barrier_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 /// Between ordinary writes to shared memory and the copy engine or the tensor cores that read them.
@@ -90,15 +110,23 @@ __device__ __forceinline__ void copy_bulk(void* target, const void* source, std:
       "l"(source), "r"(bytes), "r"(shared_address(&barrier))
       : "memory");
 }
-/// The same for what is read once: it shall not push other things out of the L2 cache.
-__device__ __forceinline__ void copy_bulk_once(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
+/// The same for what is read once: it shall not push other things out of the L2 cache. `target` is a shared_address.
+__device__ __forceinline__ void copy_bulk_once(std::uint32_t target, const void* source, std::uint32_t bytes,
+                                               Barrier& barrier) {
   std::uint64_t policy;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
-          shared_address(target)),
+          target),
       "l"(source), "r"(bytes), "r"(shared_address(&barrier)), "l"(policy)
       : "memory");
+}
+__device__ __forceinline__ void copy_bulk_once(void* target, const void* source, std::uint32_t bytes, Barrier& barrier) {
+  copy_bulk_once(shared_address(target), source, bytes, barrier);
+}
+/// Brings a multiple of 16 bytes of global memory, 16-byte aligned, into the L2 cache.
+__device__ __forceinline__ void prefetch_bulk(const void* source, std::uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
 }
 
 /// Copies a multiple of 16 bytes from shared to global memory, both 16-byte aligned.

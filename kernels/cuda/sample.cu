@@ -1,5 +1,9 @@
 #include "kernels/cuda/sample.hpp"
 
+#include <algorithm>
+#include <array>
+#include <limits>
+
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/sample_list.cuh"
 #include "kernels/cuda/sample_nucleus.cuh"
@@ -219,7 +223,7 @@ __device__ __forceinline__ Found draw_by_rank(Tokens& tokens, const LogitSummary
 }
 
 template <int Blocks>
-__global__ void __launch_bounds__(sample_threads, Blocks == 8 ? 2 : 1)
+__global__ void __launch_bounds__(sample_threads, Blocks <= 8 ? 2 : 1)
     sample_rows(const Sample p, const int iterations, const bool by_fours) {
   extern __shared__ __align__(16) unsigned char shared_memory[];
   let_next_begin();
@@ -307,12 +311,45 @@ __global__ void __launch_bounds__(sample_threads, Blocks == 8 ? 2 : 1)
   if (cluster.block() == 0) by_rank(list);
 }
 
+/// Of a thread over its logits.
+template <int Blocks>
+int iterations_of(int vocabulary) {
+  return divided_up(vocabulary, Blocks * sample_threads * 4);
+}
+template <int Blocks>
+int shared_bytes_of(int iterations) {
+  return static_cast<int>(sizeof(SampleMemory<Blocks>)) + iterations * sample_threads * 16;
+}
+/// How long rows take with clusters of so many blocks, as far as that depends on how many there can be at the same time: the
+/// iterations one after the other.
+template <int Blocks>
+int iterations_in_turn(int rows, int vocabulary) {
+  static const std::array<int, iterations_max + 1> at_once = [] {
+    std::array<int, iterations_max + 1> clusters{};
+    for (int i = 1; i <= iterations_max; ++i) {
+      const int most = most_clusters(sample_rows<Blocks>, sample_threads, shared_bytes_of<Blocks>(i), Blocks);
+      clusters[static_cast<std::size_t>(i)] = std::max(most, 1);
+    }
+    return clusters;
+  }();
+  const int iterations = iterations_of<Blocks>(vocabulary);
+  if (iterations > iterations_max) return std::numeric_limits<int>::max();
+  return divided_up(rows, at_once[static_cast<std::size_t>(iterations)]) * iterations;
+}
+/// An H100 or H200 has room for 30 clusters of 8 at a time, two blocks a processor, since parts of 18 processors have room for
+/// 36 blocks; of clusters of 7 it has room for 36.
+int blocks_of_row(int rows, int vocabulary) {
+  if (rows <= wide_rows_max) return 16;
+  const int of_eight = iterations_in_turn<8>(rows, vocabulary);
+  return iterations_in_turn<7>(rows, vocabulary) < of_eight ? 7 : 8;
+}
+
 template <int Blocks>
 cudaError_t sample_with(cudaStream_t stream, const Sample& arguments) {
-  const int iterations = (arguments.vocabulary + Blocks * sample_threads * 4 - 1) / (Blocks * sample_threads * 4);
+  const int iterations = iterations_of<Blocks>(arguments.vocabulary);
   const bool by_fours = reinterpret_cast<std::uintptr_t>(arguments.logits) % 16 == 0 && arguments.logits_stride % 4 == 0;
   LaunchShape shape{dim3(static_cast<unsigned>(arguments.rows * Blocks)), sample_threads};
-  shape.shared_bytes = static_cast<int>(sizeof(SampleMemory<Blocks>)) + iterations * sample_threads * 16;
+  shape.shared_bytes = shared_bytes_of<Blocks>(iterations);
   shape.cluster = Blocks;
   if constexpr (Blocks > 8) {
     const cudaError_t allowed = cudaFuncSetAttribute(reinterpret_cast<const void*>(sample_rows<Blocks>),
@@ -330,9 +367,10 @@ cudaError_t sample(cudaStream_t stream, const Sample& arguments) {
     return cudaErrorInvalidValue;
   }
   if (arguments.rows == 0) return cudaSuccess;
-  int blocks = arguments.blocks_per_row != 0 ? arguments.blocks_per_row : arguments.rows <= wide_rows_max ? 16 : 8;
-  if (blocks == 8 && arguments.vocabulary > iterations_max * 8 * sample_threads * 4) blocks = 16;
+  int blocks = arguments.blocks_per_row != 0 ? arguments.blocks_per_row : blocks_of_row(arguments.rows, arguments.vocabulary);
+  if (blocks <= 8 && arguments.vocabulary > iterations_max * blocks * sample_threads * 4) blocks = 16;
   switch (blocks) {
+    case 7: return sample_with<7>(stream, arguments);
     case 8: return sample_with<8>(stream, arguments);
     case 16: return sample_with<16>(stream, arguments);
     default: return cudaErrorInvalidValue;

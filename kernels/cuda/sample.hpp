@@ -6,7 +6,7 @@
 //   log_sum_exp = max + log(sum / 2^44), each exp(x - max) cut to an integer in units of 2^-44 before it is added,
 // which again has no order, and is within 2^-26 of the sum of the uncut ones, relative to it.
 //
-// A cluster of 8 or 16 blocks has a row, and keeps it in shared memory: the logits are read from memory once. What a rank
+// A cluster of 7, 8 or 16 blocks has a row, and keeps it in shared memory: the logits are read from memory once. What a rank
 // decides (top_k, top_p, the most likely tokens) is found without sorting:
 // - top_p of the whole vocabulary by one histogram of weights over (best logit - logit), as a rule: all blocks take the tokens
 //   of the bin in which the nucleus ends, up to 2048, and find its last one (sample_nucleus.cuh).
@@ -34,7 +34,7 @@ struct Sample {
   const RowSampling* parameters = nullptr;  ///< [rows]
   SampledRow* results = nullptr;            ///< [rows]
   std::int32_t* tokens = nullptr;           ///< [rows], or null: the chosen tokens once more
-  std::int32_t blocks_per_row = 0;          ///< 8 or 16; 0: what is fastest for so many rows
+  std::int32_t blocks_per_row = 0;          ///< 7, 8 or 16; 0: what is fastest for so many rows
 };
 
 /// Begins on the stream, and can be captured in a graph. `cudaErrorInvalidValue` for arguments that make no sense.

@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/sample_weights.cuh"
+#include "kernels/cuda/tiles.hpp"
 
 namespace troupe::kernels::cuda {
 
@@ -203,11 +204,12 @@ struct alignas(16) OrderedWeight {
 /// The logits come after it, up to `iterations` * 128 a warp.
 template <int Blocks>
 struct SampleMemory {
-  static constexpr int warps = Blocks * sample_warps;  ///< of the cluster
-  static constexpr int exchanges = 3;                  ///< two may be under way while one is still read
+  static constexpr int warps = Blocks * sample_warps;        ///< of the cluster
+  static constexpr int places = divided_up(warps, 32) * 32;  ///< of words; zeros after those of the warps
+  static constexpr int exchanges = 3;                        ///< two may be under way while one is still read
 
-  std::uint64_t words[exchanges][warps];  ///< one of each warp, in the order of ids; exchanges take turns
-  std::uint64_t counts[bins];             ///< the blocks' histograms added
+  std::uint64_t words[exchanges][places];  ///< one of each warp, in the order of ids; exchanges take turns
+  std::uint64_t counts[bins];              ///< the blocks' histograms added
   std::uint64_t weights[bins];
   std::uint64_t partials[32];
   Histogram histograms[2];  ///< passes alternate: while one is read by other blocks, the next begins
@@ -223,8 +225,8 @@ struct SampleMemory {
   std::uint32_t last_count;
   std::uint32_t unused;
   std::uint32_t member_counts[warps];  ///< of each warp, as what follows
-  std::uint64_t extremes[warps];       ///< the highest key, and below it the complement of the lowest
-  std::uint64_t above[warps];
+  std::uint64_t extremes[places];      ///< the highest key, and below it the complement of the lowest
+  std::uint64_t above[places];
   OrderedWeight last[32];
 };
 
@@ -233,7 +235,7 @@ template <int Blocks>
 class SampleCluster {
  public:
   using Memory = SampleMemory<Blocks>;
-  static constexpr int words_each = Memory::warps / 32;
+  static constexpr int words_each = Memory::places / 32;
 
   __device__ SampleCluster(Memory& memory, int iterations) : memory_(memory), iterations_(iterations) {}
 
@@ -252,6 +254,12 @@ class SampleCluster {
   /// Before the first exchange.
   __device__ void clear() {
     if (threadIdx.x == 0) memory_.listed_count = 0;
+    const int place = Memory::warps + static_cast<int>(threadIdx.x);
+    if (place < Memory::places) {
+      for (auto& words : memory_.words) words[place] = 0;
+      memory_.extremes[place] = 0;
+      memory_.above[place] = 0;
+    }
     cuda::clear(memory_.histograms[0]);
     cuda::clear(memory_.histograms[1]);
     cuda::clear(memory_.nucleus);

@@ -291,7 +291,7 @@ class Nucleus {
       const std::uint32_t place = first + threadIdx.x;
       int block = 0;
 #pragma unroll
-      for (int step = Blocks / 2; step > 0; step /= 2)
+      for (int step = Blocks > 8 ? 8 : 4; step > 0; step /= 2)
         block += place >= __shfl_sync(whole_warp, members.before, block + step) ? step : 0;
       const std::uint32_t before = __shfl_sync(whole_warp, members.before, block);
       if (place >= members.count) continue;

@@ -48,13 +48,16 @@ struct Ring {
   __device__ std::byte* rows(int stage) const { return weights(stage) + weight_bytes; }
   __device__ Barrier& full(int stage) const { return barriers.full[stage % stages]; }
   __device__ std::uint32_t parity(int stage) const { return static_cast<std::uint32_t>(stage / stages) & 1; }
-  /// Waits until a stage may be filled again, tells others, and gives the barrier that counts what comes. By one thread, of
-  /// each stage in its turn.
-  __device__ Barrier& claim(int stage) const {
+  /// Returns once a stage may be filled again.
+  __device__ void await_empty(int stage) const {
     if (stage >= stages) barriers.empty[stage % stages].wait(parity(stage - stages));
-    store_release(&barriers.claimed, stage + 1);
-    return full(stage);
   }
+  /// Whether it may be, after so many waits of a barrier.
+  __device__ bool is_empty_within(int stage, int waits) const {
+    return stage < stages || barriers.empty[stage % stages].ends_within(parity(stage - stages), waits);
+  }
+  /// Tells others that a stage is empty and will be filled. By one thread, of each stage in its turn.
+  __device__ void claim(int stage) const { store_release(&barriers.claimed, stage + 1); }
   /// Waits until a stage has been claimed. For those who bring some of the stages only: they may be rings ahead of the
   /// computing warps, or behind, and a barrier tells just two fillings apart.
   __device__ Barrier& await_claim(int stage) const {

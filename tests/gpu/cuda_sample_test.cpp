@@ -126,9 +126,10 @@ TEST_P(CudaSampling, ChoosesWhatTheCpuChooses) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, CudaSampling,
                          testing::Values(Size{1, 8, 8}, Size{2, 128, 8}, Size{16, 1500, 8}, Size{17, 500, 16},
-                                         Size{1000, 1500, 8}, Size{4099, 1000, 16}, Size{32000, 250, 8}, Size{50257, 100, 16},
-                                         Size{128256, 256, 8}, Size{128256, 64, 16}, Size{151936, 64, 8},
-                                         Size{sampled_vocabulary_max, 40, 8}, Size{sampled_vocabulary_max, 40, 16}),
+                                         Size{1000, 1500, 8}, Size{1000, 500, 7}, Size{4099, 1000, 16}, Size{32000, 250, 8},
+                                         Size{50257, 100, 16}, Size{128256, 256, 8}, Size{128256, 64, 16}, Size{128256, 128, 7},
+                                         Size{151936, 64, 8}, Size{sampled_vocabulary_max, 40, 8},
+                                         Size{sampled_vocabulary_max, 40, 16}),
                          [](const testing::TestParamInfo<Size>& size) {
                            return "Vocabulary" + std::to_string(size.param.vocabulary) + "Blocks" +
                                   std::to_string(size.param.blocks);
@@ -143,7 +144,7 @@ TEST_F(CudaSamplingRows, AreTheSameInEveryBatch) {
     SampleBatch all = cases.batch(0, rows_max, even_stride(vocabulary));
     const auto wanted = results_of(all);
     for (const std::int32_t count : {1, 2, 5, 33, 129, 256}) {
-      for (const std::int32_t blocks : {0, 8, 16}) {
+      for (const std::int32_t blocks : {0, 7, 8, 16}) {
         for (const std::int32_t first : {0, (rows_max - count) / 2, rows_max - count}) {
           SampleBatch some = cases.batch(first, count, even_stride(vocabulary));
           some.set_blocks_per_row(blocks);
@@ -174,7 +175,7 @@ TEST_F(CudaSamplingRows, AreRankedWhetherOrNotABlockCanDoItAlone) {
                                   .log_probabilities = 20});
     }
   }
-  for (const std::int32_t blocks : {8, 16}) {
+  for (const std::int32_t blocks : {7, 8, 16}) {
     SampleBatch batch = cases.batch(0, cases.count(), vocabulary);
     batch.set_blocks_per_row(blocks);
     const auto results = results_of(batch);
@@ -200,10 +201,13 @@ TEST_P(CudaSamplingNucleus, EndsWhereTheCpuEndsIt) {
   const auto results = results_of(batch);
   batch.set_blocks_per_row(16);
   const auto wide_results = results_of(batch);
+  batch.set_blocks_per_row(7);
+  const auto narrow_results = results_of(batch);
   for (std::size_t row = 0; row < results.size(); ++row) {
     SCOPED_TRACE("\"" + named[row].name + "\": " + to_text(cases.parameters[row]));
     expect_as_on_cpu(cases.logits[row], cases.parameters[row], results[row]);
     EXPECT_TRUE(same_bits<SampledRow>({wide_results[row]}, {results[row]})) << "16 blocks find another one than 8";
+    EXPECT_TRUE(same_bits<SampledRow>({narrow_results[row]}, {results[row]})) << "7 blocks find another one than 8";
   }
 }
 

@@ -73,7 +73,7 @@ void measure_sampling(std::vector<SampleSpeed>& speeds) {
       for (const Options& options : all_options) {
         if (kind != options.kind) batch.write_logits(rows_of_logits(options.kind, vocabulary, rows));
         kind = options.kind;
-        for (const int blocks : {8, 16})
+        for (const int blocks : {7, 8, 16})
           speeds.push_back({options.name, vocabulary, rows, blocks, seconds_of(batch, options.row, blocks)});
         if (vocabulary == sampled_vocabulary_max) break;  // greedy alone
       }
