@@ -1,8 +1,6 @@
 #include "kernels/cuda/sample.hpp"
 
-#include <algorithm>
 #include <array>
-#include <limits>
 
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/sample_list.cuh"
@@ -320,28 +318,24 @@ template <int Blocks>
 int shared_bytes_of(int iterations) {
   return static_cast<int>(sizeof(SampleMemory<Blocks>)) + iterations * sample_threads * 16;
 }
-/// How long rows take with clusters of so many blocks, as far as that depends on how many there can be at the same time: the
-/// iterations one after the other.
+/// Whether a GPU has room for the clusters of all rows at the same time.
 template <int Blocks>
-int iterations_in_turn(int rows, int vocabulary) {
-  static const std::array<int, iterations_max + 1> at_once = [] {
-    std::array<int, iterations_max + 1> clusters{};
-    for (int i = 1; i <= iterations_max; ++i) {
-      const int most = most_clusters(sample_rows<Blocks>, sample_threads, shared_bytes_of<Blocks>(i), Blocks);
-      clusters[static_cast<std::size_t>(i)] = std::max(most, 1);
-    }
-    return clusters;
+bool fit_at_once(int rows, int vocabulary) {
+  static const std::array<int, iterations_max + 1> clusters = [] {
+    std::array<int, iterations_max + 1> most{};
+    for (int i = 1; i <= iterations_max; ++i)
+      most[static_cast<std::size_t>(i)] =
+          most_clusters(sample_rows<Blocks>, sample_threads, shared_bytes_of<Blocks>(i), Blocks);
+    return most;
   }();
   const int iterations = iterations_of<Blocks>(vocabulary);
-  if (iterations > iterations_max) return std::numeric_limits<int>::max();
-  return divided_up(rows, at_once[static_cast<std::size_t>(iterations)]) * iterations;
+  return iterations <= iterations_max && rows <= clusters[static_cast<std::size_t>(iterations)];
 }
-/// An H100 or H200 has room for 30 clusters of 8 at a time, two blocks a processor, since parts of 18 processors have room for
-/// 36 blocks; of clusters of 7 it has room for 36.
+/// An H100 or H200 has room for 30 clusters of 8, two blocks a processor, because parts of it with 18 processors have room for
+/// 36 blocks; and for 36 clusters of 7.
 int blocks_of_row(int rows, int vocabulary) {
   if (rows <= wide_rows_max) return 16;
-  const int of_eight = iterations_in_turn<8>(rows, vocabulary);
-  return iterations_in_turn<7>(rows, vocabulary) < of_eight ? 7 : 8;
+  return !fit_at_once<8>(rows, vocabulary) && fit_at_once<7>(rows, vocabulary) ? 7 : 8;
 }
 
 template <int Blocks>
