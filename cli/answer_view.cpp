@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
@@ -24,8 +25,10 @@ Json json_of(const std::vector<policy::Passage>& passages) {
 }
 
 Json json_of(const policy::Sampling& sampling) {
-  return {
-      {"temperature", sampling.temperature}, {"top_k", sampling.top_k}, {"top_p", sampling.top_p}, {"min_p", sampling.min_p}};
+  return {{"temperature", decimal(sampling.temperature)},
+          {"top_k", sampling.top_k},
+          {"top_p", decimal(sampling.top_p)},
+          {"min_p", decimal(sampling.min_p)}};
 }
 
 Json json_of(const policy::Ask& ask) {
@@ -142,6 +145,14 @@ std::vector<policy::Passage> numbered(const policy::TurnOutcome& outcome) {
 }  // namespace
 
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+double decimal(float value) {
+  std::array<char, 32> text{};
+  const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  double shown = 0;
+  std::from_chars(text.data(), end, shown);
+  return shown;
+}
 
 std::string readable(const policy::TurnOutcome& outcome) {
   return policy::resolve_citations(outcome.answer, numbered(outcome));

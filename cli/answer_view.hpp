@@ -14,6 +14,8 @@ using Json = nlohmann::ordered_json;
 
 /// One line; bytes that are no UTF-8 are replaced.
 std::string dumped(const Json& json);
+/// The number whose shortest decimals are the float's: 0.7 is not 0.699999988.
+double decimal(float value);
 
 /// The answer with "[2]" written out as "[Records Policy §3.2]". A number whose section is not known stays.
 std::string readable(const policy::TurnOutcome& outcome);

@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include "cli/answer_view.hpp"
 #include "cli/eval_view.hpp"
 
 namespace troupe::cli {
@@ -49,7 +50,7 @@ Json json_of(const StorySetting& setting, const StoryRow& chain, const StoryRow&
           {"clients", setting.clients},
           {"runs", setting.runs},
           {"memory_mebibytes", setting.memory_mebibytes},
-          {"temperature", setting.temperature},
+          {"temperature", decimal(setting.temperature)},
           {"forget_passages", setting.forget_passages},
           {"seed", setting.seed},
           {"rows", {json_of(chain), json_of(troupe)}},

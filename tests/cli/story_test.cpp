@@ -21,6 +21,7 @@ TEST(StoryCommand, AsksTheSameOfBothAndComparesThem) {
   const auto run = troupe("bench story --limit 8 --turns 4 --clients 2 --runs 2 --json --html " + page);
   ASSERT_EQ(run.status, 0) << run.output;
   const auto object = nlohmann::json::parse(run.output.substr(run.output.find("{\n")));
+  EXPECT_EQ(object["temperature"], 0.7) << "a float's decimals, not those of the double beside it";
   ASSERT_EQ(object["rows"].size(), 2U);
   const auto& chain = object["rows"][0];
   const auto& troupe = object["rows"][1];
