@@ -20,6 +20,12 @@ void refuse(caf::typed_response_promise<T>& promise, const Error& error) {
   promise.deliver(to_caf(error));
 }
 
+Error key_of_another(const policy::Turn& turn) {
+  return {ErrorCode::invalid_argument, "the idempotency key \"" + turn.ask.idempotency_key +
+                                           "\" was used for another question, turn " + to_string(turn.id) +
+                                           "; a key stands for one question, choose another"};
+}
+
 }  // namespace
 
 ConversationState::~ConversationState() {
@@ -73,23 +79,26 @@ caf::result<schemas::HomeAccepted> ConversationState::on_ask(const schemas::Home
     if (auto valid = policy::check_ask(asked); !valid) return refuse(promise, valid.error());
     for (const auto& turn : live_) {
       // A turn that is not durable yet is answered for by its own commit.
-      if (turn->turn.ask.idempotency_key == asked.idempotency_key) {
-        return join(*turn, promise);
-      }
+      if (turn->turn.ask.idempotency_key == asked.idempotency_key) return join(*turn, asked, promise);
     }
-    using Found = Result<std::optional<std::uint32_t>>;
+    using Found = Result<std::optional<policy::Turn>>;
     auto looked_up = resume(self_, std::function<void(Found)>([this, asked, promise](Found found) mutable {
                               if (!found) return refuse(promise, found.error());
                               if (!*found) return accept(asked, promise);
-                              promise.deliver(schemas::HomeAccepted{**found});
+                              const policy::Turn& turn = **found;
+                              if (turn.ask.question != asked.question) return refuse(promise, key_of_another(turn));
+                              promise.deliver(schemas::HomeAccepted{turn.id.number});
                             }));
     context_->journal->read([id = id_, key = asked.idempotency_key, looked_up](const storage::Store& store) {
-      looked_up(storage::find_turn(store, id, key));
+      const auto number = storage::find_turn(store, id, key);
+      if (!number) return looked_up(number.error());
+      looked_up(*number ? storage::read_turn(store, {id, **number}) : Found(std::nullopt));
     });
   });
 }
 
-void ConversationState::join(LiveTurn& turn, Promise<schemas::HomeAccepted> promise) {
+void ConversationState::join(LiveTurn& turn, const policy::Ask& ask, Promise<schemas::HomeAccepted> promise) {
+  if (turn.turn.ask.question != ask.question) return refuse(promise, key_of_another(turn.turn));
   if (turn.accepting) {
     turn.accepting->push_back(std::move(promise));
   } else {
@@ -102,7 +111,7 @@ void ConversationState::accept(const policy::Ask& ask, Promise<schemas::HomeAcce
   for (const auto& turn : live_) {
     // The same key twice at once: the first has become a turn while this one was looked up.
     if (turn->turn.ask.idempotency_key != ask.idempotency_key) continue;
-    return join(*turn, promise);
+    return join(*turn, ask, promise);
   }
   if (live_.size() >= live_turns_max) {
     return refuse(promise, {ErrorCode::overloaded,

@@ -78,7 +78,7 @@ class ConversationState {
   void accept(const policy::Ask& ask, Promise<schemas::HomeAccepted> promise);
   void push_live(std::unique_ptr<LiveTurn> turn);
   /// Answers for a turn that exists already, once it is durable.
-  void join(LiveTurn& turn, Promise<schemas::HomeAccepted> promise);
+  void join(LiveTurn& turn, const policy::Ask& ask, Promise<schemas::HomeAccepted> promise);
   void on_more(const schemas::HomeMore& more);
   void on_leave(const schemas::HomeLeave& leave);
   caf::result<schemas::HomeAccepted> on_cancel(const schemas::HomeCancel& cancel);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "clients/cpp/client.hpp"
@@ -14,6 +15,9 @@ using Json = nlohmann::ordered_json;
 
 /// One line; bytes that are no UTF-8 are replaced.
 std::string dumped(const Json& json);
+/// For a terminal: text that others wrote, with "?" for each control character but tabs and line ends, which could clear its
+/// screen or do worse.
+std::string plain(std::string_view text);
 /// The number whose shortest decimals are the float's: 0.7 is not 0.699999988.
 double decimal(float value);
 

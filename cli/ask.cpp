@@ -93,12 +93,27 @@ CLI::Validator name_of(const Parse& parse, const std::string& names) {
       [=](std::string& text) { return parse(text) ? std::string() : "is \"" + text + "\", expected " + names; }, names);
 }
 
+/// A port may be left out.
+CLI::Validator node_address() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const auto colon = text.rfind(':');
+        if (colon == std::string::npos || text.ends_with(']')) return std::string();
+        const std::string port = text.substr(colon + 1);
+        const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+        if (digits && std::stoi(port) >= 1 && std::stoi(port) <= 65535) return std::string();
+        return "is \"" + text + "\", expected host:port with a port from 1 to 65535";
+      },
+      "HOST:PORT");
+}
+
 }  // namespace
 
 void ConnectChoice::add_to(CLI::App& command) {
   command
       .add_option("--connect", addresses, "A node's address for clients, host:port; repeated: others to go to when it is lost")
       ->allow_extra_args(false)  // the question may follow
+      ->check(node_address())
       ->capture_default_str()
       ->group("Connection");
 }

@@ -213,9 +213,10 @@ std::string told(const Tally& tally, std::size_t all, std::size_t before) {
 void ManyChoice::add_to(CLI::App& command) {
   auto* file =
       command
-          .add_option("-i,--input", input,
-                      "A file of questions instead, JSON lines: {\"question\", \"id\"}; \"-\": the standard input. Each "
-                      "is asked in a conversation of its own")
+          .add_option(
+              "-i,--input", input,
+              "A file of questions instead, JSON lines: {\"question\": \"...\", \"id\": \"...\"} (id: any text, or none); "
+              "\"-\": the standard input. Each is asked in a conversation of its own")
           ->group("Many questions");
   command
       .add_option(
@@ -232,6 +233,11 @@ void ManyChoice::add_to(CLI::App& command) {
 }
 
 Result<int> ask_many(const ConnectChoice& connect, const AskChoice& choice, const ManyChoice& many, bool quiet) {
+  std::error_code ignored;
+  if (!many.answers.empty() && std::filesystem::equivalent(many.input, many.answers, ignored)) {
+    return Error{ErrorCode::invalid_argument,
+                 "--input and --answers are the same file; answers are added to a file of their own, name another"};
+  }
   TROUPE_TRY(auto questions, read_questions(many.input, choice.of({})));
   const std::size_t all = questions.size();
   TROUPE_TRY_DO(leave_out_answered(many.answers, questions));

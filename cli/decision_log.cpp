@@ -187,6 +187,8 @@ Result<policy::Turn> turn_of(std::string_view line) {
     outcome.text("rule", turn.outcome->rule);
   });
   if (error) return *error;
+  if (!json.contains("turn"))
+    return Error{ErrorCode::corrupt, "turn is not there, expected a decision as \"troupe policy log\" writes it"};
   return turn;
 }
 

@@ -117,7 +117,7 @@ Result<int> explain(const ExplainOptions& options) {
 void print_explanation(std::ostream& stream, const policy::Turn& turn) {
   const policy::Ask& ask = turn.ask;
   stream << std::setprecision(4) << "turn " << to_string(turn.id) << ", accepted " << date_of(turn.accepted_ms) << "\n> "
-         << ask.question << '\n'
+         << plain(ask.question) << '\n'
          << "asked for        " << to_string(ask.assurance) << " assurance, tier " << (ask.tier ? to_string(*ask.tier) : "any")
          << ", grounding " << to_string(ask.grounding) << ", " << ask.deadline_ms / 1000.0 << " s\n";
   if (!turn.kind.empty()) {

@@ -222,6 +222,7 @@ void add_generate(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--stop", options->request.stop.strings, "End the answer before this text; may be repeated")
+      ->allow_extra_args(false)
       ->group("Sampling");
   command.add_flag("--ignore-end", options->ignore_end, "Go on after the model's end tokens")->group("Sampling");
   command.add_option("--deadline", options->deadline_seconds, "Seconds after which an answer ends, finished or not (0: none)")

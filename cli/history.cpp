@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -68,7 +69,7 @@ Result<int> history(const HistoryOptions& options) {
 void print_history(std::ostream& stream, const clients::HistoryPage& page) {
   if (page.turns.empty()) stream << "nothing was asked yet\n";
   for (const policy::Turn& turn : page.turns) {
-    stream << turn.id.number << "  " << date_of(turn.accepted_ms) << "\n> " << turn.ask.question << '\n';
+    stream << turn.id.number << "  " << date_of(turn.accepted_ms) << "\n> " << plain(turn.ask.question) << '\n';
     if (!turn.outcome) {
       stream << "(not ended yet)\n";
     } else if (turn.outcome->committed) {
@@ -93,7 +94,9 @@ void add_history(CLI::App& app, Action& action) {
       "  troupe history --from 10 --limit 5 --json 0123456789abcdef0123456789abcdef\n"
       "A conversation is named by troupe ask --json and by /history of troupe chat; its turns are CONVERSATION/NUMBER.");
   command.add_option("conversation", options->conversation, "32 hexadecimal digits")->required();
-  command.add_option("--from", options->from, "Number of the first turn")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--from", options->from, "Number of the first turn")
+      ->check(CLI::Range(std::uint32_t{1}, std::numeric_limits<std::uint32_t>::max()))
+      ->capture_default_str();
   command.add_option("--limit", options->limit, "Turns at most (0: all)")->capture_default_str();
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object")->group("Output");

@@ -47,6 +47,9 @@ class DocumentBuilder : public nlohmann::json_sax<Json> {
   bool parse_error(std::size_t position, const std::string& /*token*/, const nlohmann::detail::exception& exception) override {
     std::string text = exception.what();  // "[json.exception.parse_error.101] parse error at ...: syntax error ..."
     if (const auto end = text.find("] "); end != std::string::npos) text.erase(0, end + 2);
+    // Its line and column count from where the text begins, which in a file of lines is one of them.
+    if (const auto end = text.find(": "); text.starts_with("parse error at line ") && end != std::string::npos)
+      text.erase(0, end + 2);
     text.resize(std::min(text.size(), syntax_error_bytes_max));
     std::string shown_text = file_ + ": not valid JSON at byte " + std::to_string(position) + ": ";
     take_utf8(text, shown_text);  // the library quotes what it read, which may end within a character

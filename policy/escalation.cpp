@@ -90,7 +90,9 @@ Decision after_attempt(const RouteDecision& route, const AttemptPlan& plan, doub
   }
   const double least = uncited ? std::max(plan.confidence_min, plan.uncited_min) : plan.confidence_min;
   const bool sure = failed_check.empty() && confidence >= least;  // not if it is no number
-  const std::string seen = "confidence " + shown(confidence) + " of " + tier;
+  // With all its digits only where fewer would look like the threshold.
+  const std::string about = rounded(confidence);
+  const std::string seen = "confidence " + (about == shown(least) ? shown(confidence) : about) + " of " + tier;
   if (sure && !cut_short) {
     return {Verdict::commit, true, std::nullopt, seen + " reaches " + shown(least)};
   }

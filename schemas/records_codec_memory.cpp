@@ -65,7 +65,11 @@ Result<void> read(records::Pins::Reader in, policy::Pins& pins) {
   pins.version = in.getVersion();
   TROUPE_TRY_DO(check_length(in.getTexts().size(), policy::Pins::count_max, "pins.texts"));
   pins.texts.clear();
-  for (const auto each : in.getTexts()) pins.texts.push_back(text(each));
+  for (const auto each : in.getTexts()) {
+    if (each.size() == 0) return Error{ErrorCode::corrupt, "pins.texts has one of no bytes, expected a line in each"};
+    TROUPE_TRY_DO(check_length(each.size(), policy::Pins::text_bytes_max, "pins.texts[]"));
+    pins.texts.push_back(text(each));
+  }
   return {};
 }
 

@@ -125,6 +125,7 @@ class Follower {
 
   bool attempt_again(const Pass& pass, const Error& problem) {
     const TimePoint now = link_.now();
+    if (problem.code == ErrorCode::unavailable) trouble_ = problem;
     if (!lost_since_ || now - pass.began() > link_.options().patience) lost_since_ = now;
     if (request_.deadline ? now >= *request_.deadline : now - *lost_since_ >= link_.options().patience) return false;
     answer_.replayed = true;
@@ -134,8 +135,10 @@ class Follower {
 
   Error overdue() const {
     if (cancelled_) return Error{ErrorCode::cancelled, "interrupted; turn " + to_string(request_.turn) + " could not be told"};
-    return Error{ErrorCode::deadline_exceeded,
-                 "turn " + to_string(request_.turn) + " has not ended though its deadline is over; follow it again later"};
+    const std::string why = trouble_ ? " (" + trouble_->message + ")" : "";
+    return Error{ErrorCode::deadline_exceeded, "turn " + to_string(request_.turn) +
+                                                   " has not ended though its deadline is over" + why +
+                                                   "; the conversation's home ends it as soon as it can"};
   }
 
   Link& link_;
@@ -147,6 +150,7 @@ class Follower {
   bool cancelled_ = false;
   int tried_ = 0;
   std::optional<TimePoint> lost_since_;
+  std::optional<Error> trouble_;  // the last time that nobody could be read from
 };
 
 }  // namespace

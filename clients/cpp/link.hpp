@@ -67,6 +67,7 @@ template <class T>
 Result<T> Link::call(std::function<Promised<T>(const std::shared_ptr<Peer>&)> work, TimePoint deadline, bool interruptible,
                      bool once) {
   const TimePoint began = now();
+  std::optional<Error> said;  // the last that a node said
   for (int tried = 1;; ++tried) {
     // Belongs to this try alone: one that was abandoned may still write to its own.
     auto slot = std::make_shared<Answered<T>>();
@@ -79,11 +80,11 @@ Result<T> Link::call(std::function<Promised<T>(const std::shared_ptr<Peer>&)> wo
     if (!problem) {
       Result<T>& result = **slot;
       if (result || once || result.error().code != ErrorCode::unavailable) return std::move(result);
-      problem = result.error();
+      problem = said = result.error();
       leave_node();
     }
     if (once || problem->code == ErrorCode::cancelled || problem->code == ErrorCode::unsupported) return *problem;
-    if (now() >= deadline) return no_answer(now() - began, *problem);
+    if (now() >= deadline) return no_answer(now() - began, said.value_or(*problem));
     if (!pause(tried) && interruptible) return Error{ErrorCode::cancelled, "interrupted while no node answered"};
   }
 }

@@ -56,7 +56,7 @@ struct Ring {
   __device__ bool is_empty_within(int stage, int waits) const {
     return stage < stages || barriers.empty[stage % stages].ends_within(parity(stage - stages), waits);
   }
-  /// Tells others that a stage is empty and will be filled. By one thread, of each stage in its turn.
+  /// Tells others that a stage is empty and will be filled. In the order of stages.
   __device__ void claim(int stage) const { store_release(&barriers.claimed, stage + 1); }
   /// Waits until a stage has been claimed. For those who bring some of the stages only: they may be rings ahead of the
   /// computing warps, or behind, and a barrier tells just two fillings apart.

@@ -97,7 +97,7 @@ TEST(StoryPages, AreWholeWhereNothingWasAnswered) {
   for (const auto& [chain, troupe] : {std::pair(nothing, nothing), {chain_row(), nothing}, {StoryRow{}, StoryRow{}}}) {
     const std::string page = page_of({}, chain, troupe);
     EXPECT_EQ(problems_of_page(page), Problems());
-    EXPECT_NE(page.find("not met"), std::string::npos);
+    EXPECT_NE(page.find("not all marks are met"), std::string::npos);
   }
 }
 

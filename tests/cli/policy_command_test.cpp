@@ -110,6 +110,8 @@ TEST_F(PolicyCommand, RefusesWhatItCannotRead) {
   expect_refusal("policy try deploy/policy.toml --on " + write("b.jsonl", R"({"attempts":[{"plan":{"tier":"tiny"}}]})"), 1,
                  "b.jsonl:1: attempts[0].plan.tier is \"tiny\", expected a known word");
   expect_refusal("policy try deploy/policy.toml --on " + write("c.jsonl", "[1]\n"), 1, "c.jsonl:1:");
+  expect_refusal("policy try deploy/policy.toml --on " + write("d.jsonl", "{\"question\": \"How long?\"}\n"), 1,
+                 "d.jsonl:1: turn is not there");
   expect_refusal("policy check /nothing", 2, "/nothing");
   expect_refusal("policy", 2, "subcommand");
 }

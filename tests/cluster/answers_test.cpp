@@ -195,6 +195,12 @@ TEST_F(Nodes, AnswerAnIdempotencyKeyOnceAlsoAfterAKill) {
   ASSERT_TRUE(repeated) << repeated.error().message;
   EXPECT_EQ(repeated->turn, answer->turn);
   EXPECT_EQ(again.events, first.events);
+  policy::Ask other = ask;
+  other.question = "What is a witness?";
+  const auto refused = conversation.ask(other);
+  ASSERT_FALSE(refused) << "the answer to one question is none to another";
+  EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+  EXPECT_NE(refused.error().message.find(to_string(answer->turn)), std::string::npos) << refused.error().message;
   ask.idempotency_key = "another";
   const auto another = conversation.ask(ask);
   ASSERT_TRUE(another) << another.error().message;

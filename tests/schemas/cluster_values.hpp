@@ -265,7 +265,7 @@ class Draw {
   void fill(HomeTurn& to) { to = {turn_id(), bits()}; }
   void fill(HomePin& to) { to = {conversation(), bits(), {upto(policy::PinChange::Kind::remove), text(), uint32() / 2}}; }
   void fill(HomePins& to) {
-    to.pins = {uint32(), list<std::string>(3, [&] { return text(); })};
+    to.pins = {uint32(), list<std::string>(3, [&] { return "p" + text(); })};  // none is empty
   }
   void fill(policy::Turn& to) { to = turn(); }
   void fill(ReaderEvents& to) {

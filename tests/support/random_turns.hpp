@@ -87,7 +87,7 @@ inline std::vector<policy::MemoryEntry> random_entries(Random& random) {
 
 inline policy::Pins random_pins(Random& random) {
   policy::Pins pins{random.next(), {}};
-  for (auto left = random.below(4); left > 0; --left) pins.texts.push_back(random_text(random));
+  for (auto left = random.below(4); left > 0; --left) pins.texts.push_back("p" + random_text(random));  // none is empty
   return pins;
 }
 
