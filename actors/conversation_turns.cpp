@@ -13,6 +13,9 @@ namespace troupe::actors {
 
 namespace {
 
+/// A home ends a turn at its deadline, with what has been shown of it; an engine ends the run only if that has not come about.
+constexpr std::int64_t engine_grace_ms = 500;
+
 /// A draft whose corpus could not be searched rests on nothing that could be cited.
 void mark_without_passages(const policy::Turn& turn, policy::TurnOutcome& outcome) {
   const auto lacks = [](const policy::StageEntry& each) { return each.fallback == policy::Fallback::without_passages; };
@@ -101,7 +104,7 @@ void ConversationState::generate(LiveTurn& turn) {
                    turn.turn.ask.priority,
                    plan.messages,
                    plan.log_probability_sum_min};
-    job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms;
+    job.deadline_ms = turn.turn.accepted_ms + turn.turn.ask.deadline_ms + engine_grace_ms;
     turn.generation = std::make_unique<Generation>(context_, engine_link(self_), std::move(job), last_place_);
     if (std::exchange(runs_already_, 0) == turn.turn.id.number && last_place_) turn.generation->runs_at(*last_place_);
   }

@@ -54,7 +54,7 @@ void CorpusActorState::make_first() {
 
 void CorpusActorState::apply(std::shared_ptr<const IndexedCorpus> before, std::shared_ptr<const IndexedCorpus> after) {
   // Sections stand under the version of their corpus: equal versions have the same ones.
-  const bool same = before && before->corpus.version == after->corpus.version;
+  const bool same = !in_doubt_ && before && before->corpus.version == after->corpus.version;
   const auto pieces = std::make_shared<const Batches>(same ? Batches{storage::put_catalogue(after->whole())}
                                                            : storage::put_catalogued(after->whole()));
   const auto forget = [this, same](const std::shared_ptr<const IndexedCorpus>& corpus) {
@@ -63,9 +63,11 @@ void CorpusActorState::apply(std::shared_ptr<const IndexedCorpus> before, std::s
     write(std::make_shared<const Batches>(storage::forget_corpus(corpus->corpus)), 0, [this](const Result<void>&) { next(); });
   };
   write(pieces, 0, [this, same, before, after, forget](const Result<void>& written) {
+    in_doubt_ = !written;
     if (!written) {
+      // It may be durable all the same, once the disk is well again, so nothing of it is taken away before the next start.
       answer_first(written.error());
-      return forget(after);
+      return next();
     }
     context_->corpus.store(after->corpus.sections.empty() ? nullptr : after);
     if (!same) {

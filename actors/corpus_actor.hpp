@@ -51,6 +51,7 @@ class CorpusActorState {
   CorpusActor::pointer self_;
   NodeContextPtr context_;
   std::deque<FrontChangeCorpus> waiting_;  ///< the first one is being made
+  bool in_doubt_ = false;                  ///< a write failed and nothing was written since: the store may have another corpus
 };
 
 CorpusActor::behavior_type corpus_actor(CorpusActor::stateful_pointer<CorpusActorState> self, NodeContextPtr context);

@@ -74,7 +74,10 @@ Result<void> write_all(storage::Store& store, const std::vector<storage::WriteBa
 
 /// The corpus that the node shall have from now on, kept in its store; null if it has none.
 Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, NodeOptions& options) {
-  TROUPE_TRY(auto stored, storage::load_catalogued(store));
+  auto loaded = storage::load_catalogued(store);
+  const bool replaces_damaged = !loaded && loaded.error().code == ErrorCode::corrupt && options.corpus;
+  if (!loaded && !replaces_damaged) return loaded.error();
+  auto stored = loaded ? *std::move(loaded) : std::nullopt;
   if (options.corpus || !stored) {
     TROUPE_TRY(auto given, storage::make_corpus(std::move(options.corpus ? *options.corpus : options.first_corpus)));
     if (!stored || stored->corpus.version != given.version) {

@@ -193,6 +193,9 @@ Result<void> leave_out_answered(const std::string& answers, std::vector<FileQues
     std::error_code error;
     std::filesystem::resize_file(answers, whole, error);
     if (error) return Error{ErrorCode::io, answers + ": cannot take away the line that was cut off: " + error.message()};
+  } else if (!text.empty() && text.back() != '\n') {
+    std::ofstream file(answers, std::ios::binary | std::ios::app);
+    if (!(file << '\n' << std::flush)) return Error{ErrorCode::io, "cannot write to " + answers};
   }
   std::erase_if(questions, [&](const FileQuestion& question) { return answered.contains(question.id); });
   return {};

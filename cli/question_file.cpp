@@ -82,8 +82,12 @@ Result<std::set<std::string>> answered_in(std::string_view text, const std::stri
 }
 
 std::size_t without_torn_end(std::string_view text) {
+  constexpr std::string_view begin = "{\"id\":";  // of every line that was written
   const std::size_t end = text.rfind('\n');
-  return end == std::string_view::npos ? 0 : end + 1;
+  const std::size_t whole = end == std::string_view::npos ? 0 : end + 1;
+  const std::string_view rest = text.substr(whole);
+  const bool begun = rest.starts_with(begin) || begin.starts_with(rest);
+  return begun && !model::parse_json(rest, "", line_bytes_max) ? whole : text.size();
 }
 
 }  // namespace troupe::cli

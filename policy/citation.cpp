@@ -12,11 +12,11 @@ namespace troupe::policy {
 
 namespace {
 
-struct Citation {
-  std::size_t begin = 0;  ///< of the bracket
-  std::size_t end = 0;
-  std::int32_t number = 0;
-};
+bool names_passage(std::int32_t number, std::span<const Passage> passages) {
+  return number >= 1 && static_cast<std::size_t>(number) <= passages.size();
+}
+
+}  // namespace
 
 std::optional<Citation> next_citation(std::string_view text, std::size_t from) {
   for (std::size_t begin = text.find('[', from); begin != std::string_view::npos; begin = text.find('[', begin + 1)) {
@@ -29,12 +29,6 @@ std::optional<Citation> next_citation(std::string_view text, std::size_t from) {
   }
   return std::nullopt;
 }
-
-bool names_passage(std::int32_t number, std::span<const Passage> passages) {
-  return number >= 1 && static_cast<std::size_t>(number) <= passages.size();
-}
-
-}  // namespace
 
 std::vector<std::int32_t> cited_numbers(std::string_view text) {
   std::vector<std::int32_t> numbers;

@@ -2,7 +2,9 @@
 // taken away, as portfolio/training/evaluate.py reads them: an opening bracket, decimal digits, a closing bracket.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,7 +14,14 @@
 
 namespace troupe::policy {
 
-/// The cited numbers, ascending, each once. A number beyond any number of passages is the largest int32.
+struct Citation {
+  std::size_t begin = 0;  ///< of the bracket
+  std::size_t end = 0;    ///< after it
+  std::int32_t number = 0;
+};
+/// The first one from a place on. A number beyond any number of passages is the largest int32.
+std::optional<Citation> next_citation(std::string_view text, std::size_t from);
+/// The cited numbers, ascending, each once.
 std::vector<std::int32_t> cited_numbers(std::string_view text);
 
 /// "[2]" becomes "[Records Policy §3.2]"; a number that no passage has stays as it is. So an answer reads outside of its

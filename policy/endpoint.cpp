@@ -33,7 +33,12 @@ std::string_view host_of(std::string_view url) {
   return authority.substr(0, authority.find(':'));
 }
 
-bool this_machine(std::string_view host) { return host == "localhost" || host == "[::1]" || host.starts_with("127."); }
+/// 127.x.y.z in numbers: "127.example.org" is a name, of any machine.
+bool is_loopback(std::string_view host) {
+  const bool numeric = host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return numeric && host.starts_with("127.") && std::ranges::count(host, '.') == 3;
+}
+bool this_machine(std::string_view host) { return host == "localhost" || host == "[::1]" || is_loopback(host); }
 
 Result<void> check_url(const Endpoint& endpoint) {
   const std::string seen = "\"" + endpoint.url.substr(0, 100) + "\"";
@@ -87,6 +92,11 @@ Result<void> validate(const Endpoint& endpoint) {
   if (endpoint.model.empty()) return wrong(endpoint, "model", "empty", "the model's name at its host");
   if (!endpoint.proxy.empty() && (!endpoint.proxy.starts_with("http://") || !plain(endpoint.proxy))) {
     return wrong(endpoint, "proxy", "\"" + endpoint.proxy.substr(0, 100) + "\"", "http://HOST:PORT");
+  }
+  if (!endpoint.proxy.empty() && endpoint.url.starts_with("http://") && !this_machine(host_of(endpoint.proxy))) {
+    return wrong(
+        endpoint, "proxy", "\"" + endpoint.proxy.substr(0, 100) + "\"",
+        "one on this machine, or https:// in the url: questions and keys do not travel in the clear to another machine");
   }
   if (endpoint.log_probabilities && endpoint.protocol != RemoteProtocol::openai) {
     return wrong(endpoint, "log_probabilities", "true", "false: Anthropic's protocol does not have them; set confidence");

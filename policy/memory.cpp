@@ -86,9 +86,7 @@ void make_room(Summary& next, std::vector<MemoryEntry>& entries, std::int32_t to
 
 }  // namespace
 
-std::int32_t estimate_tokens(std::string_view text) {
-  return static_cast<std::int32_t>(text.size() / bytes_per_token) + 1;
-}
+std::int32_t estimate_tokens(std::string_view text) { return static_cast<std::int32_t>(text.size() / bytes_per_token) + 1; }
 
 std::vector<MemoryEntry> entries_of(std::string_view summary, std::uint32_t turn) {
   std::vector<MemoryEntry> entries;

@@ -62,19 +62,17 @@ void add_words(std::string_view text, Words& words) {
 std::vector<Statement> statements_of(std::string_view answer) {
   std::vector<Statement> statements;
   std::size_t done = 0;
-  for (std::size_t at = answer.find('['); at != std::string_view::npos; at = answer.find('[', at)) {
-    const std::size_t end = std::min(answer.find(']', at), answer.size() - 1) + 1;
-    const auto numbers = cited_numbers(answer.substr(at, end - at));
-    if (numbers.empty()) {  // a bracket that cites nothing
-      ++at;
-      continue;
+  for (auto citation = next_citation(answer, 0); citation; citation = next_citation(answer, done)) {
+    // What was opened before the citation and not closed belongs to it: "[see [1]".
+    const std::string_view before = answer.substr(done, citation->begin + 1 - done);
+    const std::size_t closed = before.rfind(']');
+    const std::string_view said = before.substr(0, before.find('[', closed == std::string_view::npos ? 0 : closed));
+    if (statements.empty() || !trimmed(said).empty()) {
+      statements.push_back({said, {citation->number}});
+    } else if (auto& cited = statements.back().cited; std::ranges::find(cited, citation->number) == cited.end()) {
+      cited.push_back(citation->number);
     }
-    if (!statements.empty() && trimmed(answer.substr(done, at - done)).empty()) {
-      statements.back().cited.push_back(numbers.front());
-    } else {
-      statements.push_back({answer.substr(done, at - done), numbers});
-    }
-    done = at = end;
+    done = citation->end;
   }
   return statements;
 }

@@ -1,4 +1,7 @@
 // OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat, as many other hosts speak them too.
+#include <optional>
+#include <utility>
+
 #include "remote/protocol_json.hpp"
 
 namespace troupe::remote {
@@ -55,12 +58,17 @@ class OpenaiReader final : public ReplyReader {
       if (!refusal.empty()) return Error{ErrorCode::unsupported, "the model refuses: " + plain_text(refusal)};
     }
     TROUPE_TRY(const auto text, said.string_or("content", "", piece_bytes_max));
-    if (text.empty()) return {};
-    RemotePiece piece{std::string(text), std::nullopt};
+    std::optional<double> probability;
     if (log_probabilities_ && choice.has("logprobs")) {
-      TROUPE_TRY(piece.log_probability, log_probability_of(choice));
+      TROUPE_TRY(probability, log_probability_of(choice));
     }
-    reply.pieces.push_back(std::move(piece));
+    // A token may be a part of a character, or held back by the endpoint: its text comes with a later one.
+    if (text.empty()) {
+      of_no_text_ += probability.value_or(0);
+      return {};
+    }
+    if (probability) *probability += std::exchange(of_no_text_, 0);
+    reply.pieces.push_back({std::string(text), probability});
     return {};
   }
 
@@ -100,6 +108,7 @@ class OpenaiReader final : public ReplyReader {
   }
 
   bool log_probabilities_;
+  double of_no_text_ = 0;  ///< log-probabilities of tokens since the last piece
 };
 
 }  // namespace

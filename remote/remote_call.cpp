@@ -165,7 +165,7 @@ void RemoteCall::take_reply() {
                    {}});
     }
     all_probable_ = all_probable_ && piece.log_probability.has_value();
-    emit(std::move(piece.text), piece.log_probability.value_or(0));
+    emit(without_own_key(piece.text), piece.log_probability.value_or(0));
   }
   if (reader_->reply.complete) finish(std::nullopt);
 }

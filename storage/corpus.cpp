@@ -71,7 +71,7 @@ std::string key_of(const Corpus& corpus, std::uint32_t place) {
 }
 
 Error damaged(const std::string& what) {
-  return {ErrorCode::corrupt, "the stored corpus: " + what + "; put the corpus again from its documents"};
+  return {ErrorCode::corrupt, "the stored corpus: " + what + "; put the corpus again from its documents (troupe node --corpus)"};
 }
 
 Result<void> check_format(std::string_view bytes) {

@@ -108,6 +108,12 @@ TEST_F(Batch, NamesWhatWasNotAnsweredAndKeepsTheAnswersOfAnotherFileApart) {
   std::ofstream(path("others.jsonl")) << R"({"question": "Who are you?"})" << "\n";
   const std::string before = text_of("answers.jsonl");
   EXPECT_EQ(ask({"--input", path("others.jsonl"), "--answers", path("answers.jsonl")}).status, 1);
+  // Somebody's file of one line, which ends without a line end, is not taken for an answer that was cut off.
+  for (const char* foreign : {"{\"colour\": \"blue\"}", "notes"}) {
+    std::ofstream(path("foreign")) << foreign;
+    EXPECT_EQ(ask({"--input", path("questions.jsonl"), "--answers", path("foreign")}).status, 1);
+    EXPECT_EQ(text_of("foreign"), foreign);
+  }
   EXPECT_EQ(text_of("answers.jsonl"), before);
 }
 

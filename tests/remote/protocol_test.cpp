@@ -78,11 +78,13 @@ TEST(OpenaiProtocol, ReadsAnAnswerPieceByPiece) {
   const auto [reader, result] =
       read(asked, {R"({"choices":[{"delta":{"role":"assistant","content":""}}]})",
                    R"({"choices":[{"delta":{"content":"Be"},"logprobs":{"content":[{"logprob":-0.5},{"logprob":-0.25}]}}]})",
+                   R"({"choices":[{"delta":{"content":""},"logprobs":{"content":[{"logprob":-2.0}]}}]})",  // half a character
+                   R"({"choices":[{"delta":{"content":"é"},"logprobs":{"content":[{"logprob":-1.0}]}}]})",
                    R"({"choices":[{"delta":{"content":"cause"},"logprobs":null}]})",
                    R"({"choices":[{"delta":{},"finish_reason":"stop"}]})",
                    R"({"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3}})", "[DONE]", "after the end"});
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(reader->reply.pieces, (std::vector<RemotePiece>{{"Be", -0.75}, {"cause", std::nullopt}}));
+  EXPECT_EQ(reader->reply.pieces, (std::vector<RemotePiece>{{"Be", -0.75}, {"é", -3.0}, {"cause", std::nullopt}}));
   EXPECT_EQ(reader->reply.finish_reason, "end_token");
   EXPECT_EQ(reader->reply.prompt_tokens, 12);
   EXPECT_EQ(reader->reply.answer_tokens, 3);

@@ -86,6 +86,9 @@ TEST(EndpointFile, SendsNothingInTheClearToAnotherMachine) {
   }
   expect_refused(with_url("http://x.example/v1"), {"e.toml:1:", "https://", "in the clear"});
   expect_refused(with_url("http://localhost.example"), {"in the clear"});
+  expect_refused(with_url("http://127.evil.example/v1"), {"in the clear"});
+  expect_refused(with_url("http://127.0.0.1/v1") + "proxy = \"http://other.example:3128\"\n", {"proxy", "in the clear"});
+  EXPECT_TRUE(parse_endpoints(with_url("https://x.example") + "proxy = \"http://other.example:3128\"\n", "e.toml"));
   expect_refused(with_url("https://user:word@x.example"), {"password"});
   expect_refused(with_url("https://x.example/v1?key=1"), {"query"});
   for (const char* url : {"", "ftp://x", "https://", "x.example", "https:// x", "file:///etc/passwd"}) {
