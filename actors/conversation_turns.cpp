@@ -63,7 +63,8 @@ void ConversationState::commit(LiveTurn& turn, storage::WriteBatch batch, std::f
 
 void ConversationState::advance(LiveTurn& turn) {
   if (turn.accepting || turn.stage == Stage::end || moving_) return;
-  const bool writing = turn.stage == Stage::plan;
+  // What is on its way to the disk may be durable, and is known here before anything follows.
+  const bool writing = turn.stage == Stage::plan || (turn.stage == Stage::summarize && turn.busy && !summarizing_);
   if (turn.doom && !writing) return fail(turn, *turn.doom);
   if (&turn != live_.front().get()) return;
   if (turn.stage == Stage::queued) {
