@@ -364,6 +364,7 @@ void ConversationState::wait_on(LiveTurn& turn) {
   // When that has passed, too, the turn's own deadline ends it.
   turn.clock->until = over ? TimePoint::max() : context_->clock->now() + std::chrono::milliseconds(time_ms);
   turn.clock->over = policy::TimeOver::turn;
+  if (!over && left_ms(turn) <= 0) late_attempt(turn);  // of a short turn both times pass between two ticks
 }
 
 StageEntry ConversationState::entry_of(const policy::Attempt& attempt) const {

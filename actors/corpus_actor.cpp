@@ -54,15 +54,10 @@ void CorpusActorState::make_first() {
 
 void CorpusActorState::apply(std::shared_ptr<const IndexedCorpus> before, std::shared_ptr<const IndexedCorpus> after) {
   // Sections stand under the version of their corpus: equal versions have the same ones.
-  const bool same = !in_doubt_ && before && before->corpus.version == after->corpus.version;
-  const auto pieces = std::make_shared<const Batches>(same ? Batches{storage::put_catalogue(after->whole())}
-                                                           : storage::put_catalogued(after->whole()));
-  const auto forget = [this, same](const std::shared_ptr<const IndexedCorpus>& corpus) {
-    if (same || !corpus) return next();
-    // What is left of it if this fails is forgotten when the node starts.
-    write(std::make_shared<const Batches>(storage::forget_corpus(corpus->corpus)), 0, [this](const Result<void>&) { next(); });
-  };
-  write(pieces, 0, [this, same, before, after, forget](const Result<void>& written) {
+  const bool same = before && before->corpus.version == after->corpus.version;
+  const auto pieces = std::make_shared<const Batches>(same && !in_doubt_ ? Batches{storage::put_catalogue(after->whole())}
+                                                                         : storage::put_catalogued(after->whole()));
+  write(pieces, 0, [this, same, before, after](const Result<void>& written) {
     in_doubt_ = !written;
     if (!written) {
       // It may be durable all the same, once the disk is well again, so nothing of it is taken away before the next start.
@@ -76,7 +71,9 @@ void CorpusActorState::apply(std::shared_ptr<const IndexedCorpus> before, std::s
                     {{"version", after->corpus.version}, {"sections", std::to_string(after->corpus.sections.size())}});
     }
     answer_first(view_of(*context_, *after));
-    forget(before);
+    if (same || !before) return next();
+    // What is left of it if this fails is forgotten when the node starts.
+    write(std::make_shared<const Batches>(storage::forget_corpus(before->corpus)), 0, [this](const Result<void>&) { next(); });
   });
 }
 

@@ -130,7 +130,7 @@ class Chat {
         std::cout << std::flush;
       } else {
         if (next == 1) std::cout << "conversation " << to_string(conversation_.id()) << '\n';
-        print_history(std::cout, *page);
+        std::cout << history_of(*page);
       }
       if (!page->more || page->turns.empty()) return;
       next = page->turns.back().id.number + 1;
@@ -150,7 +150,7 @@ class Chat {
     if (options_.json) {
       std::cout << dumped(json_of(*found)) << std::endl;
     } else {
-      print_explanation(std::cout, *found);
+      std::cout << explanation_of(*found);
     }
   }
 

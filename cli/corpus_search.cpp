@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -78,13 +79,15 @@ Json json_of(const Question& question, const policy::SearchHits& found) {
 }
 
 void print(const policy::SearchHits& found) {
-  if (found.hits.empty()) std::cout << "nothing found\n";
+  std::ostringstream text;
+  if (found.hits.empty()) text << "nothing found\n";
   for (const policy::SearchHit& hit : found.hits) {
-    std::cout << plain(hit.section.name) << (hit.section.heading.empty() ? "" : " " + plain(hit.section.heading));
+    text << hit.section.name << (hit.section.heading.empty() ? "" : " " + hit.section.heading);
     const auto from = std::ranges::find(found.hits, hit.via, [](const policy::SearchHit& each) { return each.section.key; });
-    if (!hit.via.empty()) std::cout << ", from " << (from == found.hits.end() ? hit.via : from->section.name);
-    std::cout << "\n  " << plain(hit.section.text) << '\n';
+    if (!hit.via.empty()) text << ", from " << (from == found.hits.end() ? hit.via : from->section.name);
+    text << "\n  " << hit.section.text << '\n';
   }
+  std::cout << plain(text.str());
   std::printf("all that an answer needs is there with probability %.2f\n", confidence_of(found));
 }
 

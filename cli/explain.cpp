@@ -6,6 +6,7 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "cli/answer_view.hpp"
@@ -107,17 +108,18 @@ Result<int> explain(const ExplainOptions& options) {
   if (options.json) {
     std::cout << dumped(json_of(turn)) << std::endl;
   } else {
-    print_explanation(std::cout, turn);
+    std::cout << explanation_of(turn);
   }
   return 0;
 }
 
 }  // namespace
 
-void print_explanation(std::ostream& stream, const policy::Turn& turn) {
+std::string explanation_of(const policy::Turn& turn) {
+  std::ostringstream stream;
   const policy::Ask& ask = turn.ask;
   stream << std::setprecision(4) << "turn " << to_string(turn.id) << ", accepted " << date_of(turn.accepted_ms) << "\n> "
-         << plain(ask.question) << '\n'
+         << ask.question << '\n'
          << "asked for        " << to_string(ask.assurance) << " assurance, tier " << (ask.tier ? to_string(*ask.tier) : "any")
          << ", grounding " << to_string(ask.grounding) << ", " << ask.deadline_ms / 1000.0 << " s\n";
   if (!turn.kind.empty()) {
@@ -154,6 +156,7 @@ void print_explanation(std::ostream& stream, const policy::Turn& turn) {
     stream << "not answered: " << turn.outcome->message << " (" << turn.outcome->code << "), " << date_of(turn.ended_ms)
            << '\n';
   }
+  return plain(stream.str());
 }
 
 void add_explain(CLI::App& app, Action& action) {

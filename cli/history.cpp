@@ -6,6 +6,7 @@
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -51,7 +52,7 @@ Result<int> history(const HistoryOptions& options) {
     if (page.turns.empty() && conversation.turns() > 0) {
       std::cout << "no turn from number " << options.from << " on; the last is " << conversation.turns() << std::endl;
     } else {
-      print_history(std::cout, page);
+      std::cout << history_of(page);
     }
     return 0;
   }
@@ -66,10 +67,11 @@ Result<int> history(const HistoryOptions& options) {
 
 }  // namespace
 
-void print_history(std::ostream& stream, const clients::HistoryPage& page) {
+std::string history_of(const clients::HistoryPage& page) {
+  std::ostringstream stream;
   if (page.turns.empty()) stream << "nothing was asked yet\n";
   for (const policy::Turn& turn : page.turns) {
-    stream << turn.id.number << "  " << date_of(turn.accepted_ms) << "\n> " << plain(turn.ask.question) << '\n';
+    stream << turn.id.number << "  " << date_of(turn.accepted_ms) << "\n> " << turn.ask.question << '\n';
     if (!turn.outcome) {
       stream << "(not ended yet)\n";
     } else if (turn.outcome->committed) {
@@ -83,6 +85,7 @@ void print_history(std::ostream& stream, const clients::HistoryPage& page) {
     }
   }
   if (page.more) stream << "(there are later turns)\n";
+  return plain(stream.str());
 }
 
 void add_history(CLI::App& app, Action& action) {

@@ -1,13 +1,13 @@
 // The turns of a conversation, for people.
 #pragma once
 
-#include <iosfwd>
+#include <string>
 
 #include "clients/cpp/client.hpp"
 
 namespace troupe::cli {
 
 /// Questions and answers, oldest first.
-void print_history(std::ostream& stream, const clients::HistoryPage& page);
+std::string history_of(const clients::HistoryPage& page);
 
 }  // namespace troupe::cli

@@ -55,7 +55,7 @@ struct Ask {
   static constexpr std::int32_t tokens_limit = 4096;
   static constexpr std::int64_t deadline_limit_ms = std::int64_t{24} * 3600 * 1000;
 
-  std::string idempotency_key;  ///< the same key in a conversation is the same turn, whatever else is asked
+  std::string idempotency_key;  ///< the same in a conversation is the same turn; with another question it is refused
   std::string question;
   Assurance assurance = Assurance::standard;
   Priority priority = Priority::interactive;

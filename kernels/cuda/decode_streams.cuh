@@ -6,6 +6,8 @@
 
 namespace troupe::kernels::cuda {
 
+// Loops that mostly run once or twice are not unrolled: their code has to be fetched for each layer.
+
 inline constexpr int row_warps = 6;
 /// The threads of a block: a warpgroup that computes, then the warp of weights, that of scales, and those of rows.
 inline constexpr int step_threads = warpgroup + (2 + row_warps) * 32;
@@ -53,8 +55,8 @@ struct WeightStreamer {
   /// From a stage's being empty until it is asked for the memory has less to do, so whatever can be is done before.
   __device__ void stream_stages(const bf16* source, int count) const {
     const int end = stage + count;
-    int fetched = stage;  ///< stages up to here are in the L2 cache, or on their way
-#pragma unroll N == 64 ? 4 : 1
+    int fetched = stage;        ///< stages up to here are in the L2 cache, or on their way
+#pragma unroll N == 64 ? 4 : 1  // of 64 rows a stage has half of the weights
     for (int at = stage; at < end; ++at, source += Stages::panels * tile_elements) {
       const std::uint32_t target = place_of(at);
       Barrier& full = ring.full(at);

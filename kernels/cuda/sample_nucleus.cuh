@@ -290,7 +290,7 @@ class Nucleus {
       if (first >= members.count) continue;
       const std::uint32_t place = first + threadIdx.x;
       int block = 0;
-#pragma unroll
+#pragma unroll  // lanes that have no block begin behind the last member
       for (int step = Blocks > 8 ? 8 : 4; step > 0; step /= 2)
         block += place >= __shfl_sync(whole_warp, members.before, block + step) ? step : 0;
       const std::uint32_t before = __shfl_sync(whole_warp, members.before, block);

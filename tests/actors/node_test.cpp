@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/rocks_store.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace troupe::actors {
@@ -32,6 +33,27 @@ TEST(Node, KeepsItsCorpusUntilItIsGivenAnother) {
   EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 2U) << "not the first one again";
   EXPECT_EQ(sections_of_a_life(folder.path(), std::vector<storage::Section>{}).value(), 0U);
   EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 0U) << "that there shall be none is kept, too";
+}
+
+TEST(Node, HasItsCorpusPutAgainWhereTheStoredOneIsDamaged) {
+  const tests::TemporaryFolder folder;
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 1U);
+  {
+    const auto store = storage::RocksStore::open(folder.path());
+    ASSERT_TRUE(store) << store.error().message;
+    const auto records = (*store)->scan(storage::Column::corpus, "", "", 100);
+    ASSERT_TRUE(records);
+    storage::WriteBatch batch;
+    for (const auto& [key, value] : *records)
+      batch.puts.push_back({storage::Column::corpus, key, value.substr(0, value.size() / 2)});
+    for (const auto& written : (*store)->write({batch})) ASSERT_TRUE(written);
+  }
+  const auto damaged = sections_of_a_life(folder.path(), std::nullopt);
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code, ErrorCode::corrupt);
+  EXPECT_NE(damaged.error().message.find("--corpus"), std::string::npos) << damaged.error().message;
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::vector<storage::Section>{section("Feed the cat.")}).value(), 1U);
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 1U) << "and is whole from then on";
 }
 
 TEST(Node, ListensOnThisMachineOnly) {

@@ -92,6 +92,9 @@ TEST_F(Batch, GoesOnWhereItWasAndAsksNothingTwice) {
   const std::string before = text_of("answers.jsonl");
   EXPECT_EQ(ask({"--input", path("questions.jsonl"), "--answers", path("answers.jsonl")}).status, 0);
   EXPECT_EQ(text_of("answers.jsonl"), before) << "nothing is left to ask";
+  std::ofstream(path("answers.jsonl")) << before.substr(0, before.size() - 1);  // as some editors leave it
+  EXPECT_EQ(ask({"--input", path("questions.jsonl"), "--answers", path("answers.jsonl")}).status, 0);
+  EXPECT_EQ(text_of("answers.jsonl"), before) << "a whole line without its end is an answer";
 }
 
 TEST_F(Batch, NamesWhatWasNotAnsweredAndKeepsTheAnswersOfAnotherFileApart) {

@@ -2,12 +2,10 @@
 // tests/sim/drill_test.cpp, on virtual time.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 
 #include "tests/cli/run_troupe.hpp"
 #include "tests/cluster/troupe_of.hpp"
@@ -100,12 +98,10 @@ TEST(Drills, ShowWhereNobodyIsLeftAndWhatWasTooMuch) {
   // What a node says of itself is a moment old.
   const std::string contracts = "contracts: intent 0 held, 1 late; retrieval 0 held, 1 oversized; reasoning 0 held, 1 late";
   Outcome status;
-  for (int i = 0; i < 100; ++i) {
+  EXPECT_TRUE(soon([&] {
     status = troupe("cluster status" + at);
-    if (status.output.find(contracts) != std::string::npos) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  EXPECT_NE(status.output.find(contracts), std::string::npos) << status.output;
+    return status.output.find(contracts) != std::string::npos;
+  })) << status.output;
 }
 
 }  // namespace
