@@ -149,34 +149,6 @@ __device__ __forceinline__ void add_part(const PartSums<N> (&of)[Sides], RowPart
   }
 }
 
-/// silu of several numbers, side by side, by all lanes of a warp. A division has a branch for operands of extreme size, so that
-/// divisions do not overlap; where none is extreme, this takes the steps that the compiler takes, which round to the same bits,
-/// and branches once.
-template <int Count>
-__device__ __forceinline__ void silu_each(float (&x)[Count]) {
-  constexpr float least = 0x1p-60f;
-  constexpr float most = 40;  // whose exponential is far from the largest number, too
-  float result[Count];
-  bool plain = true;
-#pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    plain = plain && fabsf(x[i]) >= least && fabsf(x[i]) <= most;
-    const float divisor = 1.0f + __expf(-x[i]);
-    float inverse;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(divisor));
-    inverse = fmaf(inverse, fmaf(-divisor, inverse, 1.0f), inverse);
-    const float quotient = x[i] * inverse;
-    result[i] = fmaf(inverse, fmaf(-divisor, quotient, x[i]), quotient);
-  }
-  if (__any_sync(0xFFFFFFFF, !plain)) {
-#pragma unroll
-    for (int i = 0; i < Count; ++i) result[i] = silu(x[i]);
-    __syncwarp();  // together again
-  }
-#pragma unroll
-  for (int i = 0; i < Count; ++i) x[i] = result[i];
-}
-
 /// A warp's elements silu(gate) * up of a part, in a panel's rows of a pair of tiles; zero if its tile is not there. Row i of
 /// the part is multiplied by the scale of lane i.
 template <int N>

@@ -70,7 +70,7 @@ struct RunAttender {
 
   /// Rows that are no heads are zeros, from the first run on. Whoever reads them has met at warpgroup_sync by then.
   __device__ __forceinline__ void clear_queries() const {
-    const SpanThread of = SpanThread::of_block(thread_read_anew());
+    const SpanThread of = this_thread();
     for (int head = group + of.warp; head < decode_group_max; head += 4) {
 #pragma unroll
       for (int i = 0; i < HeadDim / 32; ++i) shared.queries[KvTiles::place(head, of.lane + 32 * i)] = __float2bfloat16_rn(0.0f);
@@ -79,7 +79,20 @@ struct RunAttender {
   /// The run is so many parts' of its sequence's KV head, the one of this index.
   __device__ __forceinline__ void attend(const Run& run, const PartOf& part) {
     const bool folds = part.parts <= folding_parts_max;
-    thread = SpanThread::of_block(thread_read_anew());
+    thread = this_thread();
+    // All that a warp needs of other blocks is asked for at once, before anything is computed.
+    OfRow query;
+    OfRow token;
+    std::int32_t token_block = 0;  // the KV block that it goes to
+    if (warp() < group) query.elements.ask(step.shape, buffers.qkv, run.row, run.kv_head * group + warp(), lane());
+    const bool appends = run.has_token() && warp() >= value_warp;
+    if (appends) {
+      const int head = step.shape.heads + run.kv_head + (warp() == value_warp ? step.shape.kv_heads : 0);
+      token.elements.ask(step.shape, buffers.qkv, run.row, head, lane());
+      token_block = __ldcg(step.blocks + run.row * step.blocks_stride + run.position / kv_block_positions);
+      token.rotation.load(norms.key, cosine(run), sine(run));
+    }
+    query.rotation.load(norms.query, cosine(run), sine(run));
     RowState state;
     float folded[tiles][4] = {};
     const int rows = group > 8 ? 2 : 1;  // of the thread's two
@@ -87,7 +100,8 @@ struct RunAttender {
       float values[tiles][4] = {};
       float most[2];
       float total[2];
-      attend_span(run, span, rows, values, most, total);
+      if (span == run.first_span) take_queries(run, query);
+      attend_span(run, span, rows, token, token_block, values, most, total);
       if (!folds) {
         publish_entry(run.begin + span, values, most, total);
         continue;
@@ -106,6 +120,16 @@ struct RunAttender {
   }
 
  private:
+  /// What a warp has of a row that the step computes.
+  struct OfRow {
+    HeadAhead<HeadDim> elements;
+    HeadRotation<HeadDim> rotation;
+  };
+
+  /// Beside many rows there are no registers for what could be computed once for all layers.
+  __device__ __forceinline__ static SpanThread this_thread() {
+    return SpanThread::of_block(N == 8 ? threadIdx.x : thread_read_anew());
+  }
   __device__ __forceinline__ int warp() const { return thread.warp; }
   __device__ __forceinline__ int lane() const { return thread.lane; }
   __device__ __forceinline__ const float* cosine(const Run& run) const { return step.cosine + run.position * (HeadDim / 2); }
@@ -124,26 +148,15 @@ struct RunAttender {
 
   /// The weighted values of a span, its largest scores and its sums of weights. Queries come with the run's first span, the
   /// token with the sequence's last one.
-  __device__ __forceinline__ void attend_span(const Run& run, int span, int rows, float (&values)[tiles][4], float (&most)[2],
-                                              float (&total)[2]) {
+  __device__ __forceinline__ void attend_span(const Run& run, int span, int rows, OfRow& token, std::int32_t token_block,
+                                              float (&values)[tiles][4], float (&most)[2], float (&total)[2]) {
     const bool first = span == run.first_span;
     const bool last = span + 1 == run.spans;
-    HeadRotation<HeadDim> key_rotation;
-    HeadAhead<HeadDim> token;
-    std::int32_t token_block = 0;  // the KV block that it goes to
-    // All that a warp needs is asked for at once.
-    if (last && warp() >= value_warp) {
-      token_block = __ldcg(step.blocks + run.row * step.blocks_stride + run.position / kv_block_positions);
-      key_rotation.load(norms.key, cosine(run), sine(run));
-      token.ask(step.shape, buffers.qkv, run.row,
-                step.shape.heads + run.kv_head + (warp() == value_warp ? step.shape.kv_heads : 0), lane());
-    }
-    if (first) take_queries(run);
     wait_for_stages();
     if (last && warp() == key_warp) {
       float out[HeadDim / 32];
-      token.await();
-      rotate_head<HeadDim>(token.value, key_rotation, step.shape.epsilon, out);
+      token.elements.await();
+      rotate_head<HeadDim>(token.elements.value, token.rotation, step.shape.epsilon, out);
       append_token(run, token_block, 0, out);
     }
     if (last || first) warpgroup_sync();
@@ -159,8 +172,8 @@ struct RunAttender {
     wait_for_stages();
     if (last) {
       if (warp() == value_warp) {
-        token.await();
-        append_token(run, token_block, 1, token.value);
+        token.elements.await();
+        append_token(run, token_block, 1, token.elements.value);
       }
       clear_values_after(run);
       warpgroup_sync();
@@ -170,19 +183,12 @@ struct RunAttender {
     if (last) fence_proxy_async();
     release_stages();
   }
-  __device__ __forceinline__ void take_queries(const Run& run) {
-    HeadRotation<HeadDim> rotation;
-    HeadAhead<HeadDim> query;
-    rotation.load(norms.query, cosine(run), sine(run));
-    const auto ask = [&](int head) {
-      if (head < group) query.ask(step.shape, buffers.qkv, run.row, run.kv_head * group + head, lane());
-    };
-    ask(warp());
+  __device__ __forceinline__ void take_queries(const Run& run, OfRow& query) {
     for (int head = warp(); head < group; head += 4) {
       float out[HeadDim / 32];
-      query.await();
-      rotate_head<HeadDim>(query.value, rotation, step.shape.epsilon, out);
-      ask(head + 4);
+      query.elements.await();
+      rotate_head<HeadDim>(query.elements.value, query.rotation, step.shape.epsilon, out);
+      if (head + 4 < group) query.elements.ask(step.shape, buffers.qkv, run.row, run.kv_head * group + head + 4, lane());
 #pragma unroll
       for (int i = 0; i < HeadDim / 32; ++i)
         shared.queries[KvTiles::place(head, lane() + 32 * i)] = __float2bfloat16_rn(out[i]);

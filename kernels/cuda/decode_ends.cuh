@@ -57,16 +57,21 @@ struct GatedEnd {
   }
   template <int N>
   __device__ __forceinline__ void publish_sums(const float (&sums)[N / 2], int rows, const float* row_scales) const {
+    float gates[N / 4];
+    float ups[N / 4];
 #pragma unroll
-    for (int i = 0; i < N / 2; i += 4) {
-      float product[2];
+    for (int i = 0; i < N / 4; ++i) {
+      const int gate = i / 2 * 4 + i % 2;
+      const int row = SumPlace::row(gate);
+      const float scale = row_scales[row];
+      gates[i] = row < rows ? sums[gate] * scale : 1.0f;  // others may hold what takes longer
+      ups[i] = sums[gate + 2] * scale;
+    }
+    silu_each(gates);
 #pragma unroll
-      for (int k = 0; k < 2; ++k) {
-        const float scale = row_scales[SumPlace::row(i + k)];
-        product[k] = silu(sums[i + k] * scale) * (sums[i + k + 2] * scale);
-      }
-      const std::uint32_t pair = pair_of_row(bits_of(__floats2bfloat162_rn(product[0], product[1])));
-      if (SumPlace::pair_row(i) < rows) publish(first + i / 4 * 8 * panel_inputs, pair);
+    for (int i = 0; i < N / 4; i += 2) {
+      const std::uint32_t pair = pair_of_row(bits_of(__floats2bfloat162_rn(gates[i] * ups[i], gates[i + 1] * ups[i + 1])));
+      if (SumPlace::pair_row(2 * i) < rows) publish(first + i / 2 * 8 * panel_inputs, pair);
     }
   }
 };

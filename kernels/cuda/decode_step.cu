@@ -24,22 +24,25 @@ struct Computer {
   std::int32_t scales_wanted = 0;  ///< how often the rows' scales have to have been said
   std::int32_t clears_begun = 0;   ///< layers in which this block clears buffers, so far
   int present_layer = 0;
-  std::uint32_t exchanges = 0;  ///< so far
-  Run last_run = {};            ///< of this block's
-  PartOf first_part = {};       ///< the block's first run's
+  HeadNorms norms = norms_of(0);  ///< of the present layer, asked for long before they are wanted
+  std::uint32_t exchanges = 0;    ///< so far
+  Run last_run = {};              ///< of this block's
+  PartOf first_part = {};         ///< the block's first run's
   PartOf last_part = {};
 
   __device__ const DecodeStep& step() const { return arguments.step; }
+  __device__ HeadNorms norms_of(int layer) const { return {step().layers[layer].query_norm, step().layers[layer].key_norm}; }
   __device__ void wait_for_batch() {}
   /// The stages' barriers say when what is to be read has been written.
   __device__ void begin(int layer, int operation, const Deal& /*deal*/) {
-    if (operation == op_attention) return;
-    if (wants_scales(operation)) ++scales_wanted;
-    // No product is published before what a layer before had this block clear is cleared.
     if (layer > present_layer) {
       present_layer = layer;
+      if (layer < step().shape.layers) norms = norms_of(layer);
+      // Nothing is published before what a layer before had this block clear is cleared.
       await_count(&shared.cleared, clears_begun);
     }
+    if (operation == op_attention) return;
+    if (wants_scales(operation)) ++scales_wanted;
     if (operation == op_qkv && layer < step().shape.layers) ++clears_begun;
   }
 
@@ -107,7 +110,6 @@ struct Computer {
     const int kv_heads = step().shape.kv_heads;
     if (layer == 0) learn_runs(items);
     const LayerBuffers& buffers = arguments.buffers.of(layer);
-    const HeadNorms norms{step().layers[layer].query_norm, step().layers[layer].key_norm};
     RunAttender<N, HeadDim> attender{step(), arguments.group, buffers, norms, layer, ring, shared.attention, stage};
     if (layer == 0) attender.clear_queries();
     Run run = last_run;
@@ -139,7 +141,7 @@ struct Computer {
 // Of the 168 that each of the three warpgroups begins with.
 constexpr int computer_registers = 240;
 constexpr int streamer_registers = 128;
-static_assert(step_threads == 3 * warpgroup);
+static_assert(step_threads == 3 * warpgroup && computer_registers + 2 * streamer_registers <= 3 * 168);
 
 template <int N, int HeadDim>
 __global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_constant__ StepArguments arguments) {

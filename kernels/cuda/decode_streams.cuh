@@ -214,13 +214,7 @@ struct RowStreamer {
       const auto source_of = [&](int i) { return from + place(i); };
       uint4 piece[ahead] = {};
       if (is_there(0)) piece[0] = load_published(source_of(0));
-      if (first_stage) {
-        // While nothing of the operation is written, one look at a time: many would be in the way of the weights.
-        uint4 looked_at[1] = {piece[0]};
-        await_published(looked_at, source_of);
-        __syncwarp();
-        piece[0] = looked_at[0];
-      }
+      if (first_stage) await_first(piece[0], source_of);
 #pragma unroll
       for (int i = 1; i < ahead; ++i) {
         if (is_there(i)) piece[i] = load_published(source_of(i));
@@ -294,6 +288,7 @@ struct ScaleSayer {
   StepShared<N>& shared;
   std::int32_t scales_said = 0;
   std::int32_t cleared = 0;
+  static constexpr int look_pause = 100;
 
   __device__ void wait_for_batch() const { shared.batch.known.wait(0); }
   __device__ void begin(int layer, int operation, const Deal& deal) {
@@ -304,12 +299,16 @@ struct ScaleSayer {
     say_scales((operation == op_qkv ? buffers.attention_input : buffers.feed_forward_input).squares);
     if (operation == op_qkv && layer < arguments.step.shape.layers) clear(layer, deal);
   }
-  __device__ void say_scales(const float* squares) {
+  /// Four lanes have a row, each every fourth slice.
+  __device__ void find_scales(const float* squares) {
     const DecodeStep& step = arguments.step;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int slices = divided_up(step.shape.hidden, 16);
     for (int first = 0; first < step.rows; first += 8) {
       const int row = first + lane / 4;
+      const float* const own = squares + lane % 4 * N + row;
+      float look = row < step.rows && lane % 4 < slices ? load_published(own) : 0.0f;
+      await_first<look_pause>(look, [&](int /*index*/) { return own; });
       const auto load = [&](float(&square)[slices_at_once], int slice) {
         const auto source = [&](int i) { return squares + static_cast<std::size_t>(slice + 4 * i) * N + row; };
 #pragma unroll
@@ -320,9 +319,61 @@ struct ScaleSayer {
       const float scale = norm_scale(load, slices, step.shape.hidden, step.shape.epsilon);
       if (lane % 4 == 0) shared.row_scales[row] = scale;
     }
+  }
+  /// The same of many rows: eight lanes have every fourth slice of 32 rows, each of them four.
+  __device__ void find_many_scales(const float* squares) {
+    constexpr int each = 4;
+    constexpr int at_once = 8;
+    const DecodeStep& step = arguments.step;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int slices = divided_up(step.shape.hidden, 16);
+    for (int first = 0; first < step.rows; first += 32) {
+      const int row = first + lane % 8 * each;
+      const int rows = step.rows - row;  ///< that there are, from the lane's first on
+      const auto largest = [&](const uint4& of) {
+        return max(max(rows > 0 ? of.x : 0, rows > 1 ? of.y : 0), max(rows > 2 ? of.z : 0, rows > 3 ? of.w : 0));
+      };
+      const float* const own = squares + lane / 8 * N + row;
+      const bool is_there = rows > 0 && lane / 8 < slices;
+      float look = is_there ? load_published(own) : 0.0f;
+      await_first<look_pause>(look, [&](int /*index*/) { return own; });
+      float sums[each] = {};
+      for (int slice = lane / 8; slice < slices; slice += 4 * at_once) {
+        const auto source = [&](int i) {
+          return reinterpret_cast<const uint4*>(squares + static_cast<std::size_t>(slice) * N + row) + i * N;
+        };
+        uint4 squared[at_once] = {};
+#pragma unroll
+        for (int i = 0; i < at_once; ++i) {
+          if (rows > 0 && slice + 4 * i < slices) squared[i] = load_published(source(i));
+        }
+        await_published(squared, source, largest);
+#pragma unroll
+        for (int i = 0; i < at_once; ++i) {
+          sums[0] += __uint_as_float(squared[i].x);
+          sums[1] += __uint_as_float(squared[i].y);
+          sums[2] += __uint_as_float(squared[i].z);
+          sums[3] += __uint_as_float(squared[i].w);
+        }
+      }
+      __syncwarp();
+#pragma unroll
+      for (int i = 0; i < each; ++i) {
+        sums[i] += __shfl_xor_sync(0xFFFFFFFF, sums[i], 8);
+        sums[i] += __shfl_xor_sync(0xFFFFFFFF, sums[i], 16);
+        if (lane < 8) shared.row_scales[row + i] = norm_scale(sums[i], step.shape.hidden, step.shape.epsilon);
+      }
+    }
+  }
+  __device__ void say_scales(const float* squares) {
+    if constexpr (N < 32) {
+      find_scales(squares);
+    } else {
+      find_many_scales(squares);
+    }
     __syncwarp();
     ++scales_said;
-    if (lane == 0) store_release(&shared.scales_said, scales_said);
+    if (threadIdx.x % 32 == 0) store_release(&shared.scales_said, scales_said);
   }
   __device__ void clear(int layer, const Deal& deal) {
     const DecodeStep& step = arguments.step;

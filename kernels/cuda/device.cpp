@@ -67,14 +67,14 @@ void CudaStream::copy(void* target, const void* source, std::size_t bytes) {
 
 void CudaStream::synchronize() { check_device(cudaStreamSynchronize(stream_), "waiting for what it was given to do"); }
 
-void CudaStream::wait_for(const Event& mark) {
-  check_device(cudaStreamWaitEvent(stream_, mark.event_, 0), "waiting for another stream");
+bool CudaStream::is_idle() const {
+  const cudaError_t status = cudaStreamQuery(stream_);
+  if (status == cudaErrorNotReady) return false;
+  check_device(status, "asking after a pass");
+  return true;
 }
 
-Event::Event(Timing timing) {
-  const unsigned flags = timing == Timing::yes ? cudaEventDefault : cudaEventDisableTiming;
-  check_device(cudaEventCreateWithFlags(&event_, flags), "making an event");
-}
+Event::Event() { check_device(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event"); }
 
 Event::~Event() {
   if (event_ != nullptr) cudaEventDestroy(event_);
@@ -83,19 +83,6 @@ Event::~Event() {
 void Event::record(const CudaStream& stream) { check_device(cudaEventRecord(event_, stream.handle()), "marking a place"); }
 
 void Event::wait() const { check_device(cudaEventSynchronize(event_), "waiting for a pass"); }
-
-bool Event::is_reached() const {
-  const cudaError_t status = cudaEventQuery(event_);
-  if (status == cudaErrorNotReady) return false;
-  check_device(status, "asking after a pass");
-  return true;
-}
-
-double Event::seconds_since(const Event& earlier) const {
-  float milliseconds = 0;
-  check_device(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "measuring a pass");
-  return milliseconds * 1e-3;
-}
 
 Result<std::unique_ptr<CudaDevice>> CudaDevice::create(int ordinal) {
   TROUPE_TRY_DO(find_gpu(ordinal));

@@ -28,8 +28,6 @@ void check_device(int status, const char* what);
 /// Why this GPU is none that this build can compute on, or nothing; errors are check_gpu's (kernels/usable_gpu.hpp).
 Result<void> find_gpu(int ordinal = 0);
 
-class Event;
-
 class CudaStream final : public Stream {
  public:
   CudaStream();
@@ -40,8 +38,8 @@ class CudaStream final : public Stream {
   DeviceKind kind() const override { return DeviceKind::cuda; }
   void copy(void* target, const void* source, std::size_t bytes) override;
   void synchronize() override;
-  /// What is put on this stream from now on begins after what was on the mark's stream before it.
-  void wait_for(const Event& mark);
+  /// Whether all that it was given to do is done.
+  bool is_idle() const;
   double busy_seconds() const override { return busy_seconds_; }
 
   CUstream_st* handle() const { return stream_; }
@@ -56,8 +54,7 @@ class CudaStream final : public Stream {
 /// Marks a place in a stream. Owns the mark.
 class Event {
  public:
-  enum class Timing : std::uint8_t { no, yes };
-  explicit Event(Timing timing = Timing::no);
+  Event();
   Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
   Event& operator=(Event&& other) noexcept {
     std::swap(event_, other.event_);
@@ -70,14 +67,8 @@ class Event {
   void record(const CudaStream& stream);
   /// Returns once everything before the mark has happened; at once if it was never recorded.
   void wait() const;
-  /// Whether everything before the mark has happened.
-  bool is_reached() const;
-  /// Both measure time and have been reached.
-  double seconds_since(const Event& earlier) const;
 
  private:
-  friend class CudaStream;
-
   CUevent_st* event_ = nullptr;
 };
 

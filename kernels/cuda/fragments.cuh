@@ -18,6 +18,34 @@ __device__ __forceinline__ void warpgroup_sync() {
 
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + __expf(-x)); }
 
+/// silu of several numbers, side by side, by all lanes of a warp. A division has a branch for operands of extreme size, so that
+/// divisions do not overlap; where none is extreme, this takes the steps that the compiler takes, which round to the same bits,
+/// and branches once.
+template <int Count>
+__device__ __forceinline__ void silu_each(float (&x)[Count]) {
+  constexpr float least = 0x1p-60f;
+  constexpr float most = 40;  // whose exponential is far from the largest number, too
+  float result[Count];
+  bool plain = true;
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    plain = plain && fabsf(x[i]) >= least && fabsf(x[i]) <= most;
+    const float divisor = 1.0f + __expf(-x[i]);
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(divisor));
+    inverse = fmaf(inverse, fmaf(-divisor, inverse, 1.0f), inverse);
+    const float quotient = x[i] * inverse;
+    result[i] = fmaf(inverse, fmaf(-divisor, quotient, x[i]), quotient);
+  }
+  if (__any_sync(0xFFFFFFFF, !plain)) {
+#pragma unroll
+    for (int i = 0; i < Count; ++i) result[i] = silu(x[i]);
+    __syncwarp();  // together again
+  }
+#pragma unroll
+  for (int i = 0; i < Count; ++i) x[i] = result[i];
+}
+
 /// Calls visit(row, output, upper, lower) for each pair of sums that this thread holds: of one row, outputs `output` and
 /// `output + 8` of the tile.
 template <int N, class Visit>
@@ -92,6 +120,11 @@ __device__ __forceinline__ void add_residual(const float (&sums)[N / 2], const R
   });
 }
 
+/// Of a row with this sum of squares.
+__device__ __forceinline__ float norm_scale(float sum, int hidden, float epsilon) {
+  return rsqrtf(sum / static_cast<float>(hidden) + epsilon);
+}
+
 /// 1 / sqrt(mean square + epsilon) of a row, by four lanes: one adds the slices 0, 4, 8, ..., the next one 1, 5, 9, ...; then
 /// (0 + 1) + (2 + 3). load(squares, first) loads the squares of slices first, first + 4, ..., zeros beyond the last.
 inline constexpr int slices_at_once = 16;
@@ -106,7 +139,7 @@ __device__ __forceinline__ float norm_scale(const Load& load, int slices, int hi
   }
   sum += __shfl_xor_sync(0xFFFFFFFF, sum, 1);
   sum += __shfl_xor_sync(0xFFFFFFFF, sum, 2);
-  return rsqrtf(sum / static_cast<float>(hidden) + epsilon);
+  return norm_scale(sum, hidden, epsilon);
 }
 /// `squares` is the row's first slice.
 __device__ __forceinline__ float norm_scale(const float* squares, std::size_t stride, int slices, int hidden, float epsilon) {

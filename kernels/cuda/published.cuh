@@ -44,27 +44,45 @@ __device__ __forceinline__ void publish(bf16* target, std::uint32_t pair) {
   asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(target), "r"(pair) : "memory");
 }
 
-__device__ __forceinline__ bool is_unwritten(float value) { return __float_as_uint(value) == unwritten; }
-__device__ __forceinline__ bool is_unwritten(const float2& value) { return is_unwritten(value.x) || is_unwritten(value.y); }
-__device__ __forceinline__ bool is_unwritten(const uint4& value) {
-  return value.x == unwritten || value.y == unwritten || value.z == unwritten || value.w == unwritten;
+/// Among so many words, one that is unwritten is the largest.
+__device__ __forceinline__ std::uint32_t largest_word(float value) { return __float_as_uint(value); }
+__device__ __forceinline__ std::uint32_t largest_word(const float2& value) {
+  return max(largest_word(value.x), largest_word(value.y));
+}
+__device__ __forceinline__ std::uint32_t largest_word(const uint4& value) {
+  return max(max(value.x, value.y), max(value.z, value.w));
 }
 
 /// Returns once none of the values is unwritten, each loaded again from source(its index) as often as that takes. All that are
-/// missing are asked for at once. Zeros stand for what is not needed.
-template <int Count, class Value, class Source>
-__device__ __forceinline__ void await_published(Value (&values)[Count], const Source& source) {
+/// missing are asked for at once. Zeros stand for what is not needed, or largest(value) leaves it out. A `Pause` between looks,
+/// of about so many nanoseconds, leaves the way free for what is looked for.
+template <int Pause = 0, int Count, class Value, class Source, class Largest>
+__device__ __forceinline__ void await_published(Value (&values)[Count], const Source& source, const Largest& largest) {
   for (int looks = 0; looks < looks_max; ++looks) {
-    bool missing = false;
+    std::uint32_t of_all = 0;
+#pragma unroll
+    for (int i = 0; i < Count; ++i) of_all = max(of_all, largest(values[i]));
+    if (of_all != unwritten) return;
+    if constexpr (Pause > 0) __nanosleep(Pause);
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
-      if (!is_unwritten(values[i])) continue;
-      values[i] = load_published(source(i));
-      missing = true;
+      if (largest(values[i]) == unwritten) values[i] = load_published(source(i));
     }
-    if (!missing) return;
   }
   trap();
+}
+template <int Pause = 0, int Count, class Value, class Source>
+__device__ __forceinline__ void await_published(Value (&values)[Count], const Source& source) {
+  await_published<Pause>(values, source, [](const Value& value) { return largest_word(value); });
+}
+/// The first of several values, before the others are asked for: while nothing of them is written, many looks would be in the
+/// way of what is looked for.
+template <int Pause = 0, class Value, class Source>
+__device__ __forceinline__ void await_first(Value& first, const Source& source) {
+  Value looked_at[1] = {first};
+  await_published<Pause>(looked_at, source);
+  __syncwarp();
+  first = looked_at[0];
 }
 
 /// A lane has an element of two rows of the batch (the first in the lower half), and the lane four away of the same rows the

@@ -1,9 +1,12 @@
 #include "kernels/cuda/transformer.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 #include <utility>
 
 #include "base/check.hpp"
+#include "kernels/cuda/pass_ends.hpp"
 #include "kernels/cuda/transformer_pass.hpp"
 
 namespace troupe::kernels::cuda {
@@ -12,10 +15,7 @@ Transformer::Transformer(CudaDevice& device, const TransformerShape& shape, Tran
                          const TransformerLimits& limits)
     : device_(device), shape_(shape), weights_(std::move(weights)), limits_(limits) {}
 
-Transformer::~Transformer() {
-  device_.stream().synchronize();
-  downloads_.synchronize();
-}
+Transformer::~Transformer() { device_.stream().synchronize(); }
 
 std::size_t Transformer::bytes(const TransformerShape& shape, const TransformerLimits& limits) {
   const std::size_t blocks = static_cast<std::size_t>(limits.logit_rows_max) *
@@ -45,7 +45,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
   const std::int32_t rows = std::max(limits.rows_max, decode_rows_max);
   const auto sequences = static_cast<std::size_t>(limits.logit_rows_max);
   const auto tiles = static_cast<std::size_t>(divided_up(rows * (shape.heads / shape.kv_heads), prefill_tile_rows)) + sequences;
-  const std::size_t described = Pass::Layout(rows, limits.logit_rows_max).bytes + tiles * sizeof(PrefillTile);
+  const std::size_t described = Pass::Layout(rows, limits.logit_rows_max).bytes + (tiles * sizeof(PrefillTile) + 15) / 16 * 16;
   const std::size_t blocks =
       sequences * static_cast<std::size_t>(divided_up(limits.context_max, kv_block_positions)) * sizeof(std::int32_t);
   for (std::int32_t i = 0; i < limits.passes; ++i) {
@@ -57,6 +57,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
     TROUPE_TRY(pass->results, device.allocate(sequences * sizeof(SampledRow)));
     TROUPE_TRY(pass->host_results, device.allocate_host(sequences * sizeof(SampledRow)));
     TROUPE_TRY(pass->chosen, device.allocate(sequences * sizeof(std::int32_t)));
+    TROUPE_TRY(pass->report, device.allocate_host(sizeof(PassReport)));
     made->passes_.push_back(std::move(pass));
   }
   device.stream().synchronize();  // what was allocated is cleared before other streams write to it
@@ -79,25 +80,23 @@ void Transformer::start(std::int32_t index, const TransformerBatch& batch) {
   device_.use();
   pass.under_way = true;
   pass.logit_rows = static_cast<std::int32_t>(batch.logit_rows.size());
-  const bool follows_at_once = ended_before_ != nullptr && !ended_before_->is_reached();
-  pass.begun = follows_at_once ? ended_before_ : std::make_shared<Event>(Event::Timing::yes);
-  if (!follows_at_once) pass.begun->record(device_.stream());
   launch(pass, batch);
-  if (pass.ended.use_count() > 1) pass.ended = std::make_shared<Event>(Event::Timing::yes);
-  pass.ended->record(device_.stream());
-  ended_before_ = pass.ended;
   chosen_before_ = pass.chosen.as<std::int32_t>();
-  downloads_.wait_for(*pass.ended);
-  downloads_.copy(pass.host_results.as<SampledRow>(), pass.results.data(),
-                  static_cast<std::size_t>(pass.logit_rows) * sizeof(SampledRow));
-  pass.delivered.record(downloads_);
 }
 
 void Transformer::wait(std::int32_t index) {
   Pass& pass = *passes_[static_cast<std::size_t>(index)];
   if (!std::exchange(pass.under_way, false)) return;
-  pass.delivered.wait();
-  device_.stream().add_busy_seconds(pass.ended->seconds_since(*pass.begun));
+  auto& report = *pass.report.as<PassReport>();
+  const std::atomic_ref<std::uint32_t> passes(report.passes);
+  // The stream is asked now and then: a GPU that has failed says nothing by itself.
+  constexpr int looks_each = 4096;
+  for (int looks = 1; passes.load(std::memory_order_acquire) != pass.passes; ++looks) {
+    std::this_thread::yield();
+    if (looks % looks_each == 0 && device_.stream().is_idle())
+      TROUPE_CHECK(passes.load(std::memory_order_acquire) == pass.passes, "a pass that has ended says so");
+  }
+  device_.stream().add_busy_seconds(static_cast<double>(report.ended - report.begun) * 1e-9);
 }
 
 std::span<const SampledRow> Transformer::sampled(std::int32_t index) const {

@@ -123,12 +123,7 @@ class Transformer {
   std::unique_ptr<Buffers> buffers_;
   std::unique_ptr<Graphs> graphs_;
   std::vector<std::unique_ptr<Pass>> passes_;
-  // Beside the device's stream, so that it goes from pass to pass without waiting for copies.
-  CudaStream uploads_;
-  CudaStream downloads_;
-  // Of the pass started last.
-  const std::int32_t* chosen_before_ = nullptr;
-  std::shared_ptr<Event> ended_before_;
+  const std::int32_t* chosen_before_ = nullptr;  ///< by the pass started last
 };
 
 }  // namespace troupe::kernels::cuda

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "kernels/cuda/pass_ends.hpp"
 #include "kernels/cuda/rows.hpp"
 #include "kernels/cuda/transformer_pass.hpp"
 
@@ -55,6 +56,8 @@ class Transformer::Launcher {
     } else {
       compute();
     }
+    check_launch(end_pass(stream_, {pass_.results.as<SampledRow>(), pass_.host_results.as<SampledRow>(), logit_rows_,
+                                    pass_.report.as<PassReport>(), ++pass_.passes}));
   }
 
  private:
@@ -101,17 +104,12 @@ class Transformer::Launcher {
           prefill_tiles(take_single_rows({sequences, static_cast<std::size_t>(sequences_)}), group());
       tile_count_ = static_cast<std::int32_t>(tiles.size());
       std::ranges::copy(tiles, host<PrefillTile>(layout_.tiles));
-      bytes += tiles.size() * sizeof(PrefillTile);
+      bytes += (tiles.size() * sizeof(PrefillTile) + 15) / 16 * 16;
     }
     TROUPE_CHECK(bytes <= pass_.host.bytes(), "a batch within the limits has its room");
-    CudaStream& uploads = self_.uploads_;
-    uploads.copy(pass_.device.data(), pass_.host.as<std::byte>(), bytes);
-    const std::size_t width = static_cast<std::size_t>(blocks_most) * sizeof(std::int32_t);
-    check_launch(cudaMemcpy2DAsync(pass_.blocks.data(), static_cast<std::size_t>(blocks_stride_) * sizeof(std::int32_t), blocks,
-                                   width, width, static_cast<std::size_t>(sequences_), cudaMemcpyHostToDevice,
-                                   uploads.handle()));
-    pass_.described.record(uploads);
-    self_.device_.stream().wait_for(pass_.described);
+    check_launch(begin_pass(
+        stream_, {pass_.host.as<std::byte>(), pass_.device.as<std::byte>(), bytes, blocks, pass_.blocks.as<std::int32_t>(),
+                  sequences_, blocks_most, blocks_stride_, pass_.report.as<PassReport>()}));
   }
   /// The rows of sequences that have one are listed by themselves; what is left for tiles are the other sequences.
   std::vector<PrefillSequence> take_single_rows(std::span<const PrefillSequence> sequences) {

@@ -57,12 +57,9 @@ struct Transformer::Pass {
   Memory results;
   Memory host_results;
   Memory chosen;
-  Memory logits;    ///< only once somebody wants some
-  Event described;  ///< on the stream of uploads
-  // Where a pass begins when the one before it ends, both have that one's mark.
-  std::shared_ptr<Event> begun = std::make_shared<Event>(Event::Timing::yes);
-  std::shared_ptr<Event> ended = std::make_shared<Event>(Event::Timing::yes);
-  Event delivered;  ///< on the stream of downloads
+  Memory logits;             ///< only once somebody wants some
+  Memory report;             ///< a PassReport
+  std::uint32_t passes = 0;  ///< that were begun
   std::int32_t logit_rows = 0;
   bool under_way = false;
 };
