@@ -61,16 +61,17 @@ struct Tally {
 /// Threads that take one question after the other until there is none, or something ends the whole.
 class Batch {
  public:
-  Batch(const ConnectChoice& connect, const AskChoice& choice, std::vector<FileQuestion> questions, AnswerLines lines)
-      : connect_(connect),
+  Batch(clients::Client client, const ConnectChoice& connect, const AskChoice& choice, std::vector<FileQuestion> questions,
+        AnswerLines lines)
+      : client_(std::move(client)),
+        connect_(connect),
         choice_(choice),
         questions_(std::move(questions)),
         lines_(std::move(lines)),
         progress_(show_progress("asking " + std::to_string(questions_.size()) + " questions")) {}
 
   Result<Tally> run(int at_once, bool quiet) {
-    TROUPE_TRY(const auto client, connect_.open());
-    if (!quiet) notice_.emplace(client);
+    if (!quiet) notice_.emplace(client_);
     {
       std::vector<std::jthread> workers;
       const auto count = std::min<std::size_t>(static_cast<std::size_t>(at_once), questions_.size());
@@ -155,6 +156,7 @@ class Batch {
     if (!stopped_) stopped_ = error;
   }
 
+  const clients::Client client_;  ///< is watched for what the cluster says; those who ask have their own
   const ConnectChoice& connect_;
   const AskChoice& choice_;
   const std::vector<FileQuestion> questions_;
@@ -214,13 +216,12 @@ std::string told(const Tally& tally, std::size_t all, std::size_t before) {
 }  // namespace
 
 void ManyChoice::add_to(CLI::App& command) {
-  auto* file =
-      command
-          .add_option(
-              "-i,--input", input,
-              "A file of questions instead, JSON lines: {\"question\": \"...\", \"id\": \"...\"} (id: any text, or none); "
-              "\"-\": the standard input. Each is asked in a conversation of its own")
-          ->group("Many questions");
+  auto* file = command
+                   .add_option("-i,--input", input,
+                               "A file of questions instead, JSON lines: {\"question\": \"...\", \"id\": \"...\"} (id: any "
+                               "text, a whole number, or none); "
+                               "\"-\": the standard input. Each is asked in a conversation of its own")
+                   ->group("Many questions");
   command
       .add_option(
           "--answers", answers,
@@ -247,8 +248,9 @@ Result<int> ask_many(const ConnectChoice& connect, const AskChoice& choice, cons
   const std::size_t asked = questions.size();
   Tally tally;
   if (asked > 0) {
+    TROUPE_TRY(auto client, connect.open());  // before there is a file that it would leave empty
     TROUPE_TRY(auto lines, AnswerLines::open(many.answers));
-    Batch batch(connect, choice, std::move(questions), std::move(lines));
+    Batch batch(std::move(client), connect, choice, std::move(questions), std::move(lines));
     TROUPE_TRY(tally, batch.run(many.at_once, quiet));
   }
   if (!quiet) std::cerr << told(tally, all, all - asked) << '\n';

@@ -147,8 +147,9 @@ Result<int> list(const ListOptions& options) {
   TROUPE_TRY(const auto documents, corpus->documents());
   for (const policy::DocumentEntry& document : documents) {
     if (options.json) {
-      std::cout << dumped(
-                       {{"document", document.name}, {"sections", document.sections}, {"content_hash", document.content_hash}})
+      std::cout << dumped({{"document", document.name},
+                           {"sections", document.sections},
+                           {"content_hash", document.content_hash.empty() ? Json() : Json(document.content_hash)}})
                 << '\n';
     } else {
       std::cout << document.name << "  " << document.sections << " sections"

@@ -241,6 +241,8 @@ void add_generate(CLI::App& app, Action& action) {
   options->engine.add_to(command);
   command.callback([options, &action] {
     if (options->events && !options->json) throw CLI::RequiresError("--events", "--json");
+    if (options->request.sampling.log_probabilities > 0 && !options->json)
+      throw CLI::RequiresError("--log-probabilities", "--json");
     action = [options] { return generate(*options); };
   });
 }

@@ -1,6 +1,7 @@
 #include "cli/question_file.hpp"
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "bench/json_rows.hpp"
@@ -15,8 +16,12 @@ constexpr std::size_t line_bytes_max = std::size_t{1} << 20;
 Result<FileQuestion> question_of(std::string_view row, const std::string& place, int line, const policy::Ask& like) {
   TROUPE_TRY(const auto json, model::parse_json(row, place, line_bytes_max));
   TROUPE_TRY(const auto object, model::JsonObject::of(json, place));
-  const std::string number = std::to_string(line);
-  TROUPE_TRY(const std::string_view id, object.string_or("id", number, FileQuestion::id_bytes_max));
+  const auto* const given = object.find("id");
+  const std::string number = given != nullptr && given->is_number_integer() ? given->dump() : std::to_string(line);
+  std::string_view id = number;
+  if (given != nullptr && !given->is_number_integer()) {
+    TROUPE_TRY(id, object.string("id", FileQuestion::id_bytes_max));
+  }
   TROUPE_TRY(const std::string_view text, object.string("question", line_bytes_max));
   policy::Ask ask = like;
   ask.idempotency_key = "drawn later";

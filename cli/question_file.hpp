@@ -13,7 +13,8 @@
 
 namespace troupe::cli {
 
-/// One line of the input: {"question": "...", "id": "..."}; without an id, its line's number. Other keys are not read.
+/// One line of the input: {"question": "...", "id": "..."}; a whole number as id is its digits, without an id it is the line's
+/// number. Other keys are not read.
 struct FileQuestion {
   static constexpr std::size_t id_bytes_max = 256;
   std::string id;  ///< unique in its file

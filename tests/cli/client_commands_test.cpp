@@ -1,10 +1,12 @@
 // The commands that talk to a node, where there is none: how they explain themselves and how they refuse.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
 #include "tests/cli/run_troupe.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace troupe {
 namespace {
@@ -95,6 +97,17 @@ TEST(ClientCommands, NameEveryLineOfAFileThatCannotBeAskedWithoutANode) {
   }
   EXPECT_EQ(run.output.find("input:1:"), std::string::npos) << run.output;
   EXPECT_EQ(run.output.find("input:7:"), std::string::npos) << run.output;
+}
+
+TEST(ClientCommands, LeaveNoFileOfAnswersWhereNobodyCanBeAsked) {
+  const tests::TemporaryFolder folder;
+  const std::string answers = (folder.path() / "answers.jsonl").string();
+  const std::string question = R"(printf '%s\n' '{"question": "Hi", "id": 3}' | )";
+  const Outcome run = tests::troupe("--version > /dev/null; " + question +
+                                    TROUPE_BINARY " ask --connect 127.0.0.1:1 --input - --answers " + answers);
+  EXPECT_EQ(run.status, 1);
+  EXPECT_NE(run.output.find("Connection refused"), std::string::npos) << run.output;
+  EXPECT_FALSE(std::filesystem::exists(answers));
 }
 
 TEST(ClientCommands, RefuseWhatIsNoTurnWithoutANode) {

@@ -99,6 +99,7 @@ TEST(Troupe, EndsWithTwoForAWrongCommandLine) {
   expect_refusal("", 2, "subcommand is required");
   expect_refusal("generate --bogus", 2, "--bogus");
   expect_refusal("generate --events Hi", 2, "--json");
+  expect_refusal("generate --log-probabilities 3 Hi", 2, "--log-probabilities requires --json");
   expect_refusal("generate --isa mmx Hi", 2, "mmx");
 }
 

@@ -98,14 +98,14 @@ TEST_F(Batch, GoesOnWhereItWasAndAsksNothingTwice) {
 }
 
 TEST_F(Batch, NamesWhatWasNotAnsweredAndKeepsTheAnswersOfAnotherFileApart) {
-  std::ofstream(path("questions.jsonl")) << R"({"question": "Hello"})" << "\n"
+  std::ofstream(path("questions.jsonl")) << R"({"question": "Hello", "id": 17})" << "\n"
                                          << nlohmann::json{{"question", std::string(20000, 'a')}} << "\n";
   const Said said = ask({"--input", path("questions.jsonl"), "--answers", path("answers.jsonl")});
   EXPECT_EQ(said.status, 1);
   std::map<std::string, nlohmann::json> by_id;
   for (const auto& row : rows(text_of("answers.jsonl"))) by_id[row.at("id")] = row;
   ASSERT_EQ(by_id.size(), 2U);
-  EXPECT_TRUE(by_id["1"].contains("answer")) << by_id["1"];
+  EXPECT_TRUE(by_id["17"].contains("answer")) << by_id["17"];
   EXPECT_EQ(by_id["2"]["error"]["code"], "too_large") << by_id["2"];
 
   std::ofstream(path("others.jsonl")) << R"({"question": "Who are you?"})" << "\n";
