@@ -3,7 +3,7 @@
 //
 // A run that the block has whole is folded in registers, span by span. So is one that two blocks have: the first one publishes
 // how far it has come, and the other goes on from there. Of one that more blocks have, each span is published by itself, and
-// then these blocks fold all of them together, each some of the columns.
+// then these blocks fold all of them together (decode_run_fold.cuh).
 #pragma once
 
 #include "kernels/cuda/attention_span.cuh"
@@ -66,7 +66,7 @@ struct RunAttender {
   const Stages& ring;
   AttentionShared& shared;
   int& stage;
-  SpanThread thread;  ///< read anew for each run
+  SpanThread thread;  ///< as this_thread() says, for each run
 
   /// Rows that are no heads are zeros, from the first run on. Whoever reads them has met at warpgroup_sync by then.
   __device__ __forceinline__ void clear_queries() const {

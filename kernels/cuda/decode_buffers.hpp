@@ -2,8 +2,8 @@
 //
 // Layers take turns with four generations of buffers. Before a step, and after all of the step before, begin_step clears three
 // of them. In layer l the blocks that have products of `qkv` clear the fourth, layer l - 1's: each does so once it has seen all
-// of layer l's input, so every product of layer l - 1 is complete and what it read is not needed any more; and it publishes no
-// product of layer l + 1 before that is done. Whoever reads the generation again, in layer l + 3, or writes to it, in layer
+// of layer l's input, so every product of layer l - 1 is complete and what it read is not needed any more; and it publishes
+// nothing of layer l + 1 before that is done. Whoever reads the generation again, in layer l + 3, or writes to it, in layer
 // l + 2's `down`, has read something that follows from all products of layer l + 1. For that each block must have a product at
 // least in every layer, before `down` (decode_step chooses so many blocks).
 #pragma once

@@ -1,6 +1,5 @@
 // How blocks that share a sequence's KV head within a step of decoding fold the spans that each of them has published
-// (decode_attention.cuh): each block some of the query heads, or
-// of their columns, in ascending order of spans.
+// (decode_attention.cuh): each block some of the query heads, or of their columns, in ascending order of spans.
 #pragma once
 
 #include "kernels/cuda/attention_span.cuh"
@@ -48,7 +47,7 @@ struct RunFolder {
 
   __device__ void fold() const {
     const SpanThread thread = SpanThread::of_block(thread_read_anew());
-    if (run.spans <= 2 * few_spans) {
+    if (run.spans <= few_spans) {
       for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head(thread, head);
     } else {
       constexpr int head_pieces = HeadDim / columns;
@@ -59,32 +58,33 @@ struct RunFolder {
   }
 
  private:
-  static constexpr int few_spans = 10;
+  static constexpr int half_spans = 10;  ///< of few: the latter half is mostly not there
+  static constexpr int few_spans = 2 * half_spans;
   static constexpr int columns = 8;  ///< of a head, that a warp folds for many spans
 
   __device__ __forceinline__ std::size_t entry_of(int span, int head) const {
     return static_cast<std::size_t>(run.begin + span) * static_cast<std::size_t>(group) + static_cast<std::size_t>(head);
   }
 
-  /// Up to two times so many spans.
+  /// Of few spans.
   __device__ __forceinline__ void fold_head(const SpanThread& thread, int head) const {
     using Lane = LaneValues<HeadDim>;
     using Loaded = typename Lane::Loaded;
     constexpr int each = HeadDim / 32;
     const std::size_t stride = static_cast<std::size_t>(group) * HeadDim / each;  // from span to span
     const auto* const first = reinterpret_cast<const Loaded*>(buffers.spans + entry_of(0, head) * HeadDim) + thread.lane;
-    Loaded values[2][few_spans];
+    Loaded values[2][half_spans];
 #pragma unroll
-    for (int i = 0; i < 2 * few_spans; ++i) values[i / few_spans][i % few_spans] = Lane::nothing();
-    const auto source = [&](int half, int i) { return first + static_cast<std::size_t>(half * few_spans + i) * stride; };
+    for (int i = 0; i < few_spans; ++i) values[i / half_spans][i % half_spans] = Lane::nothing();
+    const auto source = [&](int half, int i) { return first + static_cast<std::size_t>(half * half_spans + i) * stride; };
     const auto ask = [&](int half) {
 #pragma unroll
-      for (int i = 0; i < few_spans; ++i) {
-        if (half * few_spans + i < run.spans) values[half][i] = load_published(source(half, i));
+      for (int i = 0; i < half_spans; ++i) {
+        if (half * half_spans + i < run.spans) values[half][i] = load_published(source(half, i));
       }
     };
     ask(0);
-    if (run.spans > few_spans) ask(1);
+    if (run.spans > half_spans) ask(1);
     const auto sums_of = [&](int /*index*/) { return buffers.span_sums + entry_of(thread.lane, head); };
     float2 sums[1] = {make_float2(-INFINITY, 0)};
     if (thread.lane < run.spans) sums[0] = load_published(sums_of(0));
@@ -100,15 +100,15 @@ struct RunFolder {
       await_published(values[half], [&](int i) { return source(half, i); });
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < few_spans; ++i) {
-        const float4 of_span = factors[half * few_spans + i];
+      for (int i = 0; i < half_spans; ++i) {
+        const float4 of_span = factors[half * half_spans + i];
         total = fmaf(total, of_span.x, of_span.z);
 #pragma unroll
         for (int k = 0; k < each; ++k) folded[k] = fmaf(folded[k], of_span.x, Lane::at(values[half][i], k) * of_span.y);
       }
     };
     add(0);
-    if (run.spans > few_spans) add(1);
+    if (run.spans > half_spans) add(1);
     __syncwarp();  // before the factors are others
     const float inverse = __frcp_rn(total);
     bf16* const target =

@@ -82,7 +82,7 @@ Event::~Event() {
 
 void Event::record(const CudaStream& stream) { check_device(cudaEventRecord(event_, stream.handle()), "marking a place"); }
 
-void Event::wait() const { check_device(cudaEventSynchronize(event_), "waiting for a pass"); }
+void Event::wait() const { check_device(cudaEventSynchronize(event_), "waiting for a mark"); }
 
 Result<std::unique_ptr<CudaDevice>> CudaDevice::create(int ordinal) {
   TROUPE_TRY_DO(find_gpu(ordinal));

@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(threads) give_results(const PassEnd p) {
   __threadfence_system();
   __syncthreads();
   if (threadIdx.x == 0) {
-    asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(&p.report->passes), "r"(p.passes) : "memory");
+    asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(&p.report->ended_count), "r"(p.count) : "memory");
   }
 }
 

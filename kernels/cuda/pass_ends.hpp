@@ -1,7 +1,6 @@
 // How a pass begins and ends on the stream, without the copy engines and the host in between: kernels that may overlap with
 // the others (programmatic dependent launch) read the batch's description from page-locked memory and write the results there.
-// Copies and events between two passes would keep the second one's first kernels from being launched before the first one has
-// ended, some 15 us a pass.
+// So one stream is all there is to wait for, and the next pass's first kernels are there before the one before has ended.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +16,7 @@ namespace troupe::kernels::cuda {
 struct PassReport {
   std::uint64_t begun = 0;  ///< nanoseconds of the GPU's clock: what was before on the stream had ended
   std::uint64_t ended = 0;
-  std::uint32_t passes = 0;  ///< written last: how many of the passes with this report have ended (the host counts along)
+  std::uint32_t ended_count = 0;  ///< written last: how many of the passes with this report have ended
 };
 
 /// Brings what the host has written for a pass, also while the pass before computes: nothing that is computed then may read
@@ -41,7 +40,7 @@ struct PassEnd {
   SampledRow* to = nullptr;  ///< page-locked
   std::int32_t rows = 0;
   PassReport* report = nullptr;
-  std::uint32_t passes = 0;  ///< what the report will say
+  std::uint32_t count = 0;  ///< what the report will say; the host counts along
 };
 cudaError_t end_pass(cudaStream_t stream, const PassEnd& arguments);
 

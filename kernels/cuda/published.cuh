@@ -54,8 +54,8 @@ __device__ __forceinline__ std::uint32_t largest_word(const uint4& value) {
 }
 
 /// Returns once none of the values is unwritten, each loaded again from source(its index) as often as that takes. All that are
-/// missing are asked for at once. Zeros stand for what is not needed, or largest(value) leaves it out. A `Pause` between looks,
-/// of about so many nanoseconds, leaves the way free for what is looked for.
+/// missing are asked for at once. Anything else stands for what is not needed, or largest(value) leaves it out. A `Pause`
+/// between looks, of about so many nanoseconds, leaves the way free for what is looked for.
 template <int Pause = 0, int Count, class Value, class Source, class Largest>
 __device__ __forceinline__ void await_published(Value (&values)[Count], const Source& source, const Largest& largest) {
   for (int looks = 0; looks < looks_max; ++looks) {

@@ -60,7 +60,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(CudaDevice& device, con
     TROUPE_TRY(pass->report, device.allocate_host(sizeof(PassReport)));
     made->passes_.push_back(std::move(pass));
   }
-  device.stream().synchronize();  // what was allocated is cleared before other streams write to it
+  device.stream().synchronize();  // all that was allocated so far, also by others, is cleared before other streams write to it
   return made;
 }
 
@@ -88,13 +88,13 @@ void Transformer::wait(std::int32_t index) {
   Pass& pass = *passes_[static_cast<std::size_t>(index)];
   if (!std::exchange(pass.under_way, false)) return;
   auto& report = *pass.report.as<PassReport>();
-  const std::atomic_ref<std::uint32_t> passes(report.passes);
+  const std::atomic_ref<std::uint32_t> ended(report.ended_count);
   // The stream is asked now and then: a GPU that has failed says nothing by itself.
   constexpr int looks_each = 4096;
-  for (int looks = 1; passes.load(std::memory_order_acquire) != pass.passes; ++looks) {
+  for (int looks = 1; ended.load(std::memory_order_acquire) != pass.begun_count; ++looks) {
     std::this_thread::yield();
     if (looks % looks_each == 0 && device_.stream().is_idle())
-      TROUPE_CHECK(passes.load(std::memory_order_acquire) == pass.passes, "a pass that has ended says so");
+      TROUPE_CHECK(ended.load(std::memory_order_acquire) == pass.begun_count, "a pass that has ended says so");
   }
   device_.stream().add_busy_seconds(static_cast<double>(report.ended - report.begun) * 1e-9);
 }

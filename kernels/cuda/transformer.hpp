@@ -112,7 +112,7 @@ class Transformer {
   class Launcher;
 
   Transformer(CudaDevice& device, const TransformerShape& shape, TransformerWeights weights, const TransformerLimits& limits);
-  /// Puts a batch's description and kernels on the streams (transformer_launch.cpp).
+  /// Puts a batch's kernels on the stream (transformer_launch.cpp).
   void launch(Pass& pass, const TransformerBatch& batch);
 
   CudaDevice& device_;

@@ -1,6 +1,5 @@
 // How a pass becomes kernels: which of them, in which order, and with which memory.
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "base/check.hpp"
@@ -57,7 +56,7 @@ class Transformer::Launcher {
       compute();
     }
     check_launch(end_pass(stream_, {pass_.results.as<SampledRow>(), pass_.host_results.as<SampledRow>(), logit_rows_,
-                                    pass_.report.as<PassReport>(), ++pass_.passes}));
+                                    pass_.report.as<PassReport>(), ++pass_.begun_count}));
   }
 
  private:

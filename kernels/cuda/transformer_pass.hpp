@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "kernels/cuda/pass_graphs.hpp"
 #include "kernels/cuda/transformer.hpp"
@@ -57,9 +56,9 @@ struct Transformer::Pass {
   Memory results;
   Memory host_results;
   Memory chosen;
-  Memory logits;             ///< only once somebody wants some
-  Memory report;             ///< a PassReport
-  std::uint32_t passes = 0;  ///< that were begun
+  Memory logits;  ///< only once somebody wants some
+  Memory report;  ///< a PassReport
+  std::uint32_t begun_count = 0;
   std::int32_t logit_rows = 0;
   bool under_way = false;
 };

@@ -7,9 +7,9 @@ namespace troupe::kernels::cuda {
 namespace {
 
 constexpr int length = 34'000;
-/// Of a few spans, of as many as are folded at once, and of more.
-constexpr int places[] = {33'999, 130,   2'047, 2'048,  16'383, 16'384, 16'511, 2'300,
-                          767,    5'000, 128,   20'000, 2'175,  1'023,  33'000, 9'999};
+/// Of a few spans, of as many as are folded at once, and of more; 10, 11, 20 and 21 spans are folded in different ways.
+constexpr int places[] = {33'999, 130,    2'047, 2'048, 16'383, 16'384, 16'511, 2'300, 1'279, 2'560,
+                          767,    20'000, 5'000, 128,   2'175,  1'023,  33'000, 9'999, 1'280, 2'559};
 
 struct ModelCase {
   const char* name;
@@ -31,7 +31,7 @@ TEST_P(CudaDecodeContext, HasTheBitsOfPassesHoweverManySpansAreFolded) {
   pass.run_logits(nullptr);
   const std::vector<bf16> kv = pass.kv().read();
 
-  for (const int rows : {1, 2, 3, 5, 9, 16}) {
+  for (const int rows : {1, 2, 3, 5, 9, 16, 20, 40}) {
     // All rows are the same sequence, at different positions: each writes to the blocks what is there already.
     DecodeBatch batch(model, rows, length);
     batch.kv().write(kv);
