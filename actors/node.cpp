@@ -72,6 +72,20 @@ Result<void> write_all(storage::Store& store, const std::vector<storage::WriteBa
   return {};
 }
 
+/// Of the documents that `troupe corpus add` has put there: those have the hashes of their files.
+void log_replaced(const Log& log, const storage::CataloguedCorpus& stored) {
+  constexpr std::size_t named_max = 8;
+  std::string names;
+  std::size_t added = 0;
+  for (const policy::DocumentEntry& document : stored.documents) {
+    if (document.content_hash.empty()) continue;
+    if (added++ < named_max) names += (names.empty() ? "" : ", ") + document.name;
+  }
+  if (added == 0) return;
+  log(LogLevel::warning, "the corpus that the node is started with replaces documents that were added to the one before",
+      {{"documents", std::to_string(added)}, {"names", names}});
+}
+
 /// The corpus that the node shall have from now on, kept in its store; null if it has none.
 Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, NodeOptions& options) {
   auto loaded = storage::load_catalogued(store);
@@ -81,6 +95,7 @@ Result<std::shared_ptr<const IndexedCorpus>> corpus_of(storage::Store& store, No
   if (options.corpus || !stored) {
     TROUPE_TRY(auto given, storage::make_corpus(std::move(options.corpus ? *options.corpus : options.first_corpus)));
     if (!stored || stored->corpus.version != given.version) {
+      if (stored) log_replaced(options.log, *stored);
       TROUPE_TRY_DO(write_all(store, storage::put_corpus(given)));
       stored = storage::catalogued_by_keys(std::move(given));
     }

@@ -109,6 +109,10 @@ CLI::Validator node_address() {
 
 }  // namespace
 
+CLI::Validator not_empty(const std::string& expected) {
+  return CLI::Validator([=](std::string& text) { return text.empty() ? "is empty, expected " + expected : std::string(); }, "");
+}
+
 void ConnectChoice::add_to(CLI::App& command) {
   command
       .add_option("--connect", addresses, "A node's address for clients, host:port; repeated: others to go to when it is lost")
@@ -173,13 +177,15 @@ void AskChoice::add_to(CLI::App& command) {
   command.add_option("--min-p", ask.sampling.min_p, "With draft: only tokens at least this share as likely as the best")
       ->capture_default_str()
       ->group("Sampling");
-  command.add_option("--seed", seed, "With draft: the same seed gives the same answer (default: drawn)")->group("Sampling");
+  command.add_option("--seed", seed, "With draft: the same seed gives the same answer (default: drawn)")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Sampling");
 }
 
 void AskChoice::check() const {
   const policy::Ask asked = of({});
-  if (asked.assurance == policy::Assurance::draft || asked.sampling == policy::Sampling{}) return;
-  throw CLI::ValidationError("--temperature, --top-k, --top-p",
+  if (asked.assurance == policy::Assurance::draft || (asked.sampling == policy::Sampling{} && !asked.seed)) return;
+  throw CLI::ValidationError("--temperature, --top-k, --top-p, --min-p, --seed",
                              "have no effect with assurance " + std::string(to_string(asked.assurance)) +
                                  ", which takes the most likely token; add --assurance draft");
 }
@@ -205,9 +211,14 @@ bool interrupted() { return interrupts != 0; }
 void forget_interrupt() { interrupts = 0; }
 
 Result<clients::Conversation> conversation_of(const clients::Client& client, const std::string& id) {
-  if (id.empty()) return client.open();
   const auto name = parse_name<policy::ConversationId>(id);
-  if (name) return client.resume(*name);
+  if (id.empty() || name) {
+    auto opened = id.empty() ? client.open() : client.resume(*name);
+    if (opened || opened.error().code != ErrorCode::unavailable) return opened;
+    // The node that was asked may be well, and know whom it waited for.
+    if (const auto cluster = client.status()) opened.error().message += who_is_gone(*cluster);
+    return opened;
+  }
   return Error{ErrorCode::invalid_argument,
                "\"" + id + "\" is no conversation; expected 32 hexadecimal digits, as troupe ask --json prints them"};
 }
@@ -230,11 +241,13 @@ void add_ask(CLI::App& app, Action& action) {
   auto* question = command.add_option("question", options->question, "The question; \"-\" reads it from the standard input");
   auto* conversation =
       command.add_option("-c,--conversation", options->conversation, "Ask in this conversation (default: a new one)")
+          ->check(not_empty(a_conversation))
           ->group("Question");
   options->choice.add_to(command);
   auto* key = command
                   .add_option("--key", options->choice.ask.idempotency_key,
                               "Idempotency key: the same key in a conversation is answered once (default: drawn)")
+                  ->check(not_empty("a key"))
                   ->group("Question");
   options->many.add_to(command);
   for (auto* of_one : {question, conversation, key}) of_one->excludes("--input");

@@ -47,7 +47,10 @@ void catch_interrupts();
 bool interrupted();
 void forget_interrupt();
 
-/// The conversation that an option names, or a new one if it is empty.
+/// Refuses the empty text, which an unset variable of a script leaves.
+CLI::Validator not_empty(const std::string& expected);
+inline constexpr const char* a_conversation = "the 32 hexadecimal digits of a conversation";
+/// The conversation that an option names, or a new one if none was given.
 Result<clients::Conversation> conversation_of(const clients::Client& client, const std::string& id);
 
 /// Asks, with the answer in `view` as it comes. If that takes a while, says what it waits for, unless it shall be quiet.

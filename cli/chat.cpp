@@ -214,7 +214,9 @@ void add_chat(CLI::App& app, Action& action) {
       "Answers are drafts unless --assurance standard: they stream as the model says them, and are not asked again elsewhere.\n"
       "What you type is kept in ~/.local/state/troupe/chat_history. /help lists the commands of the chat.\n"
       "Exit status: 0, or 1 for an error, or (not on a terminal) if something was not answered; 2 for a wrong command line.");
-  command.add_option("-c,--conversation", options->conversation, "Go on with this one (default: a new one)")->group("Question");
+  command.add_option("-c,--conversation", options->conversation, "Go on with this one (default: a new one)")
+      ->check(not_empty(a_conversation))
+      ->group("Question");
   options->choice.add_to(command);
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object an answer")->group("Output");

@@ -124,6 +124,7 @@ Result<int> add(const AddOptions& options) {
   } else {
     std::cout << adding.added << " added, " << adding.changed << " changed, " << adding.unchanged << " unchanged, "
               << adding.refused.size() << " refused";
+    if (adding.others > 0) std::cout << ", " << adding.others << " files of other kinds passed over";
     tell(*corpus, view, changes, nullptr);
   }
   return adding.refused.empty() ? 0 : 1;

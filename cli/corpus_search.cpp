@@ -146,8 +146,10 @@ void add_corpus_search(CLI::App& corpus, Action& action) {
   question->excludes(input);
   command.add_option("--limit", options->limit, "Sections at most")->check(CLI::Range(1, 64))->capture_default_str();
   options->corpus.add_to(command);
-  command.add_option("--documents", options->documents, "Search these instead: a file, or a folder of documents")
-      ->group("Corpus");
+  auto* documents =
+      command.add_option("--documents", options->documents, "Search these instead: a file, or a folder of documents")
+          ->group("Corpus");
+  for (const char* of_node : {"--connect", "--data", "--node"}) documents->excludes(of_node);
   command.add_flag("--json", options->json, "One JSON object for each question")->group("Output");
   command.callback([options, question, input, &action] {
     if (question->count() + input->count() == 0) throw CLI::RequiredError("a question, or --input");

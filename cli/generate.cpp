@@ -191,13 +191,14 @@ void add_generate(CLI::App& app, Action& action) {
       "Exit status: 0 all answered, 1 an error or an answer that ended early, 2 a wrong command line, 130 interrupted.");
   command.add_option("prompt", options->sources.texts, "Prompts; \"-\" reads one from the standard input");
   command.add_option("-f,--file", options->sources.files, "A file that is one prompt; may be repeated");
-  command.add_option(
+  auto* input = command.add_option(
       "-i,--input", options->sources.json_lines,
       "JSON lines: {\"id\", \"messages\": [{\"role\", \"content\"}]} or {\"id\", \"prompt\"}; \"-\": standard input");
   command.add_option("-m,--model", options->model, "A Hugging Face folder, or a bundled model: mini, medium, heavy")
       ->capture_default_str();
-  command.add_option("-s,--system", options->sources.system, "System message of a chat");
-  command.add_flag("--raw", options->sources.raw, "Continue the text as it is instead of answering a chat message");
+  auto* system = command.add_option("-s,--system", options->sources.system, "System message of a chat")->excludes(input);
+  command.add_flag("--raw", options->sources.raw, "Continue the text as it is instead of answering a chat message")
+      ->excludes(system);
 
   auto& sampling = options->request.sampling;
   command
@@ -219,6 +220,7 @@ void add_generate(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--seed", sampling.seed, "Chooses among answers when temperature is not 0")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--stop", options->request.stop.strings, "End the answer before this text; may be repeated")

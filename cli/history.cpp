@@ -96,7 +96,9 @@ void add_history(CLI::App& app, Action& action) {
       "  troupe history 0123456789abcdef0123456789abcdef\n"
       "  troupe history --from 10 --limit 5 --json 0123456789abcdef0123456789abcdef\n"
       "A conversation is named by troupe ask --json and by /history of troupe chat; its turns are CONVERSATION/NUMBER.");
-  command.add_option("conversation", options->conversation, "32 hexadecimal digits")->required();
+  command.add_option("conversation", options->conversation, "32 hexadecimal digits")
+      ->required()
+      ->check(not_empty(a_conversation));
   command.add_option("--from", options->from, "Number of the first turn")
       ->check(CLI::Range(std::uint32_t{1}, std::numeric_limits<std::uint32_t>::max()))
       ->capture_default_str();

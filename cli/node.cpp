@@ -353,8 +353,8 @@ void add_node(CLI::App& app, Action& action) {
       ->capture_default_str();
   command.add_option(
       "--corpus", options->corpus,
-      "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\"; it is kept in the data folder "
-      "(default: what is there; at the first start, the handbook)");
+      "A folder of Markdown to answer from, \"handbook\" for the bundled one, or \"none\"; it is kept in the data folder, and "
+      "replaces what was added there (default: what is there; at the first start, the handbook)");
   command.add_option("--policy", options->policy, "Routing policy, TOML (deploy/policy.toml is the default, explained)")
       ->check(CLI::ExistingFile);
   command

@@ -71,7 +71,9 @@ void add_pin(CLI::App& app, Action& action) {
       "them. The bundled models read them best as the entries of a summary: \"case K6-112\", \"site Split\", \"prefers "
       "e-mail\",\n"
       "\"fee for card readers: GBP 90\". In troupe chat: /pin, /pins, /unpin.");
-  command.add_option("conversation", options->conversation, "32 hexadecimal digits")->required();
+  command.add_option("conversation", options->conversation, "32 hexadecimal digits")
+      ->required()
+      ->check(not_empty(a_conversation));
   CLI::Option* text = command.add_option("text", options->text, "What to pin");
   CLI::Option* list = command.add_flag("--list", options->list, "Show what is pinned, numbered")->excludes(text);
   command.add_option("--remove", options->remove, "Pin no longer the one of this number")

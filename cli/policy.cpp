@@ -288,7 +288,9 @@ void add_policy(CLI::App& app, Action& action) {
       "  troupe policy log 0123456789abcdef0123456789abcdef > decisions.jsonl\n"
       "A line has the turn with its attempts' plans and results, as troupe explain --json prints it but without prompts,\n"
       "and is what troupe policy try reads.");
-  log.add_option("conversation", options->conversations, "32 hexadecimal digits; may be repeated")->required();
+  log.add_option("conversation", options->conversations, "32 hexadecimal digits; may be repeated")
+      ->required()
+      ->check(not_empty(a_conversation));
   options->connect.add_to(log);
   log.callback([options, &action] { action = [options] { return log_decisions(*options); }; });
 }

@@ -1,5 +1,8 @@
 #include "cli/report_files.hpp"
 
+#include <filesystem>
+#include <system_error>
+
 namespace troupe::cli {
 
 namespace {
@@ -7,12 +10,15 @@ namespace {
 Result<void> check_written(std::ofstream& file, const std::string& name) {
   file.flush();
   if (file) return {};
-  return Error{ErrorCode::io, "cannot write to " + name};
+  return Error{ErrorCode::io, "cannot write to " + name + "; is there such a folder, and may it be written?"};
 }
 
 }  // namespace
 
 Result<ReportFiles> ReportFiles::open(const std::string& html, const std::string& answers) {
+  std::error_code ignored;
+  if (!html.empty() && std::filesystem::weakly_canonical(html, ignored) == std::filesystem::weakly_canonical(answers, ignored))
+    return Error{ErrorCode::invalid_argument, "--html and --answers are the same file; name two"};
   ReportFiles files;
   files.html_name_ = html;
   files.answers_name_ = answers;

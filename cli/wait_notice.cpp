@@ -12,7 +12,17 @@ namespace {
 TimePoint now() { return std::chrono::steady_clock::now(); }
 }  // namespace
 
+std::string who_is_gone(const policy::ClusterView& cluster) {
+  std::string gone;
+  for (const policy::NodeView& node : cluster.nodes) {
+    if (node.state != policy::NodeState::gone) continue;
+    gone += (gone.empty() ? "; gone: " : ", ") + node.id.value + (node.leases ? " (which grants the leases)" : "");
+  }
+  return gone.empty() ? gone : gone + ", and what needs that waits until it is back";
+}
+
 std::string why_it_waits(const policy::ClusterView& cluster) {
+  const std::string lost = who_is_gone(cluster);
   const auto served = policy::served_tiers(cluster.nodes);
   std::string names;
   std::string options;
@@ -23,17 +33,12 @@ std::string why_it_waits(const policy::ClusterView& cluster) {
     options += " --tier " + name;
   }
   if (!names.empty()) {
-    std::string text = "no node serves " + names + " now; if the routing policy wants it, the question waits";
+    std::string text = "no node serves " + names + " now; if the routing policy wants it, the question waits" + lost;
     for (const policy::NodeView& node : cluster.nodes) {
       if (node.id == cluster.self) text += " (\"troupe node" + options + " --join " + node.cluster_address + "\" starts one)";
     }
     return text;
   }
-  std::string gone;
-  for (const policy::NodeView& node : cluster.nodes) {
-    if (node.state == policy::NodeState::gone) gone += (gone.empty() ? "" : ", ") + node.id.value;
-  }
-  const std::string lost = gone.empty() ? "" : "; gone: " + gone + ", and what is at home there waits until it is back";
   std::int32_t running = 0;
   std::int32_t waiting = 0;
   for (const policy::NodeView& node : cluster.nodes) {

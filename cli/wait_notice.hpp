@@ -10,8 +10,10 @@
 
 namespace troupe::cli {
 
+/// The end of a sentence that names the nodes that are gone, if some are.
+std::string who_is_gone(const policy::ClusterView& cluster);
 /// What somebody who waits should know of the cluster: the tiers that no node serves, and how to bring one; else how busy it
-/// is.
+/// is; and who is gone.
 std::string why_it_waits(const policy::ClusterView& cluster);
 
 /// Lives as long as the question is asked; tells once, on the error stream.

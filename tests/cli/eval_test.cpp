@@ -185,6 +185,7 @@ TEST_F(EvalCommand, RefusesConversationsThatItCannotHold) {
   expect_refusal("eval " + set + " --tiers mini,heavy", 1, "--tiers");
   expect_refusal("eval " + set + " --tiers portfolio", 1, "--tiers");
   expect_refusal("eval " + set + " --html " + path("no/page.html"), 1, "cannot write to");
+  expect_refusal("eval " + set + " --html " + path("both") + " --answers " + path("./both"), 1, "are the same file");
   expect_refusal("eval " + write("bad.jsonl", dialogue() + "\n" + R"({"id":"d","turns":[],"probes":[]})"), 1,
                  "bad.jsonl:2: turns");
 }

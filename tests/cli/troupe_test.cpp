@@ -100,6 +100,8 @@ TEST(Troupe, EndsWithTwoForAWrongCommandLine) {
   expect_refusal("generate --bogus", 2, "--bogus");
   expect_refusal("generate --events Hi", 2, "--json");
   expect_refusal("generate --log-probabilities 3 Hi", 2, "--log-probabilities requires --json");
+  expect_refusal("generate --raw --system Short. Hi", 2, "excludes");
+  expect_refusal("generate --seed -1 Hi", 2, "--seed");
   expect_refusal("generate --isa mmx Hi", 2, "mmx");
 }
 
