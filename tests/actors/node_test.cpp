@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/corpus_documents.hpp"
 #include "storage/rocks_store.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -12,8 +13,8 @@ namespace {
 storage::Section section(const std::string& text) { return {"manual#1", "Manual §1", text}; }
 
 /// Starts a node in `folder`, says how many sections it has, and ends it.
-Result<std::size_t> sections_of_a_life(const std::filesystem::path& folder,
-                                       std::optional<std::vector<storage::Section>> corpus) {
+Result<std::size_t> sections_of_a_life(const std::filesystem::path& folder, std::optional<std::vector<storage::Section>> corpus,
+                                       Log log = {}) {
   NodeOptions options;
   options.name = "one";
   options.data = folder;
@@ -21,6 +22,7 @@ Result<std::size_t> sections_of_a_life(const std::filesystem::path& folder,
   options.routing = policy::default_policy();
   options.corpus = std::move(corpus);
   options.first_corpus = {section("The handbook.")};
+  options.log = std::move(log);
   TROUPE_TRY(const auto node, Node::start(std::move(options)));
   return node->corpus_sections();
 }
@@ -33,6 +35,25 @@ TEST(Node, KeepsItsCorpusUntilItIsGivenAnother) {
   EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 2U) << "not the first one again";
   EXPECT_EQ(sections_of_a_life(folder.path(), std::vector<storage::Section>{}).value(), 0U);
   EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt).value(), 0U) << "that there shall be none is kept, too";
+}
+
+TEST(Node, SaysWhichAddedDocumentsAnotherCorpusReplaces) {
+  const tests::TemporaryFolder folder;
+  ASSERT_TRUE(sections_of_a_life(folder.path(), std::nullopt));
+  {
+    const auto store = storage::RocksStore::open(folder.path());
+    ASSERT_TRUE(store) << store.error().message;
+    const auto added = storage::catalogued({{"zebra", "0123", {{"zebra#1", "Zebra §1", "Zebras are striped."}}}});
+    ASSERT_TRUE(added) << added.error().message;
+    for (const auto& written : (*store)->write(storage::put_catalogued(*added))) ASSERT_TRUE(written);
+  }
+  std::string warnings;
+  const Log log([&](LogLevel level, const std::string& line) { warnings += level == LogLevel::warning ? line : ""; });
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::nullopt, log).value(), 1U);
+  EXPECT_EQ(warnings, "");
+  EXPECT_EQ(sections_of_a_life(folder.path(), std::vector<storage::Section>{section("Feed the cat.")}, log).value(), 1U);
+  EXPECT_NE(warnings.find("replaces documents that were added"), std::string::npos) << warnings;
+  EXPECT_NE(warnings.find("zebra"), std::string::npos) << warnings;
 }
 
 TEST(Node, HasItsCorpusPutAgainWhereTheStoredOneIsDamaged) {
