@@ -93,12 +93,15 @@ CLI::Validator name_of(const Parse& parse, const std::string& names) {
       [=](std::string& text) { return parse(text) ? std::string() : "is \"" + text + "\", expected " + names; }, names);
 }
 
-/// A port may be left out.
+/// A port may be left out, and is then added, so that messages name it.
 CLI::Validator node_address() {
   return CLI::Validator(
       [](std::string& text) {
         const auto colon = text.rfind(':');
-        if (colon == std::string::npos || text.ends_with(']')) return std::string();
+        if (colon == std::string::npos || text.ends_with(']')) {
+          text += ":" + std::to_string(clients::Client::default_port);
+          return std::string();
+        }
         const std::string port = text.substr(colon + 1);
         const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
         if (digits && std::stoi(port) >= 1 && std::stoi(port) <= 65535) return std::string();
@@ -115,9 +118,10 @@ CLI::Validator not_empty(const std::string& expected) {
 
 void ConnectChoice::add_to(CLI::App& command) {
   command
-      .add_option("--connect", addresses, "A node's address for clients, host:port; repeated: others to go to when it is lost")
+      .add_option("--connect", addresses,
+                  "A node's address for clients, host:port (no port: 7400); repeated: others to go to when it is lost")
       ->allow_extra_args(false)  // the question may follow
-      ->check(node_address())
+      ->transform(node_address())
       ->capture_default_str()
       ->group("Connection");
 }

@@ -38,6 +38,7 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("ask --grounding maybe Hi", 2, "expected automatic, never, always");
   expect_refusal("ask --tokens 0 Hi", 2, "--tokens");
   expect_refusal("ask --connect 127.0.0.1:99999 Hi", 2, "expected host:port with a port from 1 to 65535");
+  expect_refusal("ask --connect localhost.invalid Hi", 1, "localhost.invalid:7400: ");
   expect_refusal("ask --input README.md --answers ./README.md", 1, "are the same file");
   expect_refusal("ask --deadline -1 Hi", 2, "--deadline");
   expect_refusal("ask --bogus Hi", 2, "troupe ask: not expected: --bogus; \"troupe ask --help\" explains it");
