@@ -188,8 +188,8 @@ void AskChoice::add_to(CLI::App& command) {
 
 void AskChoice::check() const {
   const policy::Ask asked = of({});
-  if (asked.assurance == policy::Assurance::draft || (asked.sampling == policy::Sampling{} && !asked.seed)) return;
-  throw CLI::ValidationError("--temperature, --top-k, --top-p, --min-p, --seed",
+  if (asked.assurance == policy::Assurance::draft || asked.sampling == policy::Sampling{}) return;
+  throw CLI::ValidationError("--temperature, --top-k, --top-p, --min-p",
                              "have no effect with assurance " + std::string(to_string(asked.assurance)) +
                                  ", which takes the most likely token; add --assurance draft");
 }

@@ -48,7 +48,6 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("", 2, "troupe: A subcommand is required; ");
   expect_refusal("ask --temperature 0.5 Hi", 2, "add --assurance draft");
   expect_refusal("chat --assurance standard --top-k 4", 2, "add --assurance draft");
-  expect_refusal("ask --seed 5 Hi", 2, "add --assurance draft");
   expect_refusal("ask --assurance draft --seed -5 Hi", 2, "--seed");
   for (const char* command : {"ask -c '' Hi", "chat -c ''", "history ''", "pin '' text", "policy log ''"})
     expect_refusal(command, 2, "is empty, expected the 32 hexadecimal digits of a conversation");
