@@ -8,6 +8,7 @@
 
 #include "bench/json_rows.hpp"
 #include "cli/answer_view.hpp"
+#include "cli/ask.hpp"
 #include "cli/corpus.hpp"
 #include "model/file.hpp"
 #include "model/json.hpp"
@@ -96,6 +97,7 @@ Result<int> search(const SearchOptions& options) {
   std::vector<Question> questions{{options.question, std::nullopt}};
   if (!options.input.empty()) {
     TROUPE_TRY(questions, read_questions(options.input));
+    if (questions.empty()) return Error{ErrorCode::invalid_argument, options.input + " has no questions"};
   }
   std::size_t judged = 0;
   std::size_t complete = 0;
@@ -141,7 +143,8 @@ void add_corpus_search(CLI::App& corpus, Action& action) {
       "The input has one JSON object a line: \"question\", and if it is known \"sections\", the keys of those that an answer "
       "needs;\n"
       "then it is counted how often all of these are found.");
-  auto* question = command.add_option("question", options->question, "What is searched for");
+  auto* question =
+      command.add_option("question", options->question, "What is searched for")->check(not_empty("what to search for"));
   auto* input = command.add_option("--input", options->input, "A file of questions (JSON lines; \"-\": standard input)");
   question->excludes(input);
   command.add_option("--limit", options->limit, "Sections at most")->check(CLI::Range(1, 64))->capture_default_str();

@@ -159,9 +159,19 @@ LogLevel level_of(const std::string& name) {
   return name == "warning" ? LogLevel::warning : LogLevel::error;
 }
 
+/// Of the routing policy's, those that nobody has yet when the first node of a cluster starts.
+std::vector<policy::Tier> tiers_without_a_node(const NodeCommand& command, std::vector<policy::Tier> portfolio,
+                                               const Replicas& replicas) {
+  if (!command.join.empty()) return {};
+  std::erase_if(portfolio, [&](policy::Tier tier) {
+    return std::ranges::any_of(replicas, [&](const auto& replica) { return replica->view().tier == tier; });
+  });
+  return portfolio;
+}
+
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
                  const Replicas& replicas, const Devices& devices, const std::vector<actors::ExpertModel>& placed,
-                 const std::vector<policy::ShadowExperiment>& shadows) {
+                 const std::vector<policy::ShadowExperiment>& shadows, const std::vector<policy::Tier>& missing) {
   const auto held = [&](const actors::ExpertModel& model) { return model.placement.of({command.name}).count(); };
   if (command.json) {
     Json object{{"event", "started"},
@@ -177,6 +187,7 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     object["devices"] = devices;
     for (const auto& model : placed) object["experts"][model.name] = {{"placed", held(model)}, {"total", model.shape.count()}};
     for (const auto& shadow : shadows) object["shadows"][shadow.name] = policy::sentence_of(shadow);
+    for (const policy::Tier tier : missing) object["tiers_missing"].push_back(to_string(tier));
     std::cout << object.dump() << std::endl;
     return;
   }
@@ -196,6 +207,11 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     } else {
       std::cout << view.blocks_total << " KV blocks, " << view.model.numeric_class << '\n';
     }
+  }
+  for (const policy::Tier tier : missing) {
+    std::cout << "  " << to_string(tier) << std::string(9 - to_string(tier).size(), ' ')
+              << "no node serves it yet: what the routing policy asks of it waits (troupe node --tier " << to_string(tier)
+              << " --join " << node.cluster_address() << "; or leave it out of the policy's tiers)\n";
   }
   for (const auto& replica : replicas) {
     const policy::ReplicaView view = replica->view();
@@ -284,6 +300,7 @@ Result<int> run_node(NodeCommand command) {
   }
   const std::vector<actors::ExpertModel> placed = options.expert_models;
   const std::vector<policy::ShadowExperiment> shadows = options.routing.shadow;
+  const std::vector<policy::Tier> portfolio = options.routing.portfolio;
   Replicas replicas;
   Devices devices;
   options.make_replicas = [&](const std::shared_ptr<actors::NodeExperts>& experts) -> Result<Replicas> {
@@ -301,7 +318,7 @@ Result<int> run_node(NodeCommand command) {
   options.client_address = listeners.front().address();
   TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
   const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
-  print_start(command, *node, *gateway, replicas, devices, placed, shadows);
+  print_start(command, *node, *gateway, replicas, devices, placed, shadows, tiers_without_a_node(command, portfolio, replicas));
 
   std::signal(SIGINT, [](int) { signals = signals + 1; });
   std::signal(SIGTERM, [](int) { signals = signals + 1; });

@@ -66,6 +66,8 @@ TEST(CorpusCommandLine, RefusesWhatIsNotThere) {
   expect_refusal("corpus", 2, "subcommand is required");
   expect_refusal("corpus add", 2, "path is required");
   expect_refusal("corpus search", 2, "a question, or --input");
+  expect_refusal("corpus search ''", 2, "is empty, expected what to search for");
+  expect_refusal("corpus search --documents portfolio/handbook --input /dev/null", 1, "/dev/null has no questions");
   expect_refusal("corpus search x --documents portfolio/handbook --connect 127.0.0.1:1", 2, "excludes");
   expect_refusal("corpus list --data /nonexistent", 1, "there is no data folder /nonexistent");
   expect_refusal("corpus search x --documents /nonexistent", 1, "is neither a file nor a folder");
