@@ -187,6 +187,8 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   auto entropy = std::make_shared<SystemEntropy>();
   std::optional<policy::ClusterId> cluster;
   if (!options.join.empty()) {
+    if (auto part = storage::check_part(*parts->store, /*joins=*/true); !part)
+      return std::move(part).error().within(options.data.string());
     TROUPE_TRY(cluster, ask_for_cluster(*parts->network, options, parts->cluster_address));
   }
   auto identity = storage::claim(*parts->store, cluster, options.name, entropy->draw_name<policy::ClusterId>().bytes);

@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return error.get_exit_code() == 0 ? app.exit(error) : refuse(app, error);  // help is one, too
+    // Help is one, too; but not of a command that is not there.
+    return error.get_exit_code() == 0 && app.remaining(/*recurse=*/true).empty() ? app.exit(error) : refuse(app, error);
   }
   const auto status = troupe::cli::checked_output(action());
   if (status) return *status;

@@ -81,6 +81,10 @@ Result<std::vector<TierBinding>> bindings_of(const NodeCommand& command) {
                        "\", expected mini, medium or heavy, or one of them with a model: heavy=FOLDER, "
                        "heavy=remote:ENDPOINT; each has a --tier of its own, and \"none\" stands alone"};
     }
+    if (std::ranges::find(bindings, *tier, &TierBinding::tier) != bindings.end()) {
+      return Error{ErrorCode::invalid_argument,
+                   "--tier is given twice for " + name + "; a node runs a tier once, another node can run it too"};
+    }
     bindings.push_back({*tier, equals == std::string::npos ? name : text.substr(equals + 1)});
   }
   return bindings;

@@ -1,9 +1,10 @@
 #include "cli/prompts.hpp"
 
-#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "bench/json_rows.hpp"
 #include "model/file.hpp"
 #include "model/json.hpp"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t input_bytes_max = std::size_t{64} << 20;
 constexpr std::size_t prompts_max = 100'000;
+constexpr std::size_t problems_max = 20;  // named
 
 Result<std::string> read_input(const std::string& name) {
   if (name == "-") return model::read_file("/dev/stdin", input_bytes_max);
@@ -56,19 +58,29 @@ Result<Prompt> parse_line(std::string_view line, const std::string& where, std::
 
 Result<void> read_json_lines(const std::string& name, std::vector<Prompt>& prompts) {
   TROUPE_TRY(const std::string text, read_input(name));
-  std::size_t line_number = 0;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const auto line = std::string_view(text).substr(begin, end - begin);
-    begin = end + 1;
-    ++line_number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+  std::map<std::string, int> lines;  // of ids
+  std::string problems;
+  std::size_t bad_lines = 0;
+  const auto complain = [&](const std::string& problem) {
+    if (++bad_lines <= problems_max) problems += (problems.empty() ? "" : "\n") + problem;
+  };
+  TROUPE_TRY_DO(bench::each_line(text, [&](std::string_view row, int line) -> Result<void> {
     if (prompts.size() >= prompts_max) {
       return Error{ErrorCode::too_large, name + " has more than " + std::to_string(prompts_max) + " prompts; split it"};
     }
-    TROUPE_TRY(Prompt prompt, parse_line(line, name + ":" + std::to_string(line_number), std::to_string(prompts.size() + 1)));
-    prompts.push_back(std::move(prompt));
-  }
+    const std::string place = name + ":" + std::to_string(line);
+    auto prompt = parse_line(row, place, std::to_string(prompts.size() + 1));
+    if (!prompt) {
+      complain(prompt.error().message);
+      return {};
+    }
+    const auto [there, is_new] = lines.emplace(prompt->id, line);
+    if (!is_new) complain(place + ": id \"" + prompt->id + "\" is that of line " + std::to_string(there->second) + " too");
+    prompts.push_back(*std::move(prompt));
+    return {};
+  }));
+  if (bad_lines > problems_max) problems += "\n... and " + std::to_string(bad_lines - problems_max) + " more lines";
+  if (bad_lines > 0) return Error{ErrorCode::invalid_argument, problems};
   return {};
 }
 

@@ -223,7 +223,11 @@ Result<void> UcxWire::start(const UcxOptions& options) {
   ucp_params_t features{};
   features.field_mask = UCP_PARAM_FIELD_FEATURES;
   features.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
-  TROUPE_TRY_DO(check_status(ucp_init(&features, config.get(), &context_), "starting UCX on " + options.transports));
+  if (auto started = check_status(ucp_init(&features, config.get(), &context_), "starting UCX"); !started) {
+    started.error().message +=
+        "; the transports are \"" + options.transports + "\" (--fabric-transports), \"all\" takes those that this machine has";
+    return started;
+  }
   ucp_worker_params_t worker{};
   worker.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
   worker.thread_mode = UCS_THREAD_MODE_SERIALIZED;  // it is made by one thread, and used by another

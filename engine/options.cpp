@@ -77,14 +77,15 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, const EngineOpt
   plan.kv_blocks = options.kv_blocks > 0 ? options.kv_blocks : static_cast<std::int32_t>(from_bytes);
   if (plan.kv_blocks == 0) {
     return Error{ErrorCode::out_of_range, "a KV pool of " + std::to_string(pool_bytes) + " bytes holds no block of " +
-                                              std::to_string(layout.block_bytes()) + " bytes: raise kv_bytes"};
+                                              std::to_string(layout.block_bytes()) + " bytes; give it more (--kv-memory)"};
   }
   const std::int64_t pool_tokens = std::int64_t{plan.kv_blocks} * kernels::kv_block_positions;
   const auto allowed = static_cast<std::int32_t>(std::min<std::int64_t>(config.positions_max, pool_tokens));
   if (options.context_max > allowed) {
-    return Error{ErrorCode::too_large, "context_max is " + std::to_string(options.context_max) + " tokens, but the model has " +
+    return Error{ErrorCode::too_large, "a context of " + std::to_string(options.context_max) +
+                                           " tokens is asked for (--context), but the model has " +
                                            std::to_string(config.positions_max) + " positions and the KV pool room for " +
-                                           std::to_string(pool_tokens)};
+                                           std::to_string(pool_tokens) + " (--kv-memory)"};
   }
   plan.context_max = options.context_max > 0 ? options.context_max : allowed;
   plan.kv_bytes = static_cast<std::size_t>(plan.kv_blocks) * layout.block_bytes();

@@ -19,7 +19,7 @@ bool has_tier(const NodeView& node, Tier tier) {
 }
 
 Error refused(const NodeId& node, const std::string& why) {
-  return {ErrorCode::invalid_argument, "node " + node.value + " cannot be drained now: " + why};
+  return {ErrorCode::unavailable, "node " + node.value + " cannot be drained now: " + why};
 }
 
 }  // namespace

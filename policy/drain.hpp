@@ -26,9 +26,9 @@ std::vector<Holding> left_to_move(const NodeView& node);
 std::string to_string(const std::vector<Holding>& left);
 
 /// Whether a node may be drained now. It may if it is being drained already. `not_found` for a node that is unknown,
-/// `unavailable` for one that is gone, `unsupported` for the one that grants the leases, `invalid_argument` while the cluster
-/// cannot do without it: nobody else serves, or nobody else has one of its tiers, or another node is being
-/// drained, or nobody else has room for experts that only it holds.
+/// `unsupported` for the one that grants the leases, `unavailable` for one that is gone and while the cluster cannot do without
+/// it: nobody else serves, or nobody else has one of its tiers, or another node is being drained, or nobody else has room for
+/// experts that only it holds.
 Result<void> check_drain(std::span<const NodeView> nodes, const NodeId& node);
 
 /// Which node takes a conversation of `from`: one that serves; of these one with the same corpus, so that its next answers come

@@ -53,7 +53,7 @@ Result<Identity> read_identity(const Store& store) {
   return identity;
 }
 
-Result<void> check_part(const Store& store, std::string_view part) {
+Result<void> check_stored_part(const Store& store, std::string_view part) {
   TROUPE_TRY(const auto found, stored(store, part_key));
   if (found == part) return {};
   if (found == first_part) {
@@ -96,6 +96,13 @@ Result<void> check_node_name(const std::string& name) {
                    " bytes); choose 1 to " + std::to_string(node_name_bytes_max) + " letters, digits or signs, without spaces"};
 }
 
+Result<void> check_part(const Store& store, bool joins) {
+  TROUPE_TRY(const auto format, store.get(Column::meta, format_key));
+  if (!format) return {};
+  TROUPE_TRY_DO(check_format(*format));
+  return check_stored_part(store, joins ? joined_part : first_part);
+}
+
 Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
                        const std::array<std::uint8_t, 16>& random) {
   const std::string_view part = joined ? joined_part : first_part;
@@ -111,7 +118,7 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joi
   } else {
     TROUPE_TRY_DO(check_format(*format));
     TROUPE_TRY(identity, read_identity(store));
-    TROUPE_TRY_DO(check_part(store, part));
+    TROUPE_TRY_DO(check_stored_part(store, part));
   }
   if (joined && identity.cluster != *joined) {
     return Error{ErrorCode::invalid_argument, "the data folder belongs to cluster " + to_string(identity.cluster) +

@@ -29,6 +29,10 @@ struct Identity {
 /// `invalid_argument` unless it has 1 to `node_name_bytes_max` printable characters of ASCII, none of them a space.
 Result<void> check_node_name(const std::string& name);
 
+/// What a claim would say of the node's part in its cluster, before anybody is asked which cluster that is: a store that was
+/// claimed is that of a first node, or of one that `joins`.
+Result<void> check_part(const Store& store, bool joins);
+
 /// Who the store belongs to, durably, from now on. `joined` is the cluster that the node joins; without one it is a cluster's
 /// first node, which the first claim makes from `random`. Later claims are refused (`invalid_argument`) if the cluster, the
 /// node or its part in the cluster is another one: the first node's store holds the cluster's leases, and no cluster may have

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <span>
 #include <utility>
 
 #include "base/check.hpp"
@@ -50,6 +51,25 @@ Error open_error(const rocksdb::Status& status, const std::string& folder) {
                                     "); restore it from a copy, or begin with an empty one"};
   }
   return error_of(status, "opening the data folder " + folder);
+}
+
+/// What a folder without a database holds that no database has left there, as far as a few names go; empty: nothing.
+std::string foreign_files(const std::filesystem::path& folder, std::error_code& error) {
+  constexpr std::size_t named_max = 3;
+  std::vector<std::string> foreign;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "CURRENT") return "";
+    // What a first start leaves that was killed, and a disk of its own.
+    const bool harmless = name == "LOCK" || name == "IDENTITY" || name.starts_with("MANIFEST-") || name.ends_with(".dbtmp") ||
+                          name == "lost+found";
+    if (!harmless) foreign.push_back(name);
+  }
+  std::ranges::sort(foreign);
+  std::string names;
+  for (const std::string& name : std::span(foreign).first(std::min(foreign.size(), named_max)))
+    names += (names.empty() ? "" : ", ") + name;
+  return foreign.size() > named_max ? names + ", ..." : names;
 }
 
 /// Whether a file of `room_bytes_min` can be written in the folder: quotas and limits count too, not only a full disk.
@@ -241,6 +261,12 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::filesystem::path
   if (error) {
     return Error{ErrorCode::io, "making the data folder " + folder.string() + ": " + error.message() +
                                     "; name a folder that may be written (--data)"};
+  }
+  const std::string files = foreign_files(folder, error);
+  if (!files.empty()) {
+    return Error{ErrorCode::invalid_argument,
+                 folder.string() + " holds no node's data, but other files (" + files +
+                     "); name a folder that is empty, or not there yet, or restore what is missing in this one"};
   }
   auto database = std::make_unique<Database>(folder.string());
   if (const auto status = database->open(); !status.ok()) return open_error(status, folder.string());

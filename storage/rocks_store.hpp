@@ -19,8 +19,8 @@ namespace troupe::storage {
 class RocksStore final : public Store {
  public:
   /// Makes the folder if it is not there, for its owner alone. `unavailable` if another process (or store) has it open,
-  /// `invalid_argument` if it is not a folder, `corrupt` if what is in it is damaged, `unsupported` if a newer version made it,
-  /// `io` otherwise.
+  /// `invalid_argument` if it is not a folder or has somebody else's files, `corrupt` if what is in it is damaged,
+  /// `unsupported` if a newer version made it, `io` otherwise.
   static Result<std::unique_ptr<RocksStore>> open(const std::filesystem::path& folder);
   ~RocksStore() override;
   RocksStore(const RocksStore&) = delete;

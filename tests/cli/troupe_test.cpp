@@ -57,7 +57,7 @@ TEST(Troupe, RefusesWithTheNameOfWhatIsWrong) {
   expect_refusal("generate --file nowhere.txt", 1, "nowhere.txt: cannot open: No such file or directory");
   expect_refusal("generate --temperature -3 Hi", 1, "temperature is -3, expected 0");
   expect_refusal("generate --max-tokens 99999 Hi", 1, "the context holds 2048");
-  expect_refusal("generate --context 9999 Hi", 1, "context_max is 9999");
+  expect_refusal("generate --context 9999 Hi", 1, "a context of 9999");
   expect_refusal("generate --raw ''", 1, "the prompt has 0 tokens");
   expect_refusal("generate \"$(printf 'caf\\351')\"", 1, "is not valid UTF-8 at byte 3");
   expect_refusal("bench engine --config portfolio/mini/tokenizer.json", 1, "model_type is missing");
@@ -78,6 +78,8 @@ TEST(Troupe, ComputesWhereItIsTold) {
   EXPECT_EQ(troupe("generate --device tpu Hi").status, 2);
 }
 
+TEST(Troupe, RunsATierOnce) { expect_refusal("node --tier mini --tier mini=elsewhere", 1, "--tier is given twice for mini"); }
+
 TEST(Troupe, TakesOnlyFaultsThatANodeCanHave) {
   expect_refusal("node --fault mini", 1, "fault \"mini\": expected TIER=slow:MILLISECONDS");
   expect_refusal("node --fault mini=slow", 1, "as in mini=slow:500");
@@ -93,10 +95,14 @@ TEST(Troupe, NamesTheLineOfABadInputFile) {
   refused(R"({"prompt": "x", "messages": []})", "-:2: expected either \"prompt\"");
   refused(R"({"messages": []})", "-:2: \"messages\" is empty");
   refused(R"({"prompt": "x")", "-:2: not valid JSON at byte");
+  refused(R"({"id": "1", "prompt": "y"})", "-:2: id \"1\" is that of line 1 too");
+  refused("{\"prompt\": 1}\n{\"id\": 2}", "\n-:3: id is 2");
 }
 
 TEST(Troupe, EndsWithTwoForAWrongCommandLine) {
   expect_refusal("", 2, "subcommand is required");
+  expect_refusal("policy frob --help", 2, "there is no command \"frob\"");
+  expect_refusal("frob --help", 2, "there is no command \"frob\"");
   expect_refusal("generate --bogus", 2, "--bogus");
   expect_refusal("generate --events Hi", 2, "--json");
   expect_refusal("generate --log-probabilities 3 Hi", 2, "--log-probabilities requires --json");

@@ -60,7 +60,7 @@ TEST(CheckDrain, RefusesANodeWhoseExpertsNobodyElseHasRoomFor) {
   nodes[1].experts = {experts};
   nodes[1].links = {{{"a"}, "ucx"}, {{"c"}, "ucx"}};
   nodes[2].expert_bytes_free = 100;
-  expect_refused(nodes, "b", ErrorCode::invalid_argument, "model heavy and room for its experts of layer 3: 2");
+  expect_refused(nodes, "b", ErrorCode::unavailable, "model heavy and room for its experts of layer 3: 2");
   nodes[0].expert_bytes_free = 100;
   EXPECT_TRUE(check_drain(nodes, {"b"}));
   nodes[0].expert_bytes_free = nodes[2].expert_bytes_free = 0;
@@ -92,13 +92,13 @@ TEST(CheckDrain, RefusesTheLastThatServes) {
   auto nodes = three();
   nodes[0].state = NodeState::gone;
   nodes[2].state = NodeState::gone;
-  expect_refused(nodes, "b", ErrorCode::invalid_argument, "no other node is serving");
+  expect_refused(nodes, "b", ErrorCode::unavailable, "no other node is serving");
 }
 
 TEST(CheckDrain, RefusesTheLastOfATier) {
   auto nodes = three();
   nodes[2].replicas.pop_back();
-  expect_refused(nodes, "b", ErrorCode::invalid_argument, "tier heavy");
+  expect_refused(nodes, "b", ErrorCode::unavailable, "tier heavy");
   EXPECT_TRUE(check_drain(nodes, {"c"})) << "what it has, others have";
 }
 
@@ -107,11 +107,11 @@ TEST(CheckDrain, RefusesASecondWhileOneRunsAndNotAfterIt) {
   nodes.push_back(node("d", {Tier::heavy}));
   nodes[1].state = NodeState::draining;
   nodes[1].replicas[0].running = 1;
-  expect_refused(nodes, "c", ErrorCode::invalid_argument, "node b is being drained and still holds 1 running sequences");
+  expect_refused(nodes, "c", ErrorCode::unavailable, "node b is being drained and still holds 1 running sequences");
   nodes[1].replicas[0].running = 0;
   EXPECT_TRUE(check_drain(nodes, {"c"}));
   nodes.pop_back();
-  expect_refused(nodes, "c", ErrorCode::invalid_argument, "tier heavy");
+  expect_refused(nodes, "c", ErrorCode::unavailable, "tier heavy");
 }
 
 TEST(ChooseHome, TakesTheServingNodeWithTheFewestConversations) {

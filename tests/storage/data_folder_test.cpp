@@ -65,6 +65,17 @@ TEST(DataFolder, KeepsTheNodesPartInItsCluster) {
   EXPECT_EQ(claim(first, std::nullopt, "one", random).value().incarnation, 2U) << "refusals change nothing";
 }
 
+TEST(DataFolder, KnowsTheNodesPartBeforeItsClusterIsAsked) {
+  MemoryStore store;
+  EXPECT_TRUE(check_part(store, true)) << "an unused store is anybody's";
+  EXPECT_TRUE(check_part(store, false));
+  ASSERT_TRUE(claim(store, std::nullopt, "one", random));
+  EXPECT_TRUE(check_part(store, false));
+  const auto joins = check_part(store, true);
+  ASSERT_FALSE(joins);
+  EXPECT_NE(joins.error().message.find("first node, which grants the leases"), std::string::npos) << joins.error().message;
+}
+
 TEST(DataFolder, MakesAClusterIfNoneIsNamed) {
   MemoryStore store;
   EXPECT_EQ(claim(store, std::nullopt, "one", random).value().cluster, policy::ClusterId{random});

@@ -96,6 +96,21 @@ TEST(RocksStore, RefusesADamagedFolder) {
   expect_refused(folder.path(), ErrorCode::corrupt, {folder.path().string(), "copy"});
 }
 
+TEST(RocksStore, RefusesAFolderOfSomebodyElsesFiles) {
+  const tests::TemporaryFolder folder;
+  for (const char* name : {"notes.txt", "b", "c", "d"}) std::ofstream(folder.path() / name) << "mine";
+  expect_refused(folder.path(), ErrorCode::invalid_argument, {folder.path().string(), "b, c, d, ...", "empty"});
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 4) << "nothing was written there";
+}
+
+TEST(RocksStore, BeginsWhereAFirstStartWasKilledAndOnADiskOfItsOwn) {
+  const tests::TemporaryFolder folder;
+  for (const char* name : {"LOCK", "IDENTITY", "MANIFEST-000001", "000001.dbtmp"}) std::ofstream(folder.path() / name) << "";
+  std::filesystem::create_directory(folder.path() / "lost+found");
+  const auto store = RocksStore::open(folder.path());
+  ASSERT_TRUE(store) << store.error().message;
+}
+
 TEST(RocksStore, StartsWithoutTheEndOfALogThatAPowerCutTore) {
   const tests::TemporaryFolder folder;
   const auto copy = folder.path() / "copy";
