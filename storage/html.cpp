@@ -5,55 +5,29 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
+
+#include "storage/html_elements.hpp"
+#include "storage/html_tokens.hpp"
 
 namespace troupe::storage {
 
 namespace {
 
-template <std::size_t size>
-bool one_of(const std::array<GumboTag, size>& tags, GumboTag tag) {
-  return std::find(tags.begin(), tags.end(), tag) != tags.end();
-}
+constexpr std::string_view white = " \t\n\r\f\v";
 
-constexpr std::array unseen = {GUMBO_TAG_HEAD,     GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,    GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE,
-                               GUMBO_TAG_TEXTAREA, GUMBO_TAG_SELECT, GUMBO_TAG_OBJECT,   GUMBO_TAG_IFRAME,   GUMBO_TAG_SVG,
-                               GUMBO_TAG_MATH,     GUMBO_TAG_CANVAS, GUMBO_TAG_DATALIST, GUMBO_TAG_AUDIO,    GUMBO_TAG_VIDEO};
-/// What stands in a line. Anything else begins a new one.
-constexpr std::array in_line = {GUMBO_TAG_A,    GUMBO_TAG_ABBR, GUMBO_TAG_B,    GUMBO_TAG_BDI,    GUMBO_TAG_BDO,
-                                GUMBO_TAG_CITE, GUMBO_TAG_CODE, GUMBO_TAG_DATA, GUMBO_TAG_DFN,    GUMBO_TAG_DEL,
-                                GUMBO_TAG_EM,   GUMBO_TAG_FONT, GUMBO_TAG_I,    GUMBO_TAG_INS,    GUMBO_TAG_KBD,
-                                GUMBO_TAG_MARK, GUMBO_TAG_Q,    GUMBO_TAG_S,    GUMBO_TAG_SAMP,   GUMBO_TAG_SMALL,
-                                GUMBO_TAG_SPAN, GUMBO_TAG_SUB,  GUMBO_TAG_SUP,  GUMBO_TAG_STRONG, GUMBO_TAG_TIME,
-                                GUMBO_TAG_TT,   GUMBO_TAG_U,    GUMBO_TAG_VAR,  GUMBO_TAG_WBR};
-/// Elements that have no end, so that they never stand open.
-constexpr std::array<std::string_view, 14> without_end = {"area",  "base", "br",   "col",   "embed",  "hr",    "img",
-                                                          "input", "link", "meta", "param", "source", "track", "wbr"};
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-char small(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool is_letter(char c) { return small(c) >= 'a' && small(c) <= 'z'; }
-
-/// At least how deep elements stand open in each other, if every one that may have an end has one.
-std::size_t depth_of(std::string_view text) {
-  std::size_t depth = 0;
-  std::size_t deepest = 0;
-  for (std::size_t at = text.find('<'); at != std::string_view::npos; at = text.find('<', at + 1)) {
-    std::string_view rest = text.substr(at + 1);
-    if (rest.starts_with('/')) {
-      depth -= depth > 0 ? 1 : 0;
-      continue;
-    }
-    std::string name;
-    while (!rest.empty() && (is_letter(rest.front()) || (!name.empty() && rest.front() >= '0' && rest.front() <= '9')) &&
-           name.size() < 16) {
-      name += small(rest.front());
-      rest.remove_prefix(1);
-    }
-    if (name.empty() || std::find(without_end.begin(), without_end.end(), name) != without_end.end()) continue;
-    deepest = std::max(deepest, ++depth);
-  }
-  return deepest;
-}
+/// What stands between two texts of a page. Of a line's end, `level` is that of the heading that it ends, 0: it ends a text.
+struct Mark {
+  enum class Kind { nothing, space, line_end, raised, lowered };
+  Kind kind = Kind::nothing;
+  std::size_t level = 0;
+};
 
 /// Collects headings and lines.
 class Lines {
@@ -61,96 +35,298 @@ class Lines {
   explicit Lines(std::string& out) : out_(out) {}
 
   void add(std::string_view text) {
+    if (!text.empty()) separate(text);
     for (const char c : text) {
-      const bool white = c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-      if (!white) {
+      if (white.find(c) == std::string_view::npos) {
         line_ += c;
       } else if (!line_.empty() && line_.back() != ' ') {
         line_ += ' ';
       }
     }
   }
-  /// What was added becomes a line; `level` of a heading, 0: of text.
-  void end(std::size_t level = 0) {
-    while (line_.ends_with(' ')) line_.pop_back();
-    // A text that would begin a fence or a heading in Markdown loses its marks, or has a space before it.
-    const std::size_t marks = level > 0 ? 0 : line_.find_first_not_of("`~");
-    if (marks != 0 && marks != std::string::npos && marks >= 3) line_.erase(0, marks);
-    if (!line_.empty()) out_ += (level > 0 ? std::string(level, '#') : std::string()) + " " + line_ + "\n";
-    line_.clear();
+  void add(const Mark& mark) {
+    if (mark.kind == Mark::Kind::space) add(" ");
+    if (mark.kind == Mark::Kind::line_end) end(mark.level);
+    if (mark.kind == Mark::Kind::raised || mark.kind == Mark::Kind::lowered) between_ = mark.kind;
   }
 
  private:
+  /// A number that is raised or lowered is no part of the one before it.
+  void separate(std::string_view next) {
+    const auto between = std::exchange(between_, Mark::Kind::nothing);
+    if (line_.empty() || line_.back() == ' ') return;
+    const auto begins = [&](std::string_view sign) { return next.starts_with(sign); };
+    const bool number = is_digit(next.front());
+    const bool exponent = number || begins("-") || begins("+") || begins("\u2212") || begins("\u2013");
+    if (between == Mark::Kind::raised && exponent) line_ += '^';
+    if (between == Mark::Kind::lowered && number && is_digit(line_.back())) line_ += ' ';
+  }
+  void end(std::size_t level) {
+    while (line_.ends_with(' ')) line_.pop_back();
+    while (level == 0 && (line_.starts_with("```") || line_.starts_with("~~~"))) {
+      line_.erase(0, line_.find_first_not_of("`~ "));  // of nothing but marks, all
+    }
+    if (!line_.empty()) out_ += (level > 0 ? std::string(level, '#') : std::string()) + " " + line_ + "\n";
+    line_.clear();
+    between_ = Mark::Kind::nothing;
+  }
+
   std::string& out_;
   std::string line_;
+  Mark::Kind between_ = Mark::Kind::nothing;
 };
 
-/// 1 to 6; 0: no heading.
-std::size_t level_of(GumboTag tag) {
-  return tag >= GUMBO_TAG_H1 && tag <= GUMBO_TAG_H6 ? static_cast<std::size_t>(tag - GUMBO_TAG_H1) + 1 : 0;
-}
+/// Text with character references, which gumbo reads in pieces, as pages that have no element but a <br> for each mark: so
+/// neither its tree nor what it keeps of a piece can grow with what the page is like.
+class Decoder {
+ public:
+  explicit Decoder(Lines& lines) : lines_(lines) {}
 
-std::string title_of(const GumboNode& root) {
-  std::vector<const GumboNode*> left{&root};
-  while (!left.empty()) {
-    const GumboNode& node = *left.back();
-    left.pop_back();
-    if (node.type != GUMBO_NODE_ELEMENT) continue;
-    const GumboVector& children = node.v.element.children;
-    if (node.v.element.tag == GUMBO_TAG_TITLE && children.length > 0) {
-      const auto* text = static_cast<const GumboNode*>(children.data[0]);
-      if (text->type == GUMBO_NODE_TEXT || text->type == GUMBO_NODE_WHITESPACE) return text->v.text.text;
+  void add(std::string_view text) {
+    if (begins_reference_) add(Mark());  // no reference goes on behind a tag: "&<b>amp;</b>" says "&amp;"
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('<', at), text.size());
+      piece_ += text.substr(at, end - at);
+      if (end < text.size()) piece_ += "&lt;";
+      at = end + 1;
     }
-    if (node.v.element.tag == GUMBO_TAG_BODY) continue;
-    for (unsigned i = children.length; i > 0; --i) left.push_back(static_cast<const GumboNode*>(children.data[i - 1]));
+    begins_reference_ = text.find('&') != std::string_view::npos;
   }
-  return {};
-}
+  void add(Mark mark) {
+    begins_reference_ = false;
+    piece_ += "<br>";
+    marks_.push_back(mark);
+  }
+  std::vector<Mark>& marks() { return marks_; }  ///< of the piece so far
+  bool is_long() const { return piece_.size() >= piece_bytes; }
 
-/// In the order of the document; without recursion, since the depth is the page's choice.
-void walk(const GumboNode& root, Lines& lines) {
-  struct Step {
-    const GumboNode* node;
-    bool leaving;
+  /// Ends the piece.
+  Result<void> read() {
+    GumboOptions options = kGumboDefaultOptions;
+    options.max_errors = 0;  // it would copy what stands open for each of them
+    const auto close = [&](GumboOutput* output) { gumbo_destroy_output(&options, output); };
+    const std::string page = "<!doctype html><body>" + std::exchange(piece_, {});
+    const std::unique_ptr<GumboOutput, decltype(close)> output(gumbo_parse_with_options(&options, page.data(), page.size()),
+                                                               close);
+    if (!output) return Error{ErrorCode::corrupt, "this cannot be read as HTML"};
+    const auto* body = static_cast<const GumboNode*>(output->root->v.element.children.data[1]);  // behind <head>
+    const GumboVector& children = body->v.element.children;
+    auto mark = marks_.begin();
+    for (unsigned i = 0; i < children.length; ++i) {
+      const auto* node = static_cast<const GumboNode*>(children.data[i]);
+      if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_WHITESPACE) lines_.add(node->v.text.text);
+      if (node->type == GUMBO_NODE_ELEMENT && mark != marks_.end()) lines_.add(*mark++);
+    }
+    marks_.clear();
+    begins_reference_ = false;
+    return {};
+  }
+
+ private:
+  static constexpr std::size_t piece_bytes = std::size_t{1} << 16;
+  Lines& lines_;
+  std::string piece_;
+  std::vector<Mark> marks_;
+  bool begins_reference_ = false;  ///< the text at the piece's end may
+};
+
+/// What is seen of a page, divided into lines and headings.
+class Text {
+ public:
+  explicit Text(std::string& out) : lines_(out), decoder_(lines_) {}
+
+  Result<void> add(std::string_view text) {
+    begun_ = begun_ || text.find_first_not_of(white) != std::string_view::npos;
+    if (!begun_) return {};
+    if (const auto kind = std::exchange(between_, Mark::Kind::nothing); kind != Mark::Kind::nothing) decoder_.add({kind, 0});
+    decoder_.add(text);
+    heading_bytes_ += text.size();
+    if (heading_ > 0 && heading_bytes_ > heading_bytes_max) leave_heading();
+    return heading_ == 0 && decoder_.is_long() ? decoder_.read() : Result<void>();
+  }
+  /// Before the next text of the line; the last one counts.
+  void add_mark(Mark::Kind kind) { between_ = kind; }
+  void end_line() {
+    if (begun_) decoder_.add({Mark::Kind::line_end, std::exchange(level_, 0)});
+    begun_ = false;
+    between_ = Mark::Kind::nothing;
+  }
+
+  void begin_heading(std::size_t level) {
+    end_line();
+    heading_ = level;
+    heading_bytes_ = 0;
+    heading_marks_ = decoder_.marks().size();
+  }
+  /// By its end tag: all that it has is one line.
+  void end_heading() {
+    if (heading_ == 0) return;
+    bool any = begun_;
+    for (Mark& mark : marks_of_heading()) {
+      any = any || mark.kind == Mark::Kind::line_end;
+      if (mark.kind == Mark::Kind::line_end) mark.kind = Mark::Kind::space;
+    }
+    if (any) decoder_.add({Mark::Kind::line_end, heading_});
+    begun_ = false;
+    heading_ = 0;
+  }
+  /// It has no end tag, or one that is too far away to be meant: its first line is the heading.
+  void leave_heading() {
+    if (heading_ == 0) return;
+    const auto marks = marks_of_heading();
+    const auto first = std::ranges::find(marks, Mark::Kind::line_end, &Mark::kind);
+    if (first != marks.end()) {
+      first->level = heading_;
+    } else if (begun_) {
+      level_ = heading_;
+    }
+    heading_ = 0;
+  }
+  Result<void> finish() {
+    leave_heading();
+    end_line();
+    return decoder_.read();
+  }
+
+ private:
+  /// About what a section's name has room for.
+  static constexpr std::size_t heading_bytes_max = 1024;
+  std::span<Mark> marks_of_heading() { return std::span(decoder_.marks()).subspan(heading_marks_); }
+
+  Lines lines_;
+  Decoder decoder_;
+  bool begun_ = false;  ///< the line has something in it
+  Mark::Kind between_ = Mark::Kind::nothing;
+  std::size_t level_ = 0;    ///< that the line ends with, whatever ends it
+  std::size_t heading_ = 0;  ///< its level while it is open; until then its lines' ends may become spaces, so that none is read
+  std::size_t heading_bytes_ = 0;
+  std::size_t heading_marks_ = 0;  ///< the first mark that is its own
+};
+
+/// Whether a style's last word on a property is this value.
+bool says(std::string_view style, std::string_view property, std::string_view value) {
+  const auto trimmed = [](std::string_view text) {
+    const std::size_t begin = std::min(text.find_first_not_of(white), text.size());
+    return text.substr(begin, text.find_last_not_of(white) + 1 - begin);
   };
-  std::vector<Step> left{{&root, false}};
-  while (!left.empty()) {
-    const auto [node, leaving] = left.back();
-    left.pop_back();
-    if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_CDATA || node->type == GUMBO_NODE_WHITESPACE) {
-      lines.add(node->v.text.text);
-    }
-    if (node->type != GUMBO_NODE_ELEMENT) continue;
-    const GumboElement& element = node->v.element;
-    if (one_of(unseen, element.tag)) continue;
-    if (!one_of(in_line, element.tag)) lines.end(leaving ? level_of(element.tag) : 0);
-    if (leaving) continue;
-    left.push_back({node, true});
-    for (unsigned i = element.children.length; i > 0; --i) {
-      left.push_back({static_cast<const GumboNode*>(element.children.data[i - 1]), false});
-    }
+  bool said = false;
+  while (!style.empty()) {
+    const std::string_view declaration = style.substr(0, style.find(';'));
+    style.remove_prefix(std::min(declaration.size() + 1, style.size()));
+    const std::size_t colon = std::min(declaration.find(':'), declaration.size());
+    if (!is_in_any_case(trimmed(declaration.substr(0, colon)), property)) continue;
+    const std::string_view rest = declaration.substr(std::min(colon + 1, declaration.size()));
+    said = is_in_any_case(trimmed(rest.substr(0, rest.find('!'))), value);  // "!important" says no more
   }
+  return said;
 }
+
+bool is_hidden(const std::vector<HtmlAttribute>& attributes) {
+  return std::ranges::any_of(attributes, [](const HtmlAttribute& each) {
+    if (is_in_any_case(each.name, "hidden")) return true;
+    if (is_in_any_case(each.name, "aria-hidden")) return is_in_any_case(each.value, "true");
+    return is_in_any_case(each.name, "style") &&
+           (says(each.value, "display", "none") || says(each.value, "visibility", "hidden"));
+  });
+}
+
+/// As a text with character references that says the same.
+std::string without_references(std::string_view text) {
+  std::string result;
+  for (const char c : text) result += c == '&' ? std::string("&amp;") : std::string(1, c);
+  return result;
+}
+
+class Reader {
+ public:
+  Reader(std::string_view page, std::string& out) : tokens_(page), text_(out) {}
+
+  Result<void> read() {
+    HtmlToken token;
+    while (tokens_.next(token, elements_.foreign())) {
+      if (token.kind == HtmlToken::Kind::text) {
+        if (elements_.seen()) TROUPE_TRY_DO(text_.add(token.text));
+      } else if (token.name == "html" || token.name == "head" || token.name == "body") {
+        text_.end_line();  // a page as a whole is not hidden, and has but one of each
+      } else if (token.kind == HtmlToken::Kind::start) {
+        TROUPE_TRY_DO(start(token));
+      } else {
+        end(token.name);
+      }
+    }
+    return text_.finish();
+  }
+  /// With its character references.
+  const std::optional<std::string_view>& title() const { return title_; }
+
+ private:
+  Result<void> start(const HtmlToken& token) {
+    const HtmlTraits& traits = elements_.traits(token.name);
+    const bool hidden = is_hidden(token.attributes);
+    if (traits.text_only && !elements_.foreign()) {
+      const std::string_view content = tokens_.take_text(token.name);
+      if (token.name == "title" && !title_) title_ = content;
+      if (traits.unseen) return {};
+      text_.end_line();
+      if (!hidden && elements_.seen()) TROUPE_TRY_DO(text_.add(without_references(content)));
+      text_.end_line();
+      return {};
+    }
+    elements_.start(token.name, hidden, token.closes_itself);
+    if (heading_depth_ > elements_.depth()) leave_heading();
+    separate(token.name, traits, Mark::Kind::raised);
+    if (traits.heading > 0 && elements_.seen()) {
+      leave_heading();
+      text_.begin_heading(traits.heading);
+      heading_depth_ = elements_.depth();
+    }
+    return {};
+  }
+
+  void end(const std::string& name) {
+    const HtmlTraits& traits = elements_.traits(name);
+    elements_.end(name);
+    if (heading_depth_ > elements_.depth()) {
+      if (traits.heading > 0) text_.end_heading();
+      leave_heading();
+    }
+    separate(name, traits, Mark::Kind::lowered);
+  }
+
+  void leave_heading() {
+    text_.leave_heading();
+    heading_depth_ = 0;
+  }
+
+  /// Before or behind an element. What stands behind a raised number is told from it as a lowered one is.
+  void separate(const std::string& name, const HtmlTraits& traits, Mark::Kind of_raised) {
+    if (!traits.in_line && !traits.unseen) text_.end_line();
+    if (!elements_.seen() || (name != "sup" && name != "sub")) return;
+    text_.add_mark(name == "sup" ? of_raised : Mark::Kind::lowered);
+  }
+
+  HtmlTokens tokens_;
+  HtmlElements elements_;
+  Text text_;
+  std::optional<std::string_view> title_;
+  std::size_t heading_depth_ = 0;  ///< of the heading that is open; 0: none is
+};
 
 }  // namespace
 
 Result<std::string> markdown_of_html(std::string_view text, std::string_view stem) {
-  if (const std::size_t depth = depth_of(text); depth > html_depth_max) {
-    return Error{ErrorCode::too_large, "elements stand open in " + std::to_string(depth) + " others, expected at most " +
-                                           std::to_string(html_depth_max) + "; close them"};
-  }
-  const auto close = [](GumboOutput* output) { gumbo_destroy_output(&kGumboDefaultOptions, output); };
-  const std::unique_ptr<GumboOutput, decltype(close)> output(
-      gumbo_parse_with_options(&kGumboDefaultOptions, text.data(), text.size()), close);
-  if (!output) return Error{ErrorCode::corrupt, "this cannot be read as HTML"};
+  std::string body;
+  Reader reader(text, body);
+  TROUPE_TRY_DO(reader.read());
   std::string markdown;
-  Lines lines(markdown);
-  lines.add(title_of(*output->root));
-  lines.end(1);
+  if (reader.title()) {
+    Text title(markdown);
+    title.begin_heading(1);
+    TROUPE_TRY_DO(title.add(*reader.title()));
+    TROUPE_TRY_DO(title.finish());
+  }
   if (markdown.empty()) markdown = "# " + std::string(stem) + "\n";
-  walk(*output->root, lines);
-  lines.end();
-  return markdown;
+  return markdown + body;
 }
 
 }  // namespace troupe::storage
