@@ -71,6 +71,24 @@ std::optional<std::string_view> heading_of(std::string_view line) {
   return last + 1 < text.size() && text[last] == ' ' ? trimmed(text.substr(0, last)) : text;
 }
 
+/// A line that opens or closes a block of code, as CommonMark has it.
+struct Fence {
+  std::string_view marks;
+  std::string_view info;  ///< what stands behind them
+};
+std::optional<Fence> fence_of(std::string_view line) {
+  const std::size_t indent = line.find_first_not_of(' ');
+  if (indent == std::string_view::npos || indent > 3 || (line[indent] != '`' && line[indent] != '~')) return std::nullopt;
+  line.remove_prefix(indent);
+  const std::size_t count = std::min(line.find_first_not_of(line.front()), line.size());
+  if (count < 3) return std::nullopt;
+  return Fence{line.substr(0, count), trimmed(line.substr(count))};
+}
+
+/// Backticks that have others behind them are code in a line.
+bool opens(const Fence& fence) { return fence.marks.front() == '~' || fence.info.find('`') == std::string_view::npos; }
+bool closes(const Fence& fence, std::string_view open) { return fence.info.empty() && fence.marks.starts_with(open); }
+
 std::string slug_of(std::string_view heading) {
   std::string slug;
   for (const char c : heading) {
@@ -126,17 +144,17 @@ std::vector<Section> headed_sections(const Lines& lines, std::string_view stem) 
     } while (!keys.insert(key).second);
     sections.push_back({std::move(key), name, std::exchange(text, {}), ""});
   };
-  std::string fence;  // that is open
+  std::string_view open;  // the marks of a fence that is open
   for (std::size_t i = first ? 1 : 0; i < lines.size(); ++i) {
-    const std::string_view line = trimmed(lines[i]);
-    if (fence.empty() ? line.starts_with("```") || line.starts_with("~~~") : line.starts_with(fence)) {
-      fence = fence.empty() ? std::string(line.substr(0, 3)) : std::string();
-    } else if (const auto heading = fence.empty() ? heading_of(lines[i]) : std::nullopt) {
+    const auto fence = fence_of(lines[i]);
+    if (fence && (open.empty() ? opens(*fence) : closes(*fence, open))) {
+      open = open.empty() ? fence->marks : std::string_view();
+    } else if (const auto heading = open.empty() ? heading_of(lines[i]) : std::nullopt) {
       finish();
       name = heading->empty() ? title : title + ": " + std::string(*heading);
       slug = slug_of(heading->empty() ? title : *heading);
     } else {
-      append_line(text, line);
+      append_line(text, lines[i]);
     }
   }
   finish();

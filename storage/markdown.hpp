@@ -2,7 +2,7 @@
 //
 // - Numbered ones, which have headings "### §3.2 Audit logs": a section for each of these, as portfolio/training/evaluate.py
 //   reads them. Key "file-name#3.2", name "Title §3.2", heading "Audit logs", the title being the document's first line.
-// - Any other: a section for each heading of any level ("# Heading"; not in code fences) that has text. Key
+// - Any other: a section for each heading of any level ("# Heading"; not in fenced code) that has text. Key
 //   "file-name#heading", in small letters with hyphens, name "Title: Heading". The title is the first line if it is a heading,
 //   else the file's name; what stands under the title alone has the title's name.
 //

@@ -54,6 +54,18 @@ TEST(Markdown, HasASectionForEachOtherHeadingThatHasText) {
                                     {"doc#the-manual-2", "The Manual", "Nameless."}}));
 }
 
+TEST(Markdown, HasNoHeadingsInFencesAndOnlyThere) {
+  // Each has "# B" in a fence, or not.
+  for (const char* fenced : {"```\n# B\n```", "~~~ a`b\n# B\n~~~~  ", "   ````sh\n```\n# B\n````", "```\n~~~\n# B\n```",
+                             "```\n``` sh\n# B\n```", "```\n    ```\n# B\n```"}) {
+    EXPECT_EQ(parsed("# A\n" + std::string(fenced) + "\n# C\nc").size(), 2U) << fenced;
+  }
+  for (const char* open : {"```x``` starts", "    ```", "``", "`~~", "```a`", "```\n```"}) {
+    EXPECT_EQ(parsed("# A\na\n" + std::string(open) + "\n# B\nb\n# C\nc").size(), 3U) << open;
+  }
+  EXPECT_EQ(parsed("# A\n```x``` starts\n# B\nb"), (Sections{{"doc#a", "A", "```x``` starts"}, {"doc#b", "A: B", "b"}}));
+}
+
 TEST(Markdown, WithoutATitleIsNamedAfterItsFile) {
   EXPECT_EQ(parsed("Just text.\n\nMore.", "note"), (Sections{{"note#note", "note", "Just text. More."}}));
   EXPECT_EQ(parsed("text\n# C#\nx", "§"), (Sections{{"§#§", "§", "text"}, {"§#c", "§: C#", "x"}}));
