@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "model/utf8.hpp"
 #include "policy/citation.hpp"
 #include "policy/early_stop.hpp"
 
@@ -158,6 +159,17 @@ std::string plain(std::string_view text) {
     } else {
       shown += text[i];
     }
+  }
+  return shown;
+}
+
+std::string plain_line(std::string_view text) {
+  std::string shown;
+  for (std::string_view rest = text; !rest.empty();) {
+    const model::Utf8Unit unit = model::first_utf8_unit(rest);
+    const std::string_view bytes = rest.substr(0, unit.length);
+    shown += unit.kind != model::Utf8Unit::Kind::character || bytes == "\t" || bytes == "\n" ? "?" : plain(bytes);
+    rest.remove_prefix(unit.length);
   }
   return shown;
 }

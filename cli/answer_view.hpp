@@ -18,6 +18,8 @@ std::string dumped(const Json& json);
 /// For a terminal: text that others wrote, with "?" for each control character but tabs and line ends, which could clear its
 /// screen or do worse.
 std::string plain(std::string_view text);
+/// The same of what has a line for itself, such as a file's name: "?" for tabs, line ends and bytes that are no UTF-8 as well.
+std::string plain_line(std::string_view text);
 /// The number whose shortest decimals are the float's: 0.7 is not 0.699999988.
 double decimal(float value);
 

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "cli/answer_view.hpp"
@@ -33,6 +34,7 @@ struct ListOptions {
 struct Adding {
   std::map<std::string, policy::DocumentEntry> known;  ///< by name
   std::map<std::string, std::filesystem::path> taken;  ///< by name: where it came from
+  std::set<std::filesystem::path> files;               ///< all of these, as the file system knows them
   policy::CorpusChange change;
   std::size_t added = 0;
   std::size_t changed = 0;
@@ -42,8 +44,12 @@ struct Adding {
   std::vector<std::string> refused;  ///< why, each with its file
 };
 
-/// A document that is refused leaves the one that is there.
+/// A document that is refused leaves the one that is there. A file that is named twice, as itself and in its folder, is taken
+/// once.
 void add_document(const storage::DocumentFile& file, Adding& adding) {
+  std::error_code unknown;
+  const auto itself = std::filesystem::canonical(file.path, unknown);
+  if (!unknown && !adding.files.insert(itself).second) return;
   const auto [taken, first] = adding.taken.emplace(file.name, file.path);
   if (!first) {
     return adding.refused.push_back(file.path.string() + ": " + taken->second.string() +
@@ -99,10 +105,15 @@ Result<int> add(const AddOptions& options) {
   for (policy::DocumentEntry& document : documents) adding.known.emplace(document.name, document);
   std::vector<storage::DocumentFile> files;
   for (const std::string& path : options.paths) {
-    TROUPE_TRY(const auto found, storage::find_documents(path));
-    files.insert(files.end(), found.files.begin(), found.files.end());
-    adding.others += found.others;
-    for (const auto& link : found.links) adding.links.push_back(link.string());
+    const auto found = storage::find_documents(path);
+    if (!found) {
+      adding.refused.push_back(found.error().message);
+      continue;
+    }
+    files.insert(files.end(), found->files.begin(), found->files.end());
+    adding.refused.insert(adding.refused.end(), found->refused.begin(), found->refused.end());
+    adding.others += found->others;
+    for (const auto& link : found->links) adding.links.push_back(link.string());
   }
   auto progress = show_progress("reading documents");
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -110,8 +121,10 @@ Result<int> add(const AddOptions& options) {
     add_document(files[i], adding);
   }
   progress(1);
-  for (const std::string& why : adding.refused) std::cerr << "refused: " << why << '\n';
-  for (const std::string& link : adding.links) std::cerr << "not followed: " << link << " is a symbolic link\n";
+  tell_refused(adding.refused);
+  for (const std::string& link : adding.links) {
+    std::cerr << "not followed: " << plain_line(link) << " is a symbolic link; name it to add what it leads to\n";
+  }
   policy::CorpusView view = unchanged(*corpus, adding.known);
   const bool changes = !adding.change.documents.empty();
   if (changes) {
@@ -153,8 +166,8 @@ Result<int> list(const ListOptions& options) {
                            {"content_hash", document.content_hash.empty() ? Json() : Json(document.content_hash)}})
                 << '\n';
     } else {
-      std::cout << document.name << "  " << document.sections << " sections"
-                << (document.content_hash.empty() ? "" : "  " + document.content_hash.substr(0, 12)) << '\n';
+      std::cout << plain_line(document.name) << "  " << document.sections << " sections"
+                << (document.content_hash.empty() ? "" : "  " + plain_line(document.content_hash.substr(0, 12))) << '\n';
     }
   }
   if (documents.empty() && !options.json) std::cout << "there are no documents\n";
@@ -177,8 +190,9 @@ void add_corpus(CLI::App& app, Action& action) {
       "  troupe corpus add handbook/\n"
       "  troupe corpus add handbook/ notes.txt --data /var/lib/troupe\n"
       "  troupe corpus add handbook/ --connect 127.0.0.1:7401    to another node that runs\n"
-      "Markdown (*.md), web pages (*.html) and text (*.txt), in UTF-8; of a folder, all in it but README.md. A document\n"
-      "whose file has not changed is not read again. One that cannot be read is refused and named, the others are added.\n"
+      "Markdown (*.md), web pages (*.html) and text (*.txt), in UTF-8; of a folder, all in it but README.md and symbolic\n"
+      "links, which are followed if they are named themselves. A document whose file has not changed is not read again. One\n"
+      "that cannot be read is refused and named, the others are added.\n"
       "While the node runs, it is sent the documents, makes the new index beside the old one, and answers from it when the\n"
       "command ends; all are there then, or, if anything fails, none. Answers that were given or begun before keep what they\n"
       "were made from. A node that does not run answers from them when it is started again (without --corpus).\n"

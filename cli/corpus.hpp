@@ -44,8 +44,16 @@ struct CorpusChoice {
   Result<std::unique_ptr<CorpusAccess>> open() const;
 };
 
-/// Documents that belong to no node: a file, or a folder.
-Result<std::unique_ptr<CorpusAccess>> open_documents(const std::string& path);
+/// Documents that belong to no node.
+struct OpenDocuments {
+  std::unique_ptr<CorpusAccess> corpus;
+  std::vector<std::string> refused;  ///< why, each with its file, which the corpus does without
+};
+/// Of a file, or of a folder.
+Result<OpenDocuments> open_documents(const std::string& path);
+
+/// On the error stream, a line each.
+void tell_refused(const std::vector<std::string>& refused);
 
 /// Adds to the subcommand `corpus`.
 void add_corpus_search(CLI::App& corpus, Action& action);

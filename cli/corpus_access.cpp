@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "actors/indexed_corpus.hpp"
+#include "cli/answer_view.hpp"
 #include "cli/ask.hpp"
 #include "cli/corpus.hpp"
 #include "cli/data_folder.hpp"
@@ -153,16 +154,26 @@ Result<std::unique_ptr<CorpusAccess>> CorpusChoice::open() const {
       std::make_unique<OwnCorpus>(*std::move(store), corpus ? *std::move(corpus) : storage::CataloguedCorpus{}));
 }
 
-Result<std::unique_ptr<CorpusAccess>> open_documents(const std::string& path) {
-  TROUPE_TRY(const auto found, storage::find_documents(path));
+Result<OpenDocuments> open_documents(const std::string& path) {
+  TROUPE_TRY(auto found, storage::find_documents(path));
+  OpenDocuments opened{nullptr, std::move(found.refused)};
   std::vector<storage::Document> documents;
   for (const storage::DocumentFile& file : found.files) {
-    TROUPE_TRY(const auto bytes, storage::read_document(file));
-    TROUPE_TRY(auto document, storage::parse_document(file, bytes));
-    documents.push_back(std::move(document));
+    const auto bytes = storage::read_document(file);
+    auto document = bytes ? storage::parse_document(file, *bytes) : Result<storage::Document>(bytes.error());
+    if (document) {
+      documents.push_back(*std::move(document));
+    } else {
+      opened.refused.push_back(document.error().message);
+    }
   }
   TROUPE_TRY(auto corpus, storage::catalogued(std::move(documents)));
-  return std::unique_ptr<CorpusAccess>(std::make_unique<OwnCorpus>(nullptr, std::move(corpus)));
+  opened.corpus = std::make_unique<OwnCorpus>(nullptr, std::move(corpus));
+  return opened;
+}
+
+void tell_refused(const std::vector<std::string>& refused) {
+  for (const std::string& why : refused) std::cerr << "refused: " << plain_line(why) << '\n';
 }
 
 }  // namespace troupe::cli

@@ -93,7 +93,14 @@ void print(const policy::SearchHits& found) {
 }
 
 Result<int> search(const SearchOptions& options) {
-  TROUPE_TRY(const auto corpus, options.documents.empty() ? options.corpus.open() : open_documents(options.documents));
+  OpenDocuments opened;
+  if (options.documents.empty()) {
+    TROUPE_TRY(opened.corpus, options.corpus.open());
+  } else {
+    TROUPE_TRY(opened, open_documents(options.documents));
+  }
+  CorpusAccess& corpus = *opened.corpus;
+  tell_refused(opened.refused);
   std::vector<Question> questions{{options.question, std::nullopt}};
   if (!options.input.empty()) {
     TROUPE_TRY(questions, read_questions(options.input));
@@ -102,7 +109,7 @@ Result<int> search(const SearchOptions& options) {
   std::size_t judged = 0;
   std::size_t complete = 0;
   for (const Question& question : questions) {
-    TROUPE_TRY(const auto found, corpus->search(question.text, options.limit));
+    TROUPE_TRY(const auto found, corpus.search(question.text, options.limit));
     Json object = json_of(question, found);
     if (question.sections) {
       const bool all = std::all_of(question.sections->begin(), question.sections->end(), [&](const std::string& key) {
@@ -128,7 +135,7 @@ Result<int> search(const SearchOptions& options) {
     }
     std::cout << '\n';
   }
-  return 0;
+  return opened.refused.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -142,7 +149,9 @@ void add_corpus_search(CLI::App& corpus, Action& action) {
       "  troupe corpus search --documents portfolio/handbook --input portfolio/handbook/questions.jsonl\n"
       "The input has one JSON object a line: \"question\", and if it is known \"sections\", the keys of those that an answer "
       "needs;\n"
-      "then it is counted how often all of these are found.");
+      "then it is counted how often all of these are found.\n"
+      "Of --documents, one that cannot be read is refused and named, and the others are searched.\n"
+      "Exit status: 0 all were searched, 1 some were refused or an error, 2 a wrong command line.");
   auto* question =
       command.add_option("question", options->question, "What is searched for")->check(not_empty("what to search for"));
   auto* input = command.add_option("--input", options->input, "A file of questions (JSON lines; \"-\": standard input)");

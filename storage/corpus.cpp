@@ -71,7 +71,8 @@ std::string key_of(const Corpus& corpus, std::uint32_t place) {
 }
 
 Error damaged(const std::string& what) {
-  return {ErrorCode::corrupt, "the stored corpus: " + what + "; put the corpus again from its documents (troupe node --corpus)"};
+  return {ErrorCode::corrupt,
+          "the stored corpus: " + what + "; put the corpus again from its documents (troupe node --corpus)"};
 }
 
 Result<void> check_format(std::string_view bytes) {
@@ -114,6 +115,24 @@ Result<std::optional<Current>> current_of(const Store& store) {
 
 }  // namespace
 
+Result<void> check_section(const Section& section) {
+  const auto number = [](std::size_t value) { return std::to_string(value); };
+  if (section.key.empty()) return Error{ErrorCode::invalid_argument, "a section named \"" + section.name + "\" has no key"};
+  const std::size_t longest = std::max({section.key.size(), section.name.size(), section.heading.size()});
+  if (longest > Corpus::name_bytes_max) {
+    return Error{ErrorCode::too_large, "a section has a key of " + number(section.key.size()) + " bytes, a name of " +
+                                           number(section.name.size()) + " and a heading of " + number(section.heading.size()) +
+                                           ", expected at most " + number(Corpus::name_bytes_max) +
+                                           "; shorten its title or heading"};
+  }
+  if (section.text.size() > Corpus::text_bytes_max) {
+    return Error{ErrorCode::too_large, "section " + section.key + " has " + number(section.text.size()) +
+                                           " bytes, expected at most " + number(Corpus::text_bytes_max) +
+                                           "; divide it by headings"};
+  }
+  return {};
+}
+
 Result<Corpus> make_corpus(std::vector<Section> sections) {
   const auto number = [](std::size_t value) { return std::to_string(value); };
   if (sections.size() > Corpus::sections_max) {
@@ -123,19 +142,7 @@ Result<Corpus> make_corpus(std::vector<Section> sections) {
   std::unordered_set<std::string_view> keys;
   std::size_t bytes = 0;
   for (const Section& section : sections) {
-    if (section.key.empty()) return Error{ErrorCode::invalid_argument, "a section named \"" + section.name + "\" has no key"};
-    const std::size_t longest = std::max({section.key.size(), section.name.size(), section.heading.size()});
-    if (longest > Corpus::name_bytes_max) {
-      return Error{ErrorCode::too_large, "a section has a key of " + number(section.key.size()) + " bytes, a name of " +
-                                             number(section.name.size()) + " and a heading of " +
-                                             number(section.heading.size()) + ", expected at most " +
-                                             number(Corpus::name_bytes_max) + "; shorten its title or heading"};
-    }
-    if (section.text.size() > Corpus::text_bytes_max) {
-      return Error{ErrorCode::too_large, "section " + section.key + " has " + number(section.text.size()) +
-                                             " bytes, expected at most " + number(Corpus::text_bytes_max) +
-                                             "; divide it by headings"};
-    }
+    TROUPE_TRY_DO(check_section(section));
     if (!keys.insert(section.key).second) {
       return Error{ErrorCode::invalid_argument, "section " + section.key + " is there twice; number one of them anew"};
     }

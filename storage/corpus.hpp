@@ -30,6 +30,9 @@ struct Corpus {
   friend bool operator==(const Corpus&, const Corpus&) = default;
 };
 
+/// What make_corpus asks of each section: `too_large` beyond a limit, `invalid_argument` for an empty key.
+Result<void> check_section(const Section& section);
+
 /// `too_large` beyond a limit; `invalid_argument` for an empty key or one that is there twice.
 Result<Corpus> make_corpus(std::vector<Section> sections);
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "model/utf8.hpp"
@@ -85,7 +86,9 @@ Result<void> check_line(const std::string& text, const std::string& what) {
   return {};
 }
 
-Result<void> check_text(const Document& document) {
+}  // namespace
+
+Result<void> check_document(const Document& document) {
   TROUPE_TRY_DO(check_line(document.name, "the name of a document"));
   const std::string of = " of document " + document.name;
   if (document.name.size() > Corpus::name_bytes_max) {
@@ -97,16 +100,19 @@ Result<void> check_text(const Document& document) {
     return Error{ErrorCode::too_large, "the content hash" + of + " has " + std::to_string(document.content_hash.size()) +
                                            " bytes, expected at most " + std::to_string(hash_bytes_max)};
   }
+  std::unordered_set<std::string_view> keys;
   for (const Section& section : document.sections) {
+    TROUPE_TRY_DO(check_section(section));
     TROUPE_TRY_DO(check_line(section.key, "the key of a section" + of));
     TROUPE_TRY_DO(check_line(section.name, "the name of section " + section.key));
     TROUPE_TRY_DO(check_line(section.heading, "the heading of section " + section.key));
     TROUPE_TRY_DO(check_line(section.text, "the text of section " + section.key));
+    if (!keys.insert(section.key).second) {
+      return Error{ErrorCode::invalid_argument, "section " + section.key + " is there twice; number one of them anew"};
+    }
   }
   return {};
 }
-
-}  // namespace
 
 CataloguedCorpus catalogued_by_keys(Corpus corpus) {
   CataloguedCorpus result{std::move(corpus), {}};
@@ -169,7 +175,7 @@ Result<std::vector<WriteBatch>> put_documents(std::vector<Document> documents) {
 WriteBatch put_catalogue(const CataloguedCorpus& catalogued) { return {{put_catalogue_record(catalogued)}, std::nullopt}; }
 
 Result<CataloguedCorpus> changed_corpus(CataloguedCorpus before, policy::CorpusChange change) {
-  for (const Document& document : change.documents) TROUPE_TRY_DO(check_text(document));
+  for (const Document& document : change.documents) TROUPE_TRY_DO(check_document(document));
   TROUPE_TRY(auto documents, policy::changed(documents_of(std::move(before)), std::move(change)));
   return catalogued(std::move(documents));
 }

@@ -21,6 +21,10 @@ struct CataloguedCorpus {
 /// The documents of a corpus that has no catalogue, by the keys of its sections; without content hashes, so that they are like
 /// no file's.
 CataloguedCorpus catalogued_by_keys(Corpus corpus);
+/// Whether a document may be in a corpus: names and texts are UTF-8, and of one line, keys are there once (`invalid_argument`);
+/// all within the limits of a corpus (`too_large`). Whether it has any sections is not asked.
+Result<void> check_document(const Document& document);
+
 /// Errors of `make_corpus`.
 Result<CataloguedCorpus> catalogued(std::vector<Document> documents);
 std::vector<Document> documents_of(CataloguedCorpus catalogued);
@@ -38,8 +42,8 @@ Result<std::vector<WriteBatch>> put_documents(std::vector<Document> documents);
 /// Of a corpus whose sections are the store's already.
 WriteBatch put_catalogue(const CataloguedCorpus& catalogued);
 
-/// What a change makes of a corpus. What comes in it is taken for a stranger's: names and texts are UTF-8, and of one line
-/// (`invalid_argument`); within the limits of a corpus (`too_large`); and as policy::changed says.
+/// What a change makes of a corpus. What comes in it is taken for a stranger's: errors of `check_document`, of policy::changed
+/// and of `make_corpus`.
 Result<CataloguedCorpus> changed_corpus(CataloguedCorpus before, policy::CorpusChange change);
 
 }  // namespace troupe::storage

@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <span>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "model/digest.hpp"
 #include "model/file.hpp"
 #include "model/utf8.hpp"
 #include "policy/terms.hpp"
+#include "storage/corpus_documents.hpp"
 #include "storage/html.hpp"
 #include "storage/markdown.hpp"
 
@@ -128,9 +130,6 @@ Result<void> add_file(const fs::path& path, const fs::path& relative, const Docu
     return {};
   }
   if (path.filename() == "README.md") return {};
-  if (model::find_invalid_utf8(relative.native())) {
-    return Error{ErrorCode::invalid_argument, "a file in " + path.parent_path().string() + " has a name that is not UTF-8"};
-  }
   if (found.files.size() == limits.files_max) {
     return Error{ErrorCode::too_large,
                  "more than " + std::to_string(limits.files_max) + " documents; add a folder in it at a time"};
@@ -139,22 +138,58 @@ Result<void> add_file(const fs::path& path, const fs::path& relative, const Docu
   return {};
 }
 
-Result<void> add_folder(const fs::path& folder, const DocumentLimits& limits, DocumentFiles& found) {
-  std::error_code problem;
-  fs::recursive_directory_iterator entry(folder, problem);
-  for (; !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
-    std::error_code unknown;
-    const fs::path& path = entry->path();
-    const auto type = entry->symlink_status(unknown).type();
-    if (path.filename().native().starts_with('.')) {
-      if (type == fs::file_type::directory) entry.disable_recursion_pending();
-      continue;
+/// Folder by folder, so that one that cannot be read does not end the others.
+Result<void> add_folder(const fs::path& top, const DocumentLimits& limits, DocumentFiles& found) {
+  std::vector<fs::path> folders{top};
+  while (!folders.empty()) {
+    const fs::path folder = std::move(folders.back());
+    folders.pop_back();
+    std::error_code problem;
+    fs::directory_iterator entry(folder, problem);
+    for (; !problem && entry != fs::directory_iterator(); entry.increment(problem)) {
+      std::error_code unknown;
+      const fs::path& path = entry->path();
+      if (path.filename().native().starts_with('.')) continue;
+      const auto type = entry->symlink_status(unknown).type();
+      if (type == fs::file_type::symlink) found.links.push_back(path);
+      if (type == fs::file_type::directory) folders.push_back(path);
+      if (type == fs::file_type::regular) TROUPE_TRY_DO(add_file(path, path.lexically_relative(top), limits, found));
     }
-    if (type == fs::file_type::symlink) found.links.push_back(path);
-    if (type == fs::file_type::regular) TROUPE_TRY_DO(add_file(path, path.lexically_relative(folder), limits, found));
+    if (problem) found.refused.push_back(folder.string() + ": this folder cannot be read: " + problem.message());
   }
-  if (problem) return Error{ErrorCode::io, "reading " + folder.string() + ": " + problem.message()};
   return {};
+}
+
+/// Of Markdown, or what becomes Markdown.
+Result<std::vector<Section>> marked_sections(Format format, const DocumentFile& file, const std::string& bytes,
+                                             const DocumentLimits& limits) {
+  const std::string where = file.path.string();
+  std::string markdown;
+  if (format == Format::html) {
+    auto converted = markdown_of_html(bytes, fs::path(file.name).stem().string());
+    if (!converted) return std::move(converted).error().within(where);
+    markdown = *std::move(converted);
+  }
+  // What HTML becomes may be a little longer than it was.
+  auto sections =
+      parse_markdown(format == Format::html ? markdown : bytes, file.name, {.file_bytes_max = 2 * limits.file_bytes_max});
+  if (!sections) return std::move(sections).error().within(where);
+  return divided(*std::move(sections), limits.section_bytes_max);
+}
+
+/// Keeps each name once.
+void refuse_copies(DocumentFiles& found) {
+  std::ranges::sort(found.files, {}, [](const DocumentFile& each) { return std::tie(each.name, each.path.native()); });
+  std::vector<DocumentFile> kept;
+  for (DocumentFile& file : found.files) {
+    if (kept.empty() || kept.back().name != file.name) {
+      kept.push_back(std::move(file));
+    } else {
+      found.refused.push_back(file.path.string() + ": " + kept.back().path.string() +
+                              " would be the same document; rename one");
+    }
+  }
+  found.files = std::move(kept);
 }
 
 }  // namespace
@@ -169,16 +204,10 @@ Result<DocumentFiles> find_documents(const fs::path& path, const DocumentLimits&
   } else {
     return Error{ErrorCode::not_found, path.string() + " is neither a file nor a folder"};
   }
-  if (found.files.empty()) {
+  if (found.files.empty() && found.refused.empty()) {
     return Error{ErrorCode::not_found, path.string() + " has no documents: no *.md (besides README.md), *.html or *.txt"};
   }
-  std::sort(found.files.begin(), found.files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  const auto same =
-      std::adjacent_find(found.files.begin(), found.files.end(), [](const auto& a, const auto& b) { return a.name == b.name; });
-  if (same != found.files.end()) {
-    return Error{ErrorCode::invalid_argument,
-                 same->path.string() + " and " + (same + 1)->path.string() + " would be the same document; rename one"};
-  }
+  refuse_copies(found);
   return found;
 }
 
@@ -195,19 +224,10 @@ Result<Document> parse_document(const DocumentFile& file, const DocumentBytes& b
   const Format format = format_of(file.path);
   if (format == Format::text) {
     document.sections = sections_of_text(bytes.bytes, file.name, limits.section_bytes_max);
-    return document;
+  } else {
+    TROUPE_TRY(document.sections, marked_sections(format, file, bytes.bytes, limits));
   }
-  std::string markdown = bytes.bytes;
-  const std::string title = fs::path(file.name).stem().string();
-  if (format == Format::html) {
-    auto converted = markdown_of_html(bytes.bytes, title);
-    if (!converted) return std::move(converted).error().within(where);
-    markdown = *std::move(converted);
-  }
-  // What HTML becomes may be a little longer than it was.
-  auto sections = parse_markdown(markdown, file.name, {.file_bytes_max = 2 * limits.file_bytes_max});
-  if (!sections) return std::move(sections).error().within(where);
-  document.sections = divided(*std::move(sections), limits.section_bytes_max);
+  if (const auto checked = check_document(document); !checked) return Error(checked.error()).within(where);
   return document;
 }
 

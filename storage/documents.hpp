@@ -1,6 +1,5 @@
 // The files that a corpus is made from, and their sections: Markdown (*.md, *.markdown), web pages (*.html, *.htm) and plain
-// text
-// (*.txt). What is no text is refused, one file at a time; what is too long for a passage is divided.
+// text (*.txt). What cannot be in a corpus is refused, one file at a time; what is too long for a passage is divided.
 #pragma once
 
 #include <cstddef>
@@ -28,14 +27,15 @@ struct DocumentFile {
 };
 
 struct DocumentFiles {
-  std::vector<DocumentFile> files;           ///< ascending by name
-  std::vector<std::filesystem::path> links;  ///< symbolic links, which are not followed
+  std::vector<DocumentFile> files;           ///< ascending by name, each name once
+  std::vector<std::filesystem::path> links;  ///< symbolic links in folders, which are not followed
+  std::vector<std::string> refused;          ///< why, each with its file, or with a folder in it that cannot be read
   std::size_t others = 0;                    ///< files of other kinds
 };
 
-/// The documents at a path: a file, or a folder with all folders in it. README.md describes a folder and is none; names that
-/// begin with a point are passed over. `not_found` if there is nothing, `invalid_argument` if a name is not UTF-8 or two files
-/// would have the same document, `too_large` for too many files.
+/// The documents at a path: a file, or a folder with all folders in it, or a link to one of these, since that is what was asked
+/// for. README.md describes a folder and is none; names that begin with a point are passed over. Of two files that would be the
+/// same document, the second by its path is refused. `not_found` if there is nothing, `too_large` for too many files.
 Result<DocumentFiles> find_documents(const std::filesystem::path& path, const DocumentLimits& limits = {});
 
 /// A file's bytes, and what names them.
@@ -49,7 +49,9 @@ Result<DocumentBytes> read_document(const DocumentFile& file, const DocumentLimi
 /// section. A section that is longer than `section_bytes_max` is divided at the ends of sentences (where one is longer still:
 /// between words, or in the middle); its further parts are "key/2" and "name (2)". So ids are stable as long as a heading is.
 ///
-/// `invalid_argument`, with the byte: what is not UTF-8 (with a guess what it is), or has a zero byte, which no text has.
+/// Errors name the file. `invalid_argument`, with the byte: what is not UTF-8 (with a guess what it is), or has a zero byte,
+/// which no text has. What no corpus takes (`check_document` of corpus_documents.hpp): a name of two lines or that is not
+/// UTF-8, a title or heading that is too long.
 Result<Document> parse_document(const DocumentFile& file, const DocumentBytes& bytes, const DocumentLimits& limits = {});
 
 }  // namespace troupe::storage

@@ -62,6 +62,44 @@ TEST_F(CorpusCommand, RefusesWhatIsNoTextAndAddsTheRest) {
   expect_said(run, 1, "empty.md: there is no text in it");
 }
 
+TEST_F(CorpusCommand, RefusesOddFilesByNameAndAddsTheRest) {
+  const std::string long_text(1025, 'x');
+  write("good.md", "# Good\nText.\n");
+  write("long.md", "# " + long_text + "\nText.\n");
+  write("two\nlines.md", "Text.");
+  write("\xFF.md", "Text.");
+  write("x.html", "Page.");
+  write("x.html.md", "Text.");
+  const std::string paths = documents() + " " + documents() + "/absent.md";
+  const Outcome run = troupe("corpus add " + paths + " --data " + data());
+  expect_said(run, 1, "2 added, 0 changed, 0 unchanged, 5 refused");
+  for (const char* why :
+       {"/long.md: a section has a key of 10", "/two?lines.md: the name of a document ends a line",
+        "/?.md: the name of a document is not UTF-8", "/x.html.md: ", "/absent.md is neither a file nor a folder"}) {
+    expect_said(run, 1, why);
+  }
+  const std::string refused = "refused: " + documents();
+  const Outcome search = troupe("corpus search text --documents " + documents());
+  expect_said(search, 1, refused + "/long.md: ");
+  expect_said(search, 1, "Good\n  Text.");
+  const Outcome json = troupe("corpus add " + paths + " --json --data " + data());
+  expect_said(json, 1, R"("added":0,"changed":0,"unchanged":2,"refused":[)");
+}
+
+TEST_F(CorpusCommand, TakesAFileOnceHoweverOftenItIsNamed) {
+  write("a.md", "# A\nText.\n");
+  std::filesystem::create_symlink("a.md", folder_.path() / "documents" / "link.md");
+  const std::string file = documents() + "/a.md ";
+  expect_said(troupe("corpus add " + file + file + documents() + " " + documents() + "/link.md --data " + data()), 0,
+              "1 added, 0 changed, 0 unchanged, 0 refused");
+}
+
+TEST_F(CorpusCommand, ListsNoControlCharacters) {
+  write("red\x1B[31m.md", "Text.");
+  expect_said(troupe("corpus add " + documents() + " --data " + data()), 0, "1 added");
+  expect_said(troupe("corpus list --data " + data()), 0, "red?[31m  1 sections");
+}
+
 TEST(CorpusCommandLine, RefusesWhatIsNotThere) {
   expect_refusal("corpus", 2, "subcommand is required");
   expect_refusal("corpus add", 2, "path is required");

@@ -1,6 +1,7 @@
 #include "storage/documents.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -42,9 +43,10 @@ class Documents : public testing::Test {
     EXPECT_TRUE(document) << document.error().message;
     return document ? document->sections : std::vector<Section>();
   }
-  static void expect_refused(const Result<Document>& document, const std::vector<std::string>& words) {
+  static void expect_refused(const Result<Document>& document, const std::vector<std::string>& words,
+                             ErrorCode code = ErrorCode::invalid_argument) {
     ASSERT_FALSE(document);
-    EXPECT_EQ(document.error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(document.error().code, code);
     for (const auto& word : words)
       EXPECT_NE(document.error().message.find(word), std::string::npos) << document.error().message;
   }
@@ -72,6 +74,54 @@ TEST_F(Documents, AreNotLookedForBehindLinks) {
   fs::create_directory_symlink(folder_.path(), folder_.path() / "loop");
   EXPECT_EQ(names(), Names{"b"});
   EXPECT_EQ(find_documents(folder_.path())->links.size(), 2U);
+}
+
+TEST_F(Documents, AreWhereALinkLeadsThatIsNamed) {
+  write("a/b.md", "x");
+  fs::create_symlink(folder_.path() / "a" / "b.md", folder_.path() / "l.md");
+  fs::create_directory_symlink(folder_.path() / "a", folder_.path() / "f");
+  EXPECT_EQ(find_documents(folder_.path() / "l.md")->files.at(0).name, "l");
+  EXPECT_EQ(find_documents(folder_.path() / "f")->files.at(0).name, "b");
+}
+
+TEST_F(Documents, ThatWouldBeTheSameAreRefusedButForTheFirst) {
+  for (const char* name : {"x.html.md", "x.html", "y.md"}) write(name, "x");
+  EXPECT_EQ(names(), (Names{"x.html", "y"}));
+  const auto found = find_documents(folder_.path());
+  EXPECT_EQ(found->files[0].path.filename(), "x.html");
+  ASSERT_EQ(found->refused.size(), 1U);
+  EXPECT_NE(found->refused[0].find("x.html.md: "), std::string::npos) << found->refused[0];
+  EXPECT_NE(found->refused[0].find("would be the same document"), std::string::npos) << found->refused[0];
+}
+
+TEST_F(Documents, AreFoundBesideAFolderThatCannotBeRead) {
+  for (const char* name : {"a.md", "b/c.md", "d/e.md"}) write(name, "x");
+  fs::permissions(folder_.path(), static_cast<fs::perms>(0755));
+  fs::permissions(folder_.path() / "b", fs::perms::none);
+  const bool root = geteuid() == 0;  // whom nothing stops: for so long, this is somebody else
+  ASSERT_TRUE(!root || seteuid(65534) == 0);
+  const auto found = find_documents(folder_.path());
+  const auto only = find_documents(folder_.path() / "b");
+  ASSERT_TRUE(!root || seteuid(0) == 0);
+  fs::permissions(folder_.path() / "b", fs::perms::owner_all);
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_TRUE(only) << only.error().message;
+  EXPECT_EQ(found->files.size(), 2U);
+  for (const auto& refused : {found->refused, only->refused}) {
+    ASSERT_EQ(refused.size(), 1U);
+    EXPECT_NE(refused[0].find("/b: this folder cannot be read: Permission denied"), std::string::npos) << refused[0];
+  }
+}
+
+TEST_F(Documents, ThatNoCorpusTakesAreRefusedByName) {
+  const std::string long_text(1025, 'x');
+  expect_refused(parse("a.md", "# " + long_text + "\nx"), {"a.md: ", "expected at most 1024"}, ErrorCode::too_large);
+  expect_refused(parse("a.html", "<h2>" + long_text + "</h2>x"), {"a.html: ", "a name of 10"}, ErrorCode::too_large);
+  expect_refused(parse("a.md", "# A\n### §1 " + long_text + "\nx"), {"a.md: ", "a heading of 1025"}, ErrorCode::too_large);
+  expect_refused(parse("a\nb.md", "x"), {"a\nb.md: ", "the name of a document ends a line at byte 1"});
+  expect_refused(parse("a\xFF.txt", "x"), {"the name of a document is not UTF-8 at byte 1"});
+  expect_refused(parse("a.md", "# A\n### §1 a\none two three. four\n### §1/2 b\nx", {.section_bytes_max = 15}),
+                 {"a.md: ", "a#1/2 is there twice"});
 }
 
 TEST_F(Documents, AreRefusedIfThereAreNoneOrTooMany) {
