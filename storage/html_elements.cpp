@@ -26,8 +26,9 @@ constexpr auto closes_paragraph =
                          "hgroup",    "hr",      "li",     "listing",    "main",       "menu",   "nav",     "ol",     "p",
                          "plaintext", "pre",     "search", "section",    "summary",    "table",  "ul",      "xmp"});
 /// Special besides those that close a paragraph or end a scope, and headings.
-constexpr auto special = std::to_array<Name>({"button", "colgroup", "select", "tbody", "tfoot", "thead", "tr"});
-constexpr auto scope = std::to_array<Name>({"applet", "caption", "marquee", "object", "table", "td", "template", "th"});
+constexpr auto special = std::to_array<Name>({"button", "colgroup", "tbody", "tfoot", "thead", "tr"});
+constexpr auto scope =
+    std::to_array<Name>({"applet", "caption", "marquee", "object", "select", "table", "td", "template", "th"});
 constexpr auto row_groups = std::to_array<Name>({"tbody", "tfoot", "thead"});
 /// Of a table, besides its groups, rows and cells.
 constexpr auto table_parts = std::to_array<Name>({"caption", "col", "colgroup"});
@@ -83,6 +84,7 @@ void HtmlElements::start(const std::string& name, bool hidden, bool closes_itsel
     }
     while (foreign()) close_to(depth() - 1);
   }
+  if (name == "select" && element.last > 0) return close_to(element.last - 1);  // a second one is an end tag
   close_before(name, traits);
   if (is_struck(name)) {
     struck_ += unseen_ == 0 ? 1 : 0;

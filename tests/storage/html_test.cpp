@@ -87,6 +87,7 @@ TEST(Html, EndsWhatIsHiddenWhereHtmlDoes) {
   EXPECT_EQ(converted("<div hidden><table><td></div>no</table>no</nothing></p></span>no</div>a"), "# page\n a\n");
   EXPECT_EQ(converted("<svg><title>no</title><g/><![CDATA[</svg>]]>no</svg>a<svg/>b<math>no<p>c"), "# page\n ab\n c\n");
   EXPECT_EQ(converted("<select><option>no<option>no</select>a<img hidden>b"), "# page\n a\n b\n");
+  EXPECT_EQ(converted("<div>a<select>no</div>no<select>b"), "# page\n a\n b\n");
 }
 
 TEST(Html, HasNoTagsInCommentsScriptsAndTexts) {
