@@ -139,7 +139,9 @@ void configure(caf::actor_system_config& config) {
   config.set("scheduler.max-threads", std::size_t{2});
   config.set("middleman.workers", std::size_t{0});
   config.set("middleman.heartbeat-interval", caf::timespan(std::chrono::milliseconds(200)));
-  config.set("middleman.connection-timeout", caf::timespan(std::chrono::seconds(1)));
+  // Longer than a node may be silent (DirectoryState::silence_max): it is missed by then, and its connections are kept for when
+  // it goes on. Those of a process that has ended break at once.
+  config.set("middleman.connection-timeout", caf::timespan(std::chrono::seconds(5)));
   config.set("logger.verbosity", caf::atom("quiet"));
 }
 

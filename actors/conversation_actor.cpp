@@ -153,6 +153,11 @@ void ConversationState::on_more(const schemas::HomeMore& more) {
     LiveTurn* live = find_live(more.turn.number);
     TurnLog* log = live != nullptr ? &live->log : find_ended(more.turn.number);
     if (log == nullptr) return read_ended(more);
+    if (log->complete() && more.from > log->events().back().number) {
+      return fail_reader(more, {ErrorCode::out_of_range, "turn " + to_string(more.turn) + " ended with event " +
+                                                             std::to_string(log->events().back().number) +
+                                                             ", and has none from " + std::to_string(more.from) + " on"});
+    }
     if (!log->more(more.reader, more.from, more.credit, more.again, context_->clock->now())) {
       return fail_reader(more, {ErrorCode::overloaded, "the turn has " + std::to_string(TurnLog::readers_max) + " readers"});
     }

@@ -65,8 +65,7 @@ Result<schemas::Welcome> DirectoryState::on_hello(const schemas::Hello& hello) {
   }
   const auto known = known_.find(hello.node.id);
   const bool alive = known != known_.end() && context_->clock->now() - known->second.heard < silence_max;
-  if (alive && known->second.view.cluster_address != hello.node.cluster_address &&
-      known->second.view.incarnation >= hello.node.incarnation) {
+  if (alive && known->second.view.cluster_address != hello.node.cluster_address) {
     return Error{ErrorCode::invalid_argument, "the name " + hello.node.id.value + " is taken by the node at " +
                                                   known->second.view.cluster_address + "; choose another (--name)"};
   }
@@ -100,7 +99,8 @@ void DirectoryState::learn(const policy::NodeView& view, bool first_hand) {
     known.view = view;
     if (!first_hand) known.view.state = policy::NodeState::gone;  // until it is heard of
   }
-  if (first_hand) known.heard = context_->clock->now();
+  known.learned = context_->clock->now();
+  if (first_hand) known.heard = known.learned;
 }
 
 void DirectoryState::connect(const std::string& address) {
@@ -144,7 +144,7 @@ void DirectoryState::on_down(const caf::down_msg& down) {
     each_handle(known.handles, [&](const auto& handle) { lost = lost || handle.address() == down.source; });
     if (!lost) continue;
     // One actor of it has ended, or all of it. A connection made anew finds out which.
-    context_->log(LogLevel::info, "lost touch", {{"node", id.value}});
+    context_->log(LogLevel::warning, "lost touch", {{"node", id.value}});
     known.handles = {};
     known.try_again = context_->clock->now();
     known.heard = {};
@@ -160,9 +160,28 @@ std::vector<policy::NodeView> DirectoryState::views() const {
   return all;
 }
 
+void DirectoryState::forget_gone() {
+  const TimePoint now = context_->clock->now();
+  std::erase_if(known_, [&](const auto& entry) {
+    const auto& [id, known] = entry;
+    const bool gone = known.view.state == policy::NodeState::gone && !known.connecting;
+    if (!gone || now - std::max(known.heard, known.learned) < forget_after) return false;
+    context_->log(LogLevel::warning, "a node that has been gone for long is forgotten", {{"node", id.value}});
+    return true;
+  });
+}
+
+bool DirectoryState::is_anybodys(const std::string& address) const {
+  if (address.empty() || address == config_.describe().cluster_address) return true;
+  return std::any_of(known_.begin(), known_.end(), [&](const auto& entry) {
+    return entry.second.handles.node && entry.second.view.cluster_address == address;
+  });
+}
+
 void DirectoryState::tick() {
   const TimePoint now = context_->clock->now();
   const schemas::Announce announce{config_.describe()};
+  forget_gone();
   for (auto& [id, known] : known_) {
     if (known.view.state != policy::NodeState::gone && now - known.heard >= silence_max && known.heard != TimePoint{}) {
       context_->log(LogLevel::warning, "node is silent", {{"node", id.value}});
@@ -170,7 +189,7 @@ void DirectoryState::tick() {
     }
     if (known.handles.node) {
       self_->send(known.handles.node, announce);
-    } else if (!known.connecting && now >= known.try_again && !known.view.cluster_address.empty()) {
+    } else if (!known.connecting && now >= known.try_again && !is_anybodys(known.view.cluster_address)) {
       known.connecting = true;
       connect(known.view.cluster_address);
     }

@@ -39,6 +39,8 @@ class DirectoryState {
   static constexpr Duration tick_every = std::chrono::milliseconds(200);
   /// A node that is silent for so long counts as gone, until it is heard of again.
   static constexpr Duration silence_max = std::chrono::seconds(2);
+  /// One that has been gone for so long is no longer spoken of; it may come back all the same.
+  static constexpr Duration forget_after = std::chrono::hours(1);
   static constexpr std::size_t nodes_max = 1024;
 
   DirectoryActor::behavior_type start(NodeContextPtr context, DirectoryConfig config);
@@ -47,7 +49,8 @@ class DirectoryState {
   struct Known {
     policy::NodeView view;
     PeerHandles handles;
-    TimePoint heard{};
+    TimePoint heard{};    ///< the node itself
+    TimePoint learned{};  ///< of it, from anybody
     bool connecting = false;
     TimePoint try_again{};
   };
@@ -57,6 +60,9 @@ class DirectoryState {
   void connect(const std::string& address);
   void on_connected(const std::string& address, Result<Connected> connected);
   void on_down(const caf::down_msg& down);
+  void forget_gone();
+  /// Whether this node or one that it is connected to listens there: then whoever was there before has gone for good.
+  bool is_anybodys(const std::string& address) const;
   void tick();
   void publish();
   std::vector<policy::NodeView> views() const;

@@ -75,9 +75,13 @@ void ExpertState::tick() {
     alone += policy::only_here(nodes, context_->self, model.model).count();
   }
   for (const auto& [model, missing] : experts_->take_missing()) rescue(*model, missing, nodes);
+  if (context_->leaving) {
+    alone = leave(alone);
+  } else {
+    handed_over_.reset();
+    give_up_extra(nodes);
+  }
   context_->experts_alone = alone;
-  if (context_->leaving && alone == 0) experts_->withdraw_all();
-  if (!context_->leaving) give_up_extra(nodes);
   after(self_, tick_every, [this] { tick(); });
 }
 
@@ -180,16 +184,32 @@ void ExpertState::ask(const ExpertModel& model, const policy::NodeId& node, cons
             [ended, node](caf::error& error) { ended(from_caf(error, "having node " + node.value + " load experts")); });
 }
 
+std::int64_t ExpertState::leave(std::int64_t alone) {
+  std::int64_t held = 0;
+  for (const policy::ExpertsView& view : experts_->views()) held += view.experts.count();
+  if (alone > 0 || held == 0) {
+    handed_over_.reset();
+    return alone;
+  }
+  const TimePoint now = context_->clock->now();
+  if (!handed_over_) handed_over_ = now;
+  if (now - *handed_over_ < handed_over_after) return held;
+  experts_->withdraw_all();
+  return 0;
+}
+
 void ExpertState::give_up_extra(const std::vector<policy::NodeView>& nodes) {
   const TimePoint now = context_->clock->now();
+  const auto before = std::exchange(extras_, {});
   experts_->withdraw_extra([&](const ExpertModel& model, const ExpertSelection& experts) {
-    TimePoint& since = home_since_[&model];
-    if (!policy::are_at_home(nodes, context_->self, model.model, experts, model.placement)) {
-      since = {};
+    if (!policy::are_at_home(nodes, context_->self, model.model, experts, model.placement)) return false;
+    const auto known =
+        std::ranges::find_if(before, [&](const Extra& each) { return each.model == &model && each.experts == experts; });
+    const TimePoint since = known == before.end() ? now : known->since;
+    if (now - since < extra_kept) {
+      extras_.push_back({&model, experts, since});
       return false;
     }
-    if (since == TimePoint{}) since = now;
-    if (now - since < extra_kept) return false;
     context_->log(LogLevel::info, "experts are at home again, and given up here",
                   {{"model", model.name}, {"experts", to_string(experts)}});
     return true;

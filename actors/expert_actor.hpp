@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ class ExpertState {
   static constexpr Duration rescue_after = std::chrono::milliseconds(400);
   /// How long the homes of what was loaded in an emergency have it again before that is given up.
   static constexpr Duration extra_kept = std::chrono::seconds(10);
+  /// How long others hold what a node that leaves has before it lets go of it: by then all of them have seen that it leaves,
+  /// and no longer take it for the home of what they have loaded.
+  static constexpr Duration handed_over_after = std::chrono::seconds(3);
   static constexpr std::size_t loads_max = 64;  ///< asked of this node and not answered
 
   ExpertActor::behavior_type start(NodeContextPtr context, std::shared_ptr<NodeExperts> experts);
@@ -40,6 +44,12 @@ class ExpertState {
     TimePoint until{};  ///< not asked for again before
   };
   using Loads = std::vector<Load>;
+  /// Experts that were loaded in an emergency.
+  struct Extra {
+    const ExpertModel* model = nullptr;
+    policy::ExpertSelection experts;
+    TimePoint since{};  ///< when they were first seen at home, or again
+  };
   struct Missed {
     TimePoint since{};
     TimePoint last{};
@@ -59,6 +69,8 @@ class ExpertState {
                  std::function<void(const Result<void>&)> then);
   /// What was asked for and is still on its way: not what was asked of a node that is gone since.
   policy::ExpertSelection under_way(const ExpertModel& model, const std::vector<policy::NodeView>& nodes);
+  /// Of experts that nobody else has, so many are left. Returns how many there still are to hand over.
+  std::int64_t leave(std::int64_t alone);
   void give_up_extra(const std::vector<policy::NodeView>& nodes);
 
   ExpertActor::pointer self_;
@@ -67,8 +79,9 @@ class ExpertState {
   std::map<const ExpertModel*, Loads> asked_for_;
   std::map<const ExpertModel*, Missed> missed_;
   std::map<const ExpertModel*, TimePoint> own_again_;                        ///< when what is placed here may be loaded again
-  std::map<const ExpertModel*, TimePoint> home_since_;                       ///< how long nothing extra has been needed
+  std::vector<Extra> extras_;                                                ///< that are at home
   std::map<const ExpertModel*, std::vector<policy::NodeId>> others_placed_;  ///< as it was said last
+  std::optional<TimePoint> handed_over_;  ///< since when others hold all, while the node leaves
   std::size_t loads_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "actors/node.hpp"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ namespace {
 
 constexpr auto join_again_after = std::chrono::milliseconds(500);
 
-/// The address with a port that is free, if it asks for any.
+/// The address, with a port that is free if it asks for any. Nobody is told of an address that is somebody else's.
 Result<std::string> with_port(const std::string& text) {
   TROUPE_TRY(const Address address, parse_address(text));
   if (!address.host.starts_with("127.") && address.host != "localhost") {
@@ -33,17 +34,22 @@ Result<std::string> with_port(const std::string& text) {
         ErrorCode::unsupported,
         "nodes listen on this machine only (127.0.0.1, localhost) until there are credentials, and " + text + " is elsewhere"};
   }
-  if (address.port != 0) return text;
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in any{};
-  any.sin_family = AF_INET;
-  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(any);
-  const bool found = socket >= 0 && ::bind(socket, reinterpret_cast<sockaddr*>(&any), size) == 0 &&
-                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&any), &size) == 0;
+  const int reuse = 1;  // as who listens there later: what has just ended does not count
+  sockaddr_in there{};
+  there.sin_family = AF_INET;
+  there.sin_port = htons(address.port);
+  if (::inet_pton(AF_INET, address.host.c_str(), &there.sin_addr) != 1) there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(there);
+  const bool found = socket >= 0 && ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) == 0 &&
+                     ::bind(socket, reinterpret_cast<sockaddr*>(&there), size) == 0 &&
+                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&there), &size) == 0;
   if (socket >= 0) ::close(socket);
-  if (!found) return Error{ErrorCode::io, "there is no free port for " + text};
-  return address.host + ":" + std::to_string(ntohs(any.sin_port));
+  if (!found) {
+    return Error{ErrorCode::io, "cannot listen for other nodes on " + text +
+                                    ": the port is taken, or this machine has no such address; --cluster chooses another one"};
+  }
+  return address.host + ":" + std::to_string(ntohs(there.sin_port));
 }
 
 /// Which cluster the nodes at `seeds` are, once one of them answers.
@@ -191,7 +197,8 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
       return std::move(part).error().within(options.data.string());
     TROUPE_TRY(cluster, ask_for_cluster(*parts->network, options, parts->cluster_address));
   }
-  auto identity = storage::claim(*parts->store, cluster, options.name, entropy->draw_name<policy::ClusterId>().bytes);
+  const auto seconds = static_cast<std::uint64_t>(std::max<std::int64_t>(SystemWallClock().now_ms() / 1000, 1));
+  auto identity = storage::claim(*parts->store, cluster, options.name, entropy->draw_name<policy::ClusterId>().bytes, seconds);
   if (!identity) return std::move(identity).error().within(options.data.string());
   TROUPE_TRY(auto corpus, corpus_of(*parts->store, options));
 

@@ -258,10 +258,10 @@ void AnswerView::take(const policy::TurnEvent& event) {
     for (Try& each : tries_) {
       if (each.attempt == superseded->attempt) each.superseded = superseded->why;
     }
-    if (std::exchange(shown_, false)) std::cout << "\n[withdrawn: " << superseded->why << "]" << std::endl;
+    if (std::exchange(shown_, false)) std::cout << "\n[withdrawn: " << plain(superseded->why) << "]" << std::endl;
   } else if (const auto* tokens = std::get_if<policy::TokensEvent>(&event.what); tokens != nullptr && streams_) {
     shown_ = true;
-    std::cout << tokens->text << std::flush;
+    std::cout << plain(tokens->text) << std::flush;
   }
 }
 
@@ -271,17 +271,17 @@ void AnswerView::print(const clients::Answer& answer, bool quiet) const {
   if (shown_) std::cout << '\n';
   if (!outcome.committed) {
     std::cout << std::flush;
-    std::cerr << "troupe: not answered: " << outcome.message << " (" << outcome.code << "); turn " << to_string(answer.turn)
-              << '\n';
+    std::cerr << "troupe: not answered: " << plain(outcome.message) << " (" << outcome.code << "); turn "
+              << to_string(answer.turn) << '\n';
     return;
   }
   if (!shown_) {
-    std::cout << readable(outcome) << '\n';
+    std::cout << plain(readable(outcome)) << '\n';
   } else {
     const auto passages = numbered(outcome);
     for (const std::int32_t number : policy::cited_numbers(outcome.answer)) {
       if (number < 1 || static_cast<std::size_t>(number) > passages.size()) continue;
-      std::cout << "  [" << number << "] " << passages[static_cast<std::size_t>(number) - 1].name << '\n';
+      std::cout << "  [" << number << "] " << plain(passages[static_cast<std::size_t>(number) - 1].name) << '\n';
     }
   }
   std::cout << std::flush;
@@ -297,9 +297,10 @@ void AnswerView::print(const clients::Answer& answer, bool quiet) const {
       line += "; " + std::string(to_string(each.tier)) + " before it: " + each.superseded;
   }
   const std::string doubt = outcome.confident ? "" : outcome.doubt.empty() ? " (low)" : " (low: " + outcome.doubt + ")";
-  std::fprintf(stderr, "%s; confidence %.2f%s; %d of %d prompt tokens reused, %d generated, %.2f s%s\nturn %s\n", line.c_str(),
-               outcome.confidence, doubt.c_str(), end.reused_tokens, end.prompt_tokens, end.generated_tokens, end.seconds,
-               answer.replayed ? "; resumed after a lost connection" : "", to_string(answer.turn).c_str());
+  std::fprintf(stderr, "%s; confidence %.2f%s; %d of %d prompt tokens reused, %d generated, %.2f s%s\nturn %s\n",
+               plain(line).c_str(), outcome.confidence, plain(doubt).c_str(), end.reused_tokens, end.prompt_tokens,
+               end.generated_tokens, end.seconds, answer.replayed ? "; resumed after a lost connection" : "",
+               to_string(answer.turn).c_str());
 }
 
 Json AnswerView::json(const clients::Answer& answer) const {

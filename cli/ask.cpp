@@ -182,7 +182,7 @@ void AskChoice::add_to(CLI::App& command) {
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--seed", seed, "With draft: the same seed gives the same answer (default: drawn)")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(whole_number())
       ->group("Sampling");
 }
 

@@ -60,7 +60,7 @@ void print(const std::string& name, const std::string& device, std::int64_t para
     std::printf("invariance cost %.3f: our time for a layer's products at %d rows, over oneDNN's (below 1: faster)\n",
                 *measured.invariance_cost, options.prompt_tokens);
   } else {
-    std::printf("invariance cost unknown: this build has no oneDNN to compare with (Debian: libdnnl-dev)\n");
+    std::printf("invariance cost unknown: not compared with oneDNN (--no-onednn, or a build without Debian's libdnnl-dev)\n");
   }
 }
 

@@ -29,7 +29,7 @@ using Steady = std::chrono::steady_clock;
 using End = bench::StoryAnswer::End;
 
 struct StoryCommand {
-  std::string questions = "portfolio/handbook/questions.jsonl";
+  std::string questions;  ///< empty: the bundled ones
   std::string corpus;
   std::size_t turns = 6;
   std::size_t clients = 12;
@@ -232,10 +232,14 @@ void write_answers(std::ostream& stream, const std::string& name, const Story& s
   }
 }
 
-Result<int> bench_story(const StoryCommand& command) {
+Result<int> bench_story(StoryCommand command) {
+  if (command.questions.empty()) {
+    TROUPE_TRY(const auto mini, find_model("mini"));  // they stand beside the bundled models
+    command.questions = (mini.parent_path() / "handbook/questions.jsonl").string();
+  }
   TROUPE_TRY(const auto story, prepare(command));
   TROUPE_TRY(const auto pools, pools_of(command));
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers));
+  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions}));
   bench::StorySetting setting;
   setting.questions = command.questions;
   setting.questions_count = story.set.questions.size();
@@ -282,9 +286,10 @@ void add_bench_story(CLI::App& bench, Action& action) {
       "  troupe bench story\n"
       "  troupe bench story --json --html story.html --answers answers.jsonl\n"
       "  troupe bench story --clients 4 --runs 1 --limit 24");
-  command.add_option("--questions", options->questions, "Questions with known answers about a corpus, as for troupe eval")
-      ->check(CLI::ExistingFile)
-      ->capture_default_str();
+  command
+      .add_option("--questions", options->questions,
+                  "Questions with known answers about a corpus, as for troupe eval (default: the bundled handbook's)")
+      ->check(CLI::ExistingFile);
   command
       .add_option("--corpus", options->corpus, "The folder of Markdown that they are about (default: the file's own folder)")
       ->check(CLI::ExistingDirectory);

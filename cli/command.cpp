@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,29 @@ Result<std::filesystem::path> find_model(const std::string& name) {
   }
   return Error{ErrorCode::not_found, "there is no model " + name + " (looked for " + looked +
                                          "); give a Hugging Face folder, or one of the bundled mini, medium, heavy"};
+}
+
+CLI::Validator whole_number() {
+  return {[](std::string& text) -> std::string {
+            std::uint64_t number = 0;
+            const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+            if (error != std::errc() || stop != text.data() + text.size())
+              return "\"" + text + "\" is no whole number from 0 to " + std::to_string(~std::uint64_t{0});
+            text = std::to_string(number);  // a zero in front would make it octal
+            return "";
+          },
+          ""};
+}
+
+CLI::Validator seconds_of_a_day() {
+  return {[](std::string& text) -> std::string {
+            constexpr double day = 86400;
+            double seconds = -1;
+            const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+            if (error == std::errc() && stop == text.data() + text.size() && seconds >= 0 && seconds <= day) return "";
+            return "\"" + text + "\" is not from 0 to 86400 seconds";
+          },
+          ""};
 }
 
 Result<int> checked_output(Result<int> status) {

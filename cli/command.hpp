@@ -48,6 +48,11 @@ void add_cluster_drain(CLI::App& cluster, Action& action);
 /// in ./portfolio and beside the program. `not_found` says where it looked.
 Result<std::filesystem::path> find_model(const std::string& name);
 
+/// For an option that is a number of 64 bits: digits alone, taken as decimal however they begin.
+CLI::Validator whole_number();
+/// For an option of seconds, from 0 to a day, as a deadline may have.
+CLI::Validator seconds_of_a_day();
+
 /// The status, or `io` if what was written to the standard output did not all get there (a full disk).
 Result<int> checked_output(Result<int> status);
 

@@ -88,9 +88,12 @@ void add_eval(CLI::App& app, Action& action) {
           "--tiers", options->tiers,
           "Which rows: mini, medium, heavy, portfolio; with commas (default: all; with --connect one, the portfolio). Of "
           "conversations: the one that answers (default: heavy)")
-      ->delimiter(',');
-  CLI::Option* models = command.add_option(
-      "--model", options->models, "Another model for a tier: TIER=FOLDER; may be repeated (default: the bundled ones)");
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  CLI::Option* models = command
+                            .add_option("--model", options->models,
+                                        "Another model for a tier: TIER=FOLDER; may be repeated (default: the bundled ones)")
+                            ->allow_extra_args(false);
   command
       .add_option("--limit", options->limit,
                   "Only so many of the questions, spread evenly over the file, or so many of its conversations (0: all)")

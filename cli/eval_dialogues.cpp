@@ -329,7 +329,7 @@ Result<int> eval_dialogues(const EvalCommand& command) {
   evaluation.limit = command.limit;
   evaluation.device = command.device;
   evaluation.engine = command.engine;
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers));
+  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   evaluation.answers = files.answers();
   catch_interrupts();
   TROUPE_TRY(const auto results, evaluate(evaluation));

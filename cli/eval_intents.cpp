@@ -74,7 +74,7 @@ Result<int> eval_intents(const EvalCommand& command) {
   std::vector<std::string> all;
   for (const policy::Tier tier : evaluation.routing.portfolio) all.emplace_back(to_string(tier));
   TROUPE_TRY(const auto tiers, command.rows_among(std::move(all)));
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers));
+  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   catch_interrupts();
   std::vector<bench::IntentScores> rows;
   for (const std::string& tier : tiers) {

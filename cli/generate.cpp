@@ -220,7 +220,7 @@ void add_generate(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--seed", sampling.seed, "Chooses among answers when temperature is not 0")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(whole_number())
       ->capture_default_str()
       ->group("Sampling");
   command.add_option("--stop", options->request.stop.strings, "End the answer before this text; may be repeated")
@@ -228,7 +228,7 @@ void add_generate(CLI::App& app, Action& action) {
       ->group("Sampling");
   command.add_flag("--ignore-end", options->ignore_end, "Go on after the model's end tokens")->group("Sampling");
   command.add_option("--deadline", options->deadline_seconds, "Seconds after which an answer ends, finished or not (0: none)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(seconds_of_a_day())
       ->group("Sampling");
 
   command.add_flag("--json", options->json, "One JSON object an answer")->group("Output");

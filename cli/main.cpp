@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cli/command.hpp"
+#include "cluster/ucx_fabric.hpp"
 
 namespace {
 
@@ -35,6 +36,7 @@ int refuse(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  troupe::cluster::release_ucx_signals();
   CLI::App app(
       "troupe is an inference cluster: a router picks the cheapest model of a portfolio that can answer well, from passages "
       "of\n"

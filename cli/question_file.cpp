@@ -19,7 +19,10 @@ Result<FileQuestion> question_of(std::string_view row, const std::string& place,
   const auto* const given = object.find("id");
   const std::string number = given != nullptr && given->is_number_integer() ? given->dump() : std::to_string(line);
   std::string_view id = number;
-  if (given != nullptr && !given->is_number_integer()) {
+  if (given != nullptr && !given->is_number_integer() && !given->is_string()) {
+    return Error{ErrorCode::invalid_argument, place + ": id is " + given->dump() + ", expected a text or a whole number"};
+  }
+  if (given != nullptr && given->is_string()) {
     TROUPE_TRY(id, object.string("id", FileQuestion::id_bytes_max));
   }
   TROUPE_TRY(const std::string_view text, object.string("question", line_bytes_max));

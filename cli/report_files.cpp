@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace troupe::cli {
 
@@ -15,8 +16,16 @@ Result<void> check_written(std::ofstream& file, const std::string& name) {
 
 }  // namespace
 
-Result<ReportFiles> ReportFiles::open(const std::string& html, const std::string& answers) {
+Result<ReportFiles> ReportFiles::open(const std::string& html, const std::string& answers,
+                                      const std::vector<std::string>& inputs) {
   std::error_code ignored;
+  for (const auto& [option, name] : {std::pair("--html", &html), std::pair("--answers", &answers)}) {
+    for (const std::string& input : inputs) {
+      if (name->empty() || input.empty() || !std::filesystem::equivalent(*name, input, ignored)) continue;
+      return Error{ErrorCode::invalid_argument,
+                   std::string(option) + " is " + input + ", which is read and would be written over; name another file"};
+    }
+  }
   if (!html.empty() && std::filesystem::weakly_canonical(html, ignored) == std::filesystem::weakly_canonical(answers, ignored))
     return Error{ErrorCode::invalid_argument, "--html and --answers are the same file; name two"};
   ReportFiles files;

@@ -48,6 +48,8 @@ std::string why_it_waits(const policy::ClusterView& cluster) {
       waiting += replica.waiting;
     }
   }
+  if (running == 0 && waiting == 0)
+    return "no model has anything to do; perhaps for an earlier question of the conversation" + lost;
   return "the models have " + std::to_string(running) + " answers under way and " + std::to_string(waiting) + " waiting" + lost;
 }
 

@@ -120,9 +120,13 @@ class FabricLinks::Core : public std::enable_shared_from_this<Core> {
     std::uint64_t number = 0;
     {
       const std::scoped_lock lock(mutex_);
-      Link& link = links_[key];
+      const auto [place, is_new] = links_.try_emplace(key);
+      Link& link = place->second;
+      if (is_new) link = {.address = address, .try_again = now + settle};
       if (link.reached || link.greeting || now < link.try_again) return;
-      link = {address, ++drawn_, true, false, now + again_after};
+      link.number = ++drawn_;
+      link.greeting = true;
+      link.try_again = now + again_after;
       number = link.number;
     }
     Fabric& fabric = *offers_[key.first].fabric;

@@ -26,6 +26,9 @@ class FabricLinks {
   /// How long a greeting may take, and after which a peer that was lost or did not answer is tried again.
   static constexpr Duration greeting_max = std::chrono::seconds(2);
   static constexpr Duration again_after = std::chrono::milliseconds(500);
+  /// How long a peer is there before it is connected: nodes that end soon do so in their first moments, and a peer that dies
+  /// while two connect may end this process, too (docs/decisions/0011-fabric.md).
+  static constexpr Duration settle = std::chrono::milliseconds(500);
 
   /// Takes over the fabrics' `on_peer_lost`.
   FabricLinks(NodeId self, std::vector<FabricOffer> offers, std::shared_ptr<const Clock> clock, Log log);
@@ -35,8 +38,9 @@ class FabricLinks {
 
   /// What this node tells others of its fabrics.
   const std::vector<policy::TransportView>& transports() const { return transports_; }
-  /// All other nodes of the cluster as they are now. Those that are gone, or not among them, are disconnected; those that have
-  /// begun anew are connected anew. To be called again and again: it tries again what has not worked.
+  /// All other nodes of the cluster as they are now. Those that are gone, or not among them, are disconnected; those that are
+  /// new, or have begun anew, are connected once they have settled. To be called again and again: it tries again what has not
+  /// worked.
   void follow(std::span<const policy::NodeView> peers);
   /// Who is reached, ascending, by the best of the transports that reach it.
   std::vector<policy::LinkView> links() const;

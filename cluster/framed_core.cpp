@@ -29,9 +29,9 @@ FramedCore::~FramedCore() {
     const std::scoped_lock lock(shared_);
     ending_ = true;
   }
+  returns_->close();  // messages may be let go of later than this
   wire_->wake();
   thread_.join();
-  returns_->close();
 }
 
 void FramedCore::post(std::function<void()> command) {
@@ -108,6 +108,7 @@ bool FramedCore::tidy_up() {
 }
 
 void FramedCore::finish() {
+  asleep_ = false;  // nobody has to wake a wire that may be gone
   const Error why{ErrorCode::cancelled, "the fabric of node " + name_.value + " ends"};
   // What is called here may ask for more, which ends the same way.
   const auto stop_all = [&] {
@@ -170,10 +171,10 @@ void FramedCore::do_connect(const NodeId& name, const FabricAddress& address) {
     if (known->address.token == address.token) return;
     lose(*known, {ErrorCode::unavailable, "node " + name.value + " has another address now"}, false);
   }
-  make_peer(name, address);
+  make_peer(name, address, 0);
 }
 
-FramedPeer* FramedCore::make_peer(const NodeId& name, const FabricAddress& address) {
+FramedPeer* FramedCore::make_peer(const NodeId& name, const FabricAddress& address, std::uint64_t answers) {
   const auto link = wire_->open(address.wire);
   if (!link) {
     OnPeerLost lost;
@@ -190,13 +191,14 @@ FramedPeer* FramedCore::make_peer(const NodeId& name, const FabricAddress& addre
   peer->name = name;
   peer->address = address;
   peer->link = *link;
-  peer->greeting = entropy_.draw() | 1U;
+  peer->greeting = ++greetings_;
   peer->listening = entropy_.draw() | 1U;
   sessions_[peer->listening] = peer.get();
   FramedPeer* const made = peer.get();
   peers_[name] = std::move(peer);
   const auto body = std::make_shared<std::string>(encode(Hello{name_, token_, address.token, wire_->address()}));
-  const FrameHead head = head_to(*made, FrameKind::hello, made->greeting);
+  FrameHead head = head_to(*made, FrameKind::hello, made->greeting);
+  head.value = answers;
   wire_->send(made->link, encode(head), std::as_bytes(std::span(*body)), [body](const Result<void>& /*sent*/) {});
   return made;
 }

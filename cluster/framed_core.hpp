@@ -125,7 +125,8 @@ class FramedCore {
   // Peers.
   FramedPeer* find(const NodeId& name);
   FramedPeer* find(std::uint64_t serial);
-  FramedPeer* make_peer(const NodeId& name, const FabricAddress& address);
+  /// And greets it; `answers` is the number of its hello that made us, 0 if it was not that.
+  FramedPeer* make_peer(const NodeId& name, const FabricAddress& address, std::uint64_t answers);
   void do_connect(const NodeId& name, const FabricAddress& address);
   void lose(FramedPeer& peer, const Error& why, bool tell);
   void accuse(FramedPeer& peer, const std::string& what);
@@ -177,6 +178,7 @@ class FramedCore {
   std::atomic<bool> asleep_ = false;
   std::atomic<std::uint64_t> drawn_ = 0;
 
+  std::uint64_t greetings_ = 0;  ///< hellos so far, to anybody
   std::map<NodeId, std::unique_ptr<FramedPeer>> peers_;
   std::map<std::uint64_t, FramedPeer*> sessions_;
   std::map<TransferId, FramedTransferPtr> transfers_;

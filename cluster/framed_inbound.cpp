@@ -52,13 +52,17 @@ void FramedCore::on_hello(const FrameHead& head, Arrival& arrival) {
   const auto hello = decode_hello({arrival.body(), arrival.bytes()});
   if (!hello || hello->yours != token_ || hello->name == name_) return;
   FramedPeer* peer = find(hello->name);
+  // Hellos may come late, many at once: after a node stood still, from each time that others tried to reach it. Whoever began
+  // anew for each of them would make the other side begin anew as often, for ever.
+  if (peer != nullptr && peer->address.token == hello->own && head.id < peer->greeted) return;
+  if (head.value != 0 && (peer == nullptr || head.value != peer->greeting)) return;  // answers one that is over
   if (peer != nullptr && (peer->address.token != hello->own || (peer->greeted != 0 && peer->greeted != head.id))) {
     lose(*peer, {ErrorCode::unavailable, "node " + hello->name.value + " has begun anew"}, true);
     peer = nullptr;
   }
   if (peer == nullptr) {
     if (peers_.size() >= 2 * limits_.peers_max) return;  // those that we connected, and as many that connected us
-    peer = make_peer(hello->name, {hello->own, hello->address});
+    peer = make_peer(hello->name, {hello->own, hello->address}, head.id);
     if (peer == nullptr) return;
   }
   peer->greeted = head.id;

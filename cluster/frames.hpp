@@ -16,7 +16,7 @@ using FabricToken = Name128<struct FabricTokenTag>;
 using RegionId = Name128<struct RegionTag>;
 
 enum class FrameKind : std::uint8_t {
-  hello = 1,  ///< body: Hello; id: tells it from its sender's earlier and later ones
+  hello = 1,  ///< body: Hello; id: its sender's number of it, ascending; value: that of the hello that it answers, or 0
   message,    ///< id: its place in its channel, from 0; body: the message
   credit,     ///< value: so many bytes of messages are finished with
   get,        ///< id: chosen by the asking one; region and pieces

@@ -22,6 +22,10 @@ struct UcxOptions {
 Result<std::unique_ptr<Fabric>> open_ucx_fabric(const NodeId& name, const FabricLimits& limits = {},
                                                 const UcxOptions& options = {});
 
+/// UCX catches signals (SIGHUP, SIGSEGV, ...) from when it is loaded, which is when the program starts. They become what they
+/// were. Opening a fabric does so too.
+void release_ucx_signals();
+
 /// UCX alone, without the fabric's protocol: for benchmarks and for tests that speak nonsense.
 Result<std::unique_ptr<Wire>> open_ucx_wire(const UcxOptions& options = {});
 

@@ -192,8 +192,8 @@ Result<std::unique_ptr<UcxWire>> UcxWire::open_wire(const UcxOptions& options) {
 }
 
 Result<void> UcxWire::start(const UcxOptions& options) {
-  // UCX takes hold of signals and of the error stream when it is loaded.
-  for (const int signal : {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGHUP}) ucs_debug_disable_signal(signal);
+  // UCX takes hold of the error stream, too, when it is loaded.
+  release_ucx_signals();
   ucs_global_opts_set_value("LOG_LEVEL", "fatal");
   ucs_global_opts_set_value("HANDLE_ERRORS", "none");
   ucp_config_t* read = nullptr;
@@ -225,7 +225,7 @@ Result<void> UcxWire::start(const UcxOptions& options) {
   features.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
   if (auto started = check_status(ucp_init(&features, config.get(), &context_), "starting UCX"); !started) {
     started.error().message +=
-        "; the transports are \"" + options.transports + "\" (--fabric-transports), \"all\" takes those that this machine has";
+        "; the transports are \"" + options.transports + "\", and \"all\" takes those that this machine has";
     return started;
   }
   ucp_worker_params_t worker{};
@@ -376,6 +376,10 @@ void UcxWire::wait(TimePoint until) {
 }
 
 }  // namespace
+
+void release_ucx_signals() {
+  for (const int signal : {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGHUP}) ucs_debug_disable_signal(signal);
+}
 
 Result<std::unique_ptr<Wire>> open_ucx_wire(const UcxOptions& options) {
   TROUPE_TRY(auto wire, UcxWire::open_wire(options));

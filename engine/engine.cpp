@@ -149,6 +149,7 @@ std::optional<TimePoint> Engine::next_deadline() const {
   std::optional<TimePoint> earliest;
   for (const auto& [id, sequence] : sequences_) {
     const auto& deadline = sequence->request.deadline;
+    if (sequence->pending_finish) continue;  // it ends with its last pass
     if (deadline && (!earliest || *deadline < *earliest)) earliest = deadline;
   }
   return earliest;
@@ -187,8 +188,8 @@ void Engine::end_due_ones() {
   const TimePoint now = clock_.now();
   std::vector<std::pair<SequenceId, FinishReason>> due;
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->pending_finish && sequence->passes == 0) {
-      due.emplace_back(id, *sequence->pending_finish);  // its answer was complete when it came
+    if (sequence->pending_finish) {
+      if (sequence->passes == 0) due.emplace_back(id, *sequence->pending_finish);  // its answer was complete when it came
     } else if (sequence->request.deadline && *sequence->request.deadline <= now) {
       due.emplace_back(id, FinishReason::deadline_exceeded);
     }
@@ -234,7 +235,6 @@ bool Engine::try_admit(Sequence& sequence) {
   sequence.computed = reused * kv_block_positions;
   sequence.scheduled = sequence.computed;
   sequence.running = true;
-  sequence.priority = policy::promoted_priority(as_waiting(sequence), clock_.now(), admission_);
   --waiting_;
   sequence.statistics.reused_tokens = sequence.computed;
   sequence.statistics.queue_time = clock_.now() - sequence.submitted;
@@ -255,11 +255,14 @@ bool Engine::start_batches() {
 
 bool Engine::start_batch(InflightBatch& batch) {
   const bool runs_ahead = model::runs_ahead(device_.kind());
+  const TimePoint now = clock_.now();
   std::vector<policy::RunnableSequence> runnable;
   for (const auto& [id, sequence] : sequences_) {
     if (!sequence->running || sequence->pending_finish || (sequence->passes > 0 && !runs_ahead)) continue;
     if (sequence->tokens_left() == 0) continue;
-    runnable.push_back({id.value, sequence->priority, id.value, sequence->tokens_left(), sequence->decoding()});
+    // A prompt that has begun goes on gaining by waiting, so that none starves behind more urgent ones.
+    const auto priority = policy::promoted_priority(as_waiting(*sequence), now, admission_);
+    runnable.push_back({id.value, priority, id.value, sequence->tokens_left(), sequence->decoding()});
   }
   policy::BatchLimits limits = options_.batch;
   if (!runs_ahead) {

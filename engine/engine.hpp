@@ -62,7 +62,7 @@ class Engine {
   StepReport step();
   /// Whether no request is waiting or running.
   bool idle() const { return sequences_.empty(); }
-  /// The earliest deadline of any sequence.
+  /// The earliest deadline of any sequence that it can still end.
   std::optional<TimePoint> next_deadline() const;
   /// Called, from any thread, when experts have answered a pass that waited.
   void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }

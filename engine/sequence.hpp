@@ -59,7 +59,6 @@ struct Sequence {
   BlockId identity;                ///< of the last of these, or the root
 
   bool running = false;                        ///< admitted
-  Priority priority = Priority::standard;      ///< since then: the request's, with what it gained by waiting
   std::int32_t passes = 0;                     ///< that use its blocks and tokens
   std::optional<std::int32_t> coming;          ///< a pass is choosing its next token, for this row of its logits
   std::optional<FinishReason> pending_finish;  ///< to be finished so as soon as no pass uses it

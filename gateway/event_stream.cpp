@@ -5,14 +5,34 @@
 
 namespace troupe::gateway {
 
+/// What the front says in its threads, on its way to the stream. Whoever ends without a last word (an actor that failed) has
+/// said that by it.
+class EventStream::Told {
+ public:
+  Told(std::shared_ptr<TaskInbox> inbox, std::weak_ptr<EventStream> stream)
+      : inbox_(std::move(inbox)), stream_(std::move(stream)) {}
+  ~Told() {
+    if (!ended_) pass_on(Error{ErrorCode::unavailable, "the node has lost the reading; follow the turn again"});
+  }
+  Told(const Told&) = delete;
+  Told& operator=(const Told&) = delete;
+  void pass_on(Result<std::vector<policy::TurnEvent>> events) {
+    ended_ = !events || (!events->empty() && events->back().last());
+    inbox_->post([weak = stream_, batch = std::make_shared<Result<std::vector<policy::TurnEvent>>>(std::move(events))] {
+      if (const auto stream = weak.lock()) stream->take(std::move(*batch));
+    });
+  }
+
+ private:
+  std::shared_ptr<TaskInbox> inbox_;
+  std::weak_ptr<EventStream> stream_;
+  bool ended_ = false;
+};
+
 kj::Promise<void> EventStream::run(FrontBridge& bridge, const actors::Following& following) {
-  reader_ = bridge.front().follow(
-      following, credit, [inbox = bridge.inbox(), weak = weak_from_this()](Result<std::vector<policy::TurnEvent>> events) {
-        auto batch = std::make_shared<Result<std::vector<policy::TurnEvent>>>(std::move(events));
-        inbox->post([weak, batch] {
-          if (const auto stream = weak.lock()) stream->take(std::move(*batch));
-        });
-      });
+  const auto told = std::make_shared<Told>(bridge.inbox(), weak_from_this());
+  reader_ = bridge.front().follow(following, credit,
+                                  [told](Result<std::vector<policy::TurnEvent>> events) { told->pass_on(std::move(events)); });
   return pump();
 }
 

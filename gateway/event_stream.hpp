@@ -30,6 +30,7 @@ class EventStream : public std::enable_shared_from_this<EventStream> {
   const std::optional<Error>& error() const { return error_; }
 
  private:
+  class Told;
   void take(Result<std::vector<policy::TurnEvent>> events);
   kj::Promise<void> pump();
   kj::Promise<void> send();

@@ -35,12 +35,8 @@ class FrontBridge {
   kj::Promise<Answered<T>> call(const Start& start) {
     auto promised = kj::newPromiseAndFulfiller<Answered<T>>();
     auto waiting = std::make_shared<Waiting<T>>(kj::mv(promised.fulfiller));
-    start(front_, actors::Reply<T>([inbox = inbox_, weak = std::weak_ptr(waiting)](Result<T> result) {
-            auto answer = std::make_shared<Result<T>>(std::move(result));
-            inbox->post([weak, answer] {
-              if (const auto waited = weak.lock()) waited->fulfiller->fulfill(kj::cp(answer));
-            });
-          }));
+    const auto owed = std::make_shared<Owed<T>>(inbox_, waiting);
+    start(front_, actors::Reply<T>([owed](Result<T> result) { owed->give(std::move(result)); }));
     return promised.promise.attach(std::move(waiting));
   }
 
@@ -52,6 +48,30 @@ class FrontBridge {
   struct Waiting {
     explicit Waiting(kj::Own<kj::PromiseFulfiller<Answered<T>>> to_fulfil) : fulfiller(kj::mv(to_fulfil)) {}
     kj::Own<kj::PromiseFulfiller<Answered<T>>> fulfiller;
+  };
+
+  /// An answer that is owed: if whoever was to give it ends without (an actor that failed), that is the answer.
+  template <class T>
+  class Owed {
+   public:
+    Owed(std::shared_ptr<TaskInbox> inbox, const std::shared_ptr<Waiting<T>>& waiting)
+        : inbox_(std::move(inbox)), waiting_(waiting) {}
+    ~Owed() {
+      if (!given_) give(Error{ErrorCode::unavailable, "the node has lost the call; whether it was carried out is not known"});
+    }
+    Owed(const Owed&) = delete;
+    Owed& operator=(const Owed&) = delete;
+    void give(Result<T> result) {
+      given_ = true;
+      inbox_->post([weak = waiting_, answer = std::make_shared<Result<T>>(std::move(result))] {
+        if (const auto waited = weak.lock()) waited->fulfiller->fulfill(kj::cp(answer));
+      });
+    }
+
+   private:
+    std::shared_ptr<TaskInbox> inbox_;
+    std::weak_ptr<Waiting<T>> waiting_;
+    bool given_ = false;
   };
 
   actors::Front& front_;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t config_bytes_max = std::size_t{8} << 20;  // those of large vocabularies list every added token
 constexpr std::size_t template_bytes_max = 65536;
+constexpr const char* template_name = "chat_template.jinja";
 
 // "bos_token": "<s>", or {"content": "<s>", ...}, or null.
 Result<std::optional<std::string>> token_in(const JsonObject& config, std::string_view field) {
@@ -31,7 +32,7 @@ Result<std::optional<std::string>> token_in(const JsonObject& config, std::strin
 
 Result<std::string> template_source(const std::filesystem::path& folder, const JsonObject& config) {
   std::error_code ignored;
-  if (const auto file = folder / "chat_template.jinja"; std::filesystem::exists(file, ignored)) {
+  if (const auto file = folder / template_name; std::filesystem::exists(file, ignored)) {
     return read_file(file, template_bytes_max);
   }
   if (!config.has("chat_template")) return config.unexpected("chat_template", "the model's chat template");
@@ -73,15 +74,23 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
 
 Result<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_folder) {
   const auto file = model_folder / "tokenizer_config.json";
-  TROUPE_TRY(const std::string text, read_file(file, config_bytes_max));
+  std::error_code ignored;
+  const bool template_alone =
+      !std::filesystem::exists(file, ignored) && std::filesystem::exists(model_folder / template_name, ignored);
+  std::string text = "{}";
+  if (!template_alone) {
+    TROUPE_TRY(text, read_file(file, config_bytes_max));
+  }
   TROUPE_TRY(const auto document, parse_json(text, file.string(), config_bytes_max));
   TROUPE_TRY(const auto config, JsonObject::of(document, file.string()));
   TROUPE_TRY(const std::string source, template_source(model_folder, config));
   auto result = parse(source);
   if (!result) return std::move(result).error().within(model_folder.string());
   for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
-    TROUPE_TRY(auto token, token_in(config, name));
-    if (token) result->defaults_.emplace_back(name, *std::move(token));
+    auto token = token_in(config, name);
+    // That there is no template is `not_found`, and nothing else.
+    if (!token) return Error{ErrorCode::invalid_argument, token.error().message};
+    if (*token) result->defaults_.emplace_back(name, **std::move(token));
   }
   return result;
 }

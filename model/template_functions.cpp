@@ -38,6 +38,7 @@ Result<TemplateText> text_argument(const Call& call, std::size_t index) {
 Result<TemplateText> required_text(const Call& call, std::size_t index) {
   if (!call.arguments[index]) return Error{ErrorCode::invalid_argument, "lacks an argument"};
   TROUPE_TRY(const auto* text, text_in(*call.arguments[index]));
+  TROUPE_TRY_DO(call.budget.spend(text->bytes.size()));
   return *text;
 }
 
@@ -203,6 +204,7 @@ Result<TemplateValue> values_of(const Call& call) {
 }
 
 Result<TemplateValue> length_value(const Call& call) {
+  if (const auto* text = call.input.as<TemplateText>()) TROUPE_TRY_DO(call.budget.spend(text->bytes.size()));
   TROUPE_TRY(const std::int64_t length, length_of(call.input));
   return TemplateValue(length);
 }

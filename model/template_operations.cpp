@@ -206,6 +206,7 @@ Result<Value> apply_template_operator(std::string_view symbol, const Value& a, c
   const bool texts = s != nullptr && t != nullptr;
   if (symbol == "<" || symbol == ">" || symbol == "<=" || symbol == ">=") {
     if (!numbers && !texts) return cannot("compare " + seen(a) + " with", b);
+    if (texts) TROUPE_TRY_DO(budget.spend(std::min(s->bytes.size(), t->bytes.size())));
     const auto order = numbers ? *x <=> *y : s->bytes.compare(t->bytes) <=> 0;
     return Value(symbol == "<" ? order < 0 : symbol == ">" ? order > 0 : symbol == "<=" ? order <= 0 : order >= 0);
   }

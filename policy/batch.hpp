@@ -42,7 +42,7 @@ struct BatchEntry {
 /// matter. Never exceeds a limit, never names a sequence twice, and is empty only if there is nothing to run.
 ///
 /// Decoding sequences beyond the limits wait until others end, and prompts get nothing once decoding has used the budget:
-/// whoever admits keeps the number of running sequences at most `sequences_max` and below `tokens_max`.
+/// whoever admits keeps the number of running sequences at most `sequences_max` and `tokens_max`.
 std::vector<BatchEntry> plan_batch(std::span<const RunnableSequence> sequences, const BatchLimits& limits);
 
 }  // namespace troupe::policy

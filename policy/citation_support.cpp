@@ -57,7 +57,7 @@ std::size_t shared_words(std::span<const std::string> words, const PassageText& 
 
 /// When the question asks for what held: on a date of it, in a year of it (any day), or now.
 struct AskedTime {
-  std::optional<std::string> date;  ///< "(2024-02-15)", to be compared with those of names
+  std::optional<std::string> date;  ///< the earliest: "(2024-02-15)", to be compared with those of names
   bool other = false;               ///< in a year, of which nothing follows here
 };
 
@@ -67,7 +67,7 @@ AskedTime asked_time(const Words& question) {
     const bool year = word.size() == 4 && (word.starts_with("19") || word.starts_with("20")) &&
                       word.find_first_not_of("0123456789") == std::string::npos;
     const std::string bracketed = '(' + word + ')';
-    if (dated(bracketed)) asked.date = bracketed;
+    if (dated(bracketed) && (!asked.date || bracketed < *asked.date)) asked.date = bracketed;
     asked.other = asked.other || year;
   }
   return asked;

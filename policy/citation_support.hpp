@@ -34,8 +34,8 @@ struct FailedCitation {
 /// - A statement that only repeats the question has a number, if it has any, that stands in one of its passages.
 /// - So does at least half of its words, function words not counted.
 /// - No passage that was given is a later version of a cited one (their names differ in a date alone, "Records Policy
-///   (2024-02-15) §4.1") and has as much of the statement, unless it is cited too, or is later than the date that the question
-///   names, or the question names a year.
+///   (2024-02-15) §4.1") and has as much of the statement, unless it is cited too, or is later than the (earliest) date that
+///   the question names, or the question names a year.
 ///
 /// Of the bundled models' answers to questions about generated handbooks, this stops every fourth wrong one, and no right one
 /// (docs/grounding.md). A passage whose text is empty is one that is no longer there, and supports nothing.

@@ -87,7 +87,7 @@ struct ExpertsView {
 
 struct NodeView {
   NodeId id;
-  std::uint64_t incarnation = 0;  ///< grows each time that the node starts
+  std::uint64_t incarnation = 0;  ///< grows each time that the node starts: when that was, in seconds since 1970, or more
   NodeState state = NodeState::joining;
   std::string cluster_address;  ///< "host:port" where other nodes connect
   std::string client_address;   ///< "host:port" where clients connect

@@ -72,12 +72,15 @@ Result<void> check_drain(std::span<const NodeView> nodes, const NodeId& node) {
     if (!has_tier(*chosen, tier) || elsewhere) continue;
     return refused(node, "no other serving node has tier " + std::string(to_string(tier)) + "; start one that has");
   }
+  std::map<NodeId, std::size_t> promised;  // bytes of a node's room, for other models' experts
   for (const ExpertsView& held : chosen->experts) {
     const ExpertSelection alone = only_here(nodes, node, held.model);
     if (alone.empty()) continue;
     auto rescuers = rescuers_of(nodes, node, held.model);
     std::erase_if(rescuers, [&](const ExpertRescuer& each) { return each.node == node; });
+    for (ExpertRescuer& each : rescuers) each.bytes_free -= std::min(each.bytes_free, promised[each.node]);
     const ExpertRescue moved = rescue(alone, held.expert_bytes, std::move(rescuers));
+    for (const auto& [to, experts] : moved.loads) promised[to] += static_cast<std::size_t>(experts.count()) * held.expert_bytes;
     if (moved.left.empty()) continue;
     return refused(node, "no other serving node has model " + held.model_name + " and room for its experts of " +
                              to_string(moved.left) + "; start one that has");

@@ -76,9 +76,10 @@ std::vector<NodeId> placed_otherwise(std::span<const NodeView> nodes, const Node
 
 bool are_at_home(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model, const ExpertSelection& experts,
                  const ExpertPlacement& placement) {
+  const NodeView* const own = find(nodes, self);
   ExpertSelection left = experts;
   for (const NodeView& node : nodes) {
-    if (node.id == self || node.state != NodeState::serving) continue;
+    if (node.id == self || node.state != NodeState::serving || !reaches(own, node)) continue;
     if (const ExpertsView* const there = experts_of(node, model)) left = left - (there->experts & placement.of(node.id));
   }
   return left.empty();

@@ -23,8 +23,9 @@ std::vector<ExpertRescuer> rescuers_of(std::span<const NodeView> nodes, const No
 /// The others that have been given another placement of the model than `self`, ascending by name; those that are gone left out.
 std::vector<NodeId> placed_otherwise(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model);
 
-/// Whether all of these are held where the placement wants them, by other serving nodes: then a node that loaded them in an
-/// emergency may give them up. Since the placement is the same everywhere, two such nodes never rely on each other.
+/// Whether all of these are held where the placement wants them, by other serving nodes that this one reaches: then a node that
+/// loaded them in an emergency may give them up. Since the placement is the same everywhere, two such nodes never rely on each
+/// other.
 bool are_at_home(std::span<const NodeView> nodes, const NodeId& self, const ModelClass& model, const ExpertSelection& experts,
                  const ExpertPlacement& placement);
 

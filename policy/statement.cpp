@@ -82,7 +82,11 @@ std::string_view uncited_end(std::string_view answer) {
   if (statements.empty()) return trimmed(answer);
   const auto last = statements.back().text;
   std::string_view rest = answer.substr(static_cast<std::size_t>(last.data() + last.size() - answer.data()));
-  while (rest.starts_with('[')) rest = trimmed(rest.substr(std::min(rest.find(']'), rest.size() - 1) + 1));
+  while (rest.starts_with('[')) {
+    const std::string_view bracket = rest.substr(0, std::min(rest.find(']'), rest.size() - 1) + 1);
+    if (!next_citation(bracket, 0)) break;  // it says something
+    rest = trimmed(rest.substr(bracket.size()));
+  }
   return rest;
 }
 

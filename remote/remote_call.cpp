@@ -190,7 +190,10 @@ void RemoteCall::fail_status() {
   const int status = head_->status;
   const std::string said = error_text_of(without_own_key(body_));
   std::string what = "it answered with status " + std::to_string(status) + (said.empty() ? "" : ": " + said);
-  if (status == 401 || status == 403) what += "; is the key in " + state_.endpoint.key_file + " right?";
+  if (status == 401 || status == 403) {
+    const std::string& key_file = state_.endpoint.key_file;
+    what += key_file.empty() ? "; does it want a key (key_file)?" : "; is the key in " + key_file + " right?";
+  }
   if (status == 404) what += "; are url and model right?";
   const bool passes = policy::may_pass(status);
   fail({{passes ? ErrorCode::unavailable : ErrorCode::invalid_argument, what}, passes, head_->retry_after});

@@ -104,7 +104,7 @@ Result<void> check_part(const Store& store, bool joins) {
 }
 
 Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
-                       const std::array<std::uint8_t, 16>& random) {
+                       const std::array<std::uint8_t, 16>& random, std::uint64_t incarnation_min) {
   const std::string_view part = joined ? joined_part : first_part;
   TROUPE_TRY_DO(check_node_name(node_name));
   TROUPE_TRY(const auto format, store.get(Column::meta, format_key));
@@ -132,7 +132,7 @@ Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joi
   if (identity.incarnation == std::numeric_limits<std::uint64_t>::max()) {
     return damaged(incarnation_key, "is " + std::to_string(identity.incarnation) + ", which no node reaches");
   }
-  ++identity.incarnation;
+  identity.incarnation = std::max(identity.incarnation + 1, incarnation_min);
 
   WriteBatch batch;
   const auto put = [&](std::string_view key, std::string value) {

@@ -21,7 +21,7 @@ inline constexpr std::size_t node_name_bytes_max = 255;
 struct Identity {
   policy::ClusterId cluster;
   policy::NodeId node;
-  std::uint64_t incarnation = 0;  ///< 1 for the first claim, and one more for each that follows
+  std::uint64_t incarnation = 0;  ///< larger with each claim
   bool drained = false;           ///< an operator has taken the node out of work, and not back in
   friend bool operator==(const Identity&, const Identity&) = default;
 };
@@ -37,8 +37,11 @@ Result<void> check_part(const Store& store, bool joins);
 /// first node, which the first claim makes from `random`. Later claims are refused (`invalid_argument`) if the cluster, the
 /// node or its part in the cluster is another one: the first node's store holds the cluster's leases, and no cluster may have
 /// two. They are `unsupported` if the format is, `corrupt` if the identity is damaged or missing beside other records.
+///
+/// The incarnation is at least `incarnation_min`. With seconds of the wall clock there, it grows also where the folder is an
+/// older copy, or a new one of a node whose disk was lost: others take no node for new whose incarnation is not.
 Result<Identity> claim(Store& store, const std::optional<policy::ClusterId>& joined, const std::string& node_name,
-                       const std::array<std::uint8_t, 16>& random);
+                       const std::array<std::uint8_t, 16>& random, std::uint64_t incarnation_min = 1);
 
 /// For whoever changes a node's records while the node does not run: `not_found` if no node has claimed the store yet, and
 /// `unsupported` if its format is another one.

@@ -101,9 +101,10 @@ rocksdb::DBOptions database_options() {
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.paranoid_checks = true;
-  // The end of the log that a power cut tore was never acknowledged: it is dropped, and the node starts. A log file that was
-  // complete and synced once, and is now missing or short, is refused.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // The end of a log that a power cut tore was never acknowledged: it is dropped, and the node starts. Damage before that is
+  // refused: whatever followed it was acknowledged. So is a log file that was complete and synced once, and is now missing or
+  // short; and a store that is closed leaves nothing in its logs (`flush`).
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   options.track_and_verify_wals_in_manifest = true;
   options.avoid_flush_during_recovery = true;  // a full disk can still be opened and read
   options.db_write_buffer_size = write_buffers_bytes_max;
@@ -205,6 +206,12 @@ class RocksStore::Database {
     return {};
   }
 
+  /// Out of the logs, which nothing would tell us the end of, into files with checksums; as far as there is room.
+  void flush() {
+    if (!database_ || failed_) return;
+    const rocksdb::Status ignored = database_->Flush(rocksdb::FlushOptions(), handles_);
+  }
+
   bool failed() const { return failed_; }
   bool is_open() const { return database_ != nullptr; }
 
@@ -247,7 +254,7 @@ class RocksStore::Database {
 };
 
 RocksStore::RocksStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
-RocksStore::~RocksStore() = default;
+RocksStore::~RocksStore() { database_->flush(); }
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::filesystem::path& folder) {
   std::error_code error;

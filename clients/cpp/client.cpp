@@ -114,7 +114,9 @@ Result<Answer> Conversation::follow(std::uint32_t turn, std::uint64_t from, cons
   return follow_turn(*link_, {.turn = {id_, turn}, .from = from, .deadline = std::nullopt}, on_event);
 }
 
-Result<void> Conversation::cancel(std::uint32_t turn) const { return cancel_turn(*link_, {id_, turn}); }
+Result<void> Conversation::cancel(std::uint32_t turn) const {
+  return cancel_turn(*link_, {id_, turn}, link_->options().patience);
+}
 
 Result<HistoryPage> Conversation::history(std::uint32_t from, std::uint32_t limit) const {
   const auto fill = [from, limit](client::Conversation::Client conversation) {

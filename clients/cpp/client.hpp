@@ -65,7 +65,8 @@ class Conversation {
   /// Asks, follows and returns the turn's end. An empty idempotency key is drawn. An Error means that the end is not known:
   /// the question was refused, or nobody answered until its deadline and `patience` were over.
   Result<Answer> ask(policy::Ask ask, const OnEvent& on_event = {}) const;
-  /// Reads a turn's events with numbers from `from` on, until it has ended. Gives up after `patience` without a node.
+  /// Reads a turn's events with numbers from `from` on, until it has ended. Gives up after `patience` without a node;
+  /// `out_of_range` if it has ended with an event before that.
   Result<Answer> follow(std::uint32_t turn, std::uint64_t from, const OnEvent& on_event = {}) const;
   /// Returns when the end is durable.
   Result<void> cancel(std::uint32_t turn) const;

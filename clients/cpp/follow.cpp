@@ -1,5 +1,6 @@
 #include "clients/cpp/follow.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -67,6 +68,9 @@ class Pass {
   std::shared_ptr<Attempt> attempt_;
 };
 
+/// How long somebody who was interrupted tries to tell the turn.
+constexpr Duration interrupted_patience = std::chrono::seconds(3);
+
 /// What is known of a turn's reading, over all passes.
 class Follower {
  public:
@@ -80,10 +84,10 @@ class Follower {
       Pass pass(link_, request_.turn, next_);
       read(pass);
       if (ended_) return std::move(answer_);
-      if (!pass.finished()) return overdue();
+      if (gave_up_ || !pass.finished()) return overdue();
       const Error problem = pass.problem();
       if (problem.code != ErrorCode::unavailable && problem.code != ErrorCode::overloaded) return problem;
-      if (!attempt_again(pass, problem)) return link_.no_answer(link_.now() - *lost_since_, problem);
+      if (!attempt_again(pass, problem)) return unanswered(problem);
     }
   }
 
@@ -103,10 +107,12 @@ class Follower {
       }
       if (finished && events.empty()) return;
       if (!cancelled_ && !ended_ && link_.interrupted()) {
-        cancelled_ = true;
+        cancelled_ = link_.now();
         // If nobody can be told, the turn's deadline ends it.
-        if (const auto cancelled = cancel_turn(link_, request_.turn); !cancelled) return;
+        gave_up_ = !cancel_turn(link_, request_.turn, std::min(interrupted_patience, link_.options().patience));
+        if (gave_up_) return;
       }
+      if (cancelled_ && link_.now() - *cancelled_ >= link_.options().patience) return;
       if (request_.deadline && link_.now() >= *request_.deadline) return;
     }
   }
@@ -130,11 +136,22 @@ class Follower {
     if (request_.deadline ? now >= *request_.deadline : now - *lost_since_ >= link_.options().patience) return false;
     answer_.replayed = true;
     if (problem.code == ErrorCode::unavailable) link_.leave_node();
-    return link_.pause(++tried_) || cancelled_;
+    link_.pause(++tried_, /*interruptible=*/!cancelled_);
+    return true;
+  }
+
+  Error unanswered(const Error& problem) const {
+    if (cancelled_) return overdue();
+    Error error = link_.no_answer(link_.now() - *lost_since_, problem);
+    error.message += "; turn " + to_string(request_.turn) + " was accepted, and is answered once the node that has it is back";
+    return error;
   }
 
   Error overdue() const {
-    if (cancelled_) return Error{ErrorCode::cancelled, "interrupted; turn " + to_string(request_.turn) + " could not be told"};
+    if (cancelled_) {
+      return Error{ErrorCode::cancelled, "interrupted; turn " + to_string(request_.turn) +
+                                             " could not be told, and goes on until it is answered or its deadline is over"};
+    }
     const std::string why = trouble_ ? " (" + trouble_->message + ")" : "";
     return Error{ErrorCode::deadline_exceeded, "turn " + to_string(request_.turn) +
                                                    " has not ended though its deadline is over" + why +
@@ -147,7 +164,8 @@ class Follower {
   Answer answer_;
   std::uint64_t next_;
   bool ended_ = false;
-  bool cancelled_ = false;
+  std::optional<TimePoint> cancelled_;  ///< when it was interrupted
+  bool gave_up_ = false;                ///< it was, and nobody could be told
   int tried_ = 0;
   std::optional<TimePoint> lost_since_;
   std::optional<Error> trouble_;  // the last time that nobody could be read from
@@ -159,7 +177,7 @@ Result<Answer> follow_turn(Link& link, const FollowRequest& request, const OnEve
   return Follower(link, request, on_event).run();
 }
 
-Result<void> cancel_turn(Link& link, const policy::TurnId& turn) {
+Result<void> cancel_turn(Link& link, const policy::TurnId& turn, Duration patience) {
   const auto work = [turn](const std::shared_ptr<Peer>& peer) {
     return peer->conversation(turn.conversation)
         .then([turn](Answered<client::Conversation::Client> conversation) -> Promised<void> {
@@ -172,7 +190,7 @@ Result<void> cancel_turn(Link& link, const policy::TurnId& turn) {
           });
         });
   };
-  return link.call<void>(work, link.now() + link.options().patience, false);
+  return link.call<void>(work, link.now() + patience, false);
 }
 
 }  // namespace troupe::clients

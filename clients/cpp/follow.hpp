@@ -19,7 +19,7 @@ struct FollowRequest {
 /// Calls `on_event` with each event once, in ascending order. If it throws, the reading ends and the exception goes on.
 Result<Answer> follow_turn(Link& link, const FollowRequest& request, const OnEvent& on_event);
 
-/// Cancels a turn, interrupted or not.
-Result<void> cancel_turn(Link& link, const policy::TurnId& turn);
+/// Cancels a turn, interrupted or not; tries for so long.
+Result<void> cancel_turn(Link& link, const policy::TurnId& turn, Duration patience);
 
 }  // namespace troupe::clients

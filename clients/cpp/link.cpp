@@ -168,11 +168,11 @@ void Link::leave_node() {
   inbox_.post([](Loop& loop) { loop.leave(); });
 }
 
-bool Link::pause(int tried) const {
+bool Link::pause(int tried, bool interruptible) const {
   constexpr Duration longest = std::chrono::milliseconds(500);
   const TimePoint until = now() + std::min<Duration>(glance * (1 << std::min(tried - 1, 4)), longest);
   while (now() < until) {
-    if (interrupted()) return false;
+    if (interruptible && interrupted()) return false;
     std::this_thread::sleep_for(std::min<Duration>(glance, until - now()));
   }
   return true;

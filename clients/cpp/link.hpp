@@ -40,7 +40,7 @@ class Link {
   /// A node said that it cannot: the next try goes to the next address.
   void leave_node();
   /// Waits before try number `tried` (from 1), so that a cluster that comes back is not flooded. False if interrupted.
-  bool pause(int tried) const;
+  bool pause(int tried, bool interruptible) const;
 
   /// Tries until there is an answer other than `unavailable`, or `patience` is over. `once`: does not try again.
   template <class T>
@@ -85,7 +85,7 @@ Result<T> Link::call(std::function<Promised<T>(const std::shared_ptr<Peer>&)> wo
     }
     if (once || problem->code == ErrorCode::cancelled || problem->code == ErrorCode::unsupported) return *problem;
     if (now() >= deadline) return no_answer(now() - began, said.value_or(*problem));
-    if (!pause(tried) && interruptible) return Error{ErrorCode::cancelled, "interrupted while no node answered"};
+    if (!pause(tried, interruptible)) return Error{ErrorCode::cancelled, "interrupted while no node answered"};
   }
 }
 

@@ -122,6 +122,7 @@ Result<Memory> CudaDevice::allocate(std::size_t bytes) {
 Result<Memory> CudaDevice::allocate_host(std::size_t bytes) {
   if (bytes == 0) return Memory{};
   void* data = nullptr;
+  use();
   if (const cudaError_t status = cudaMallocHost(&data, bytes); status != cudaSuccess) {
     cudaGetLastError();
     return Error{ErrorCode::overloaded, "the operating system refused " + std::to_string(bytes) +

@@ -141,8 +141,14 @@ class Shards : public ::testing::Test {
       auto seen = std::make_shared<Cluster>(*cluster);
       seen->self = node->context->self;
       node->context->cluster.store(std::move(seen));
-      if (node->context->links) node->context->links->follow(views);
     }
+    const auto follow = [&] {
+      for (const auto& node : nodes_)
+        if (node->context->links) node->context->links->follow(views);
+    };
+    follow();
+    pass(cluster::FabricLinks::settle);
+    follow();
     pass(milliseconds(500));
   }
 

@@ -48,7 +48,8 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("", 2, "troupe: A subcommand is required; ");
   expect_refusal("ask --temperature 0.5 Hi", 2, "add --assurance draft");
   expect_refusal("chat --assurance standard --top-k 4", 2, "add --assurance draft");
-  expect_refusal("ask --assurance draft --seed -5 Hi", 2, "--seed");
+  expect_refusal("ask --assurance draft --seed -5 Hi", 2, "is no whole number from 0 to 18446744073709551615");
+  expect_refusal("ask --assurance draft --seed 18446744073709551616 Hi", 2, "is no whole number");
   for (const char* command : {"ask -c '' Hi", "chat -c ''", "history ''", "pin '' text", "policy log ''"})
     expect_refusal(command, 2, "is empty, expected the 32 hexadecimal digits of a conversation");
   expect_refusal("ask --key '' Hi", 2, "is empty, expected a key");

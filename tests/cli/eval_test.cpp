@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -199,6 +200,17 @@ TEST_F(EvalCommand, RefusesWhatIsNoSetWithTheLine) {
   const std::string elsewhere =
       write("elsewhere.jsonl", R"({"id": "q", "question": "?", "answer": "", "sections": ["rules#9"]})");
   expect_refusal("eval " + elsewhere, 1, "elsewhere.jsonl:1: question q is about section \"rules#9\"");
+}
+
+TEST_F(EvalCommand, WritesOverNothingThatItReads) {
+  std::string line;
+  std::getline(std::ifstream("portfolio/handbook/questions.jsonl"), line);
+  const std::string set = write("set.jsonl", line);
+  std::filesystem::create_symlink(set, path("link"));
+  for (const std::string& options : {"--answers " + set, "--html " + set, "--answers " + path("link")}) {
+    expect_refusal("eval " + set + " --corpus portfolio/handbook --tiers mini " + options, 1, "would be written over");
+    EXPECT_EQ(read("set.jsonl"), line);
+  }
 }
 
 TEST_F(EvalCommand, RefusesACorpusWithoutSectionsAndOptionsWithoutEffect) {

@@ -29,6 +29,9 @@ TEST(Troupe, AnswersTheSameOnEveryInstructionSetAndAnyNumberOfThreads) {
   const Outcome best = troupe(sampled);
   EXPECT_EQ(best.status, 0);
   EXPECT_EQ(troupe(sampled + " --isa plain --threads 3 --batch-tokens 2").output, best.output);
+  std::string padded = sampled;
+  padded.replace(padded.find("--seed 5"), 8, "--seed 0005");
+  EXPECT_EQ(troupe(padded).output, best.output) << "a number is decimal however it begins";
 }
 
 TEST(Troupe, PrintsOneJsonObjectAnAnswerInTheOrderOfThePrompts) {
@@ -108,6 +111,8 @@ TEST(Troupe, EndsWithTwoForAWrongCommandLine) {
   expect_refusal("generate --log-probabilities 3 Hi", 2, "--log-probabilities requires --json");
   expect_refusal("generate --raw --system Short. Hi", 2, "excludes");
   expect_refusal("generate --seed -1 Hi", 2, "--seed");
+  for (const char* deadline : {"nan", "-1", "1e10", "soon"})
+    expect_refusal("generate --deadline " + std::string(deadline) + " Hi", 2, "is not from 0 to 86400 seconds");
   expect_refusal("generate --isa mmx Hi", 2, "mmx");
 }
 

@@ -64,6 +64,13 @@ class Links : public testing::Test {
   }
   using Reached = std::vector<policy::LinkView>;
 
+  /// Tells a node of its peers until they have settled.
+  void follow(const Node& node, const std::vector<policy::NodeView>& peers) {
+    node.links->follow(peers);
+    time_->pass(FabricLinks::settle);
+    node.links->follow(peers);
+  }
+
   std::shared_ptr<Time> time_ = std::make_shared<Time>();
   bool silent_ = false;
   LocalHub hub_{{time_->schedule(), time_.get(), [this](const LocalOperation&) {
@@ -77,6 +84,12 @@ TEST_F(Links, ReachThoseWhoAreThere) {
   const Node one = make("one");
   const Node two = make("two");
   EXPECT_EQ(one.links->links(), Reached());
+  one.links->follow({{one.view(), two.view()}});
+  two.links->follow({{one.view(), two.view()}});
+  time_->pass(FabricLinks::settle - milliseconds(1));
+  one.links->follow({{one.view(), two.view()}});
+  time_->pass(milliseconds(1));
+  EXPECT_EQ(one.links->links(), Reached()) << "nobody has settled";
   one.links->follow({{one.view(), two.view()}});
   two.links->follow({{one.view(), two.view()}});
   EXPECT_EQ(one.links->links(), Reached());  // nothing has come through yet
@@ -93,7 +106,7 @@ TEST_F(Links, DoNotReachThoseOfAnotherScopeOrWithoutAFabric) {
   policy::NodeView three;
   three.id = {"three"};
   three.state = policy::NodeState::serving;
-  one.links->follow({{two.view(), three}});
+  follow(one, {two.view(), three});
   time_->pass(milliseconds(100));
   EXPECT_EQ(one.links->links(), Reached());
 }
@@ -109,7 +122,7 @@ TEST_F(Links, AreTriedAgainWhileThePeerIsNotThere) {
   }
   EXPECT_EQ(one.links->links(), Reached());
   two = make("two");
-  one.links->follow({{two->view()}});
+  follow(one, {two->view()});
   time_->pass(milliseconds(200));
   EXPECT_EQ(one.links->links(), (Reached{{{"two"}, "local"}}));
 }
@@ -136,7 +149,7 @@ TEST_F(Links, TellOfEveryPeerThatIsLostAndJoinItAgain) {
   const Node two = make("two");
   std::vector<NodeId> lost;
   auto told = one.links->on_lost(*one.fabric, [&](const NodeId& peer, const Error&) { lost.push_back(peer); });
-  one.links->follow({{two.view()}});
+  follow(one, {two.view()});
   time_->pass(milliseconds(10));
   hub_.part({"one"}, {"two"});
   time_->pass(milliseconds(10));
@@ -161,7 +174,7 @@ TEST_F(Links, ThoseWhoAreGoneAreLetGoAndThatIsTold) {
   const Node two = make("two");
   std::vector<NodeId> lost;
   const auto told = one.links->on_lost(*one.fabric, [&](const NodeId& peer, const Error&) { lost.push_back(peer); });
-  one.links->follow({{two.view()}});
+  follow(one, {two.view()});
   time_->pass(milliseconds(10));
   one.links->follow({{two.view(policy::NodeState::gone)}});
   EXPECT_EQ(lost, std::vector<NodeId>{{"two"}});
@@ -179,15 +192,14 @@ TEST_F(Links, AreMadeAnewWithAPeerThatHasBegunAnew) {
   std::optional<Node> two = make("two");
   int lost = 0;
   const auto told = one.links->on_lost(*one.fabric, [&](const NodeId&, const Error&) { ++lost; });
-  one.links->follow({{two->view()}});
+  follow(one, {two->view()});
   time_->pass(milliseconds(10));
   two.reset();
   two = make("two");
   one.links->follow({{two->view()}});  // before anybody has noticed
   time_->pass(milliseconds(10));
   EXPECT_GE(lost, 1);
-  time_->pass(FabricLinks::again_after);
-  one.links->follow({{two->view()}});
+  follow(one, {two->view()});
   time_->pass(milliseconds(10));
   EXPECT_EQ(one.links->links(), (Reached{{{"two"}, "local"}}));
 }

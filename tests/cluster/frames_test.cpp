@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
+#include <thread>
 
 #include "base/entropy.hpp"
 #include "base/random.hpp"
@@ -144,6 +146,42 @@ TEST(FabricAmongStrangers, ListensToNobodyWhoWasNotToldItsAddress) {
   stranger.run(std::chrono::milliseconds(20));
   EXPECT_EQ(stranger.greetings(), 0);
   expect_alive(*fabric);
+}
+
+TEST(FabricAmongStrangers, ComesToRestAfterItStoodStillWhileAPeerTriedAgainAndAgain) {
+  auto still = *open_ucx_fabric({"still"});
+  auto trying = *open_ucx_fabric({"trying"});
+  std::atomic<int> lost = 0;
+  for (Fabric* fabric : {still.get(), trying.get()}) fabric->on_peer_lost([&](const NodeId&, const Error&) { ++lost; });
+  std::promise<void> stands;
+  std::promise<void> goes_on;
+  bool first = true;
+  still->receive(Channel::test, [&](const NodeId&, const Payload&) {
+    if (!std::exchange(first, false)) return;
+    stands.set_value();
+    goes_on.get_future().wait();
+  });
+  const auto say = [&](const TransferDone& done) {
+    const std::vector<std::byte> message(10);
+    trying->send({"still"}, Channel::test, payload_of(message), SystemClock().now() + std::chrono::seconds(20), done);
+  };
+  ASSERT_TRUE(trying->connect({"still"}, still->address()));
+  say({});
+  stands.get_future().wait();
+  for (int i = 0; i < 8; ++i) {
+    trying->disconnect({"still"});
+    ASSERT_TRUE(trying->connect({"still"}, still->address()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  goes_on.set_value();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const int before = lost;
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(lost, before) << "sessions begin anew without end";
+  ASSERT_TRUE(trying->connect({"still"}, still->address()));
+  std::promise<bool> sent;
+  say([&](const Result<void>& result) { sent.set_value(result.has_value()); });
+  EXPECT_TRUE(sent.get_future().get());
 }
 
 TEST(FabricAmongStrangers, SurvivesNonsenseOfEachKind) {

@@ -186,6 +186,56 @@ TEST_F(EngineTest, AListenerMayCancelOthersWhenItsDeadlineEndsIt) {
   expect_nothing_held(engine);
 }
 
+TEST_F(EngineTest, APromptThatHasBegunIsNotStarvedByMoreUrgentOnes) {
+  EngineOptions options = blocks(64);
+  options.batch = {16, 16, 16};
+  Engine& engine = make(options);
+  Recorder patient;
+  GenerateRequest batch = request(24, 1);
+  batch.priority = Priority::batch;
+  ASSERT_TRUE(engine.submit(std::move(batch), patient));
+  std::vector<std::unique_ptr<Recorder>> urgent;
+  for (int i = 0; i < 40 && !patient.finished; ++i) {
+    GenerateRequest other = request(16, 1, static_cast<std::uint64_t>(i) + 2);  // as much as a step computes
+    other.priority = Priority::interactive;
+    ASSERT_TRUE(engine.submit(std::move(other), *urgent.emplace_back(std::make_unique<Recorder>())));
+    engine.step();
+    clock_.advance(std::chrono::seconds(1));
+  }
+  EXPECT_TRUE(patient.finished);
+}
+
+/// Answers nothing until it is told to.
+class LateExperts final : public model::Experts {
+ public:
+  void compute(const model::ExpertWork& /*work*/, model::ExpertsDone done) override { done_ = std::move(done); }
+  bool asked() const { return done_ != nullptr; }
+  void answer() { std::exchange(done_, nullptr)({}); }
+
+ private:
+  model::ExpertsDone done_;
+};
+
+TEST_F(EngineTest, NobodyIsWokenForADeadlineThatIsOverWhileExpertsCompute) {
+  LateExperts experts;
+  Engine& engine = make(blocks(16), "qwen3_moe", &experts);
+  Recorder recorder;
+  GenerateRequest late = request(4, 4);
+  late.deadline = clock_.now() + std::chrono::seconds(1);
+  ASSERT_TRUE(engine.submit(std::move(late), recorder));
+  engine.step();
+  ASSERT_TRUE(experts.asked());
+  EXPECT_TRUE(engine.next_deadline());
+  clock_.advance(std::chrono::seconds(2));
+  engine.step();
+  EXPECT_FALSE(recorder.finished) << "its memory is in use";
+  EXPECT_FALSE(engine.next_deadline());
+  experts.answer();
+  engine.step();
+  ASSERT_TRUE(recorder.finished);
+  EXPECT_EQ(recorder.finished->reason, FinishReason::deadline_exceeded);
+}
+
 TEST_F(EngineTest, ADeadlineEndsARequestWaitingOrRunning) {
   EngineOptions options = blocks(8);
   Engine& engine = make(options);

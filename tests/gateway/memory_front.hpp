@@ -149,7 +149,8 @@ class MemoryFront final : public actors::Front {
       return turns.back()->turn.id;
     });
     changed_.notify_all();
-    if (answers) reply(std::move(accepted));
+    if (!answers) return withhold(std::move(reply));
+    reply(std::move(accepted));
   }
 
   std::unique_ptr<actors::Reader> follow(actors::Following following, std::uint32_t credit,
@@ -163,6 +164,7 @@ class MemoryFront final : public actors::Front {
   }
 
   void cancel(policy::TurnId id, actors::Reply<void> reply) override {
+    if (locked([&] { return silent_; })) return withhold(std::move(reply));
     change([&] {
       Words* turn = find(id);
       if (turn == nullptr || turn->turn.outcome) return;
@@ -253,7 +255,8 @@ class MemoryFront final : public actors::Front {
       return policy::CorpusView{"a", std::to_string(corpus_changes_), static_cast<std::uint32_t>(documents_.size()),
                                 static_cast<std::uint32_t>(sections)};
     });
-    if (!locked([&] { return silent_; })) reply(std::move(view));
+    if (locked([&] { return silent_; })) return withhold(std::move(reply));
+    reply(std::move(view));
   }
   std::vector<policy::Document> stored_documents() const {
     return locked([&] { return documents_; });
@@ -338,6 +341,12 @@ class MemoryFront final : public actors::Front {
     return batch;
   }
 
+  /// A reply that never comes is not one that was lost: somebody has it.
+  template <class Reply>
+  void withhold(Reply reply) {
+    change([&] { withheld_.emplace_back([reply = std::move(reply)] {}); });
+  }
+
   void work() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
@@ -375,6 +384,7 @@ class MemoryFront final : public actors::Front {
   std::size_t words_allowed_ = std::numeric_limits<std::size_t>::max();
   std::optional<Error> refusal_;
   bool silent_ = false;
+  std::vector<std::function<void()>> withheld_;
   bool stopping_ = false;
   bool drained_ = false;
   std::size_t asks_ = 0;

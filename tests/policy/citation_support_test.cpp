@@ -84,6 +84,12 @@ TEST(CitationSupport, IsMissingForAVersionThatALaterOneReplaces) {
   EXPECT_EQ(of("Since 2021-06-15, badges expire after 36 months [1].", "When did badges expire on 2023-07-01?"),
             "cites [1], of which [2] is a later version");
   EXPECT_EQ(of("Badges expire after 36 and now 24 months [1][2].", "When do badges expire?"), "");
+  for (const char* dates : {"2022-12-31 and on 2025-01-01", "2025-01-01 and on 2022-12-31"}) {
+    EXPECT_EQ(of("Badges expired after 36 months [1]. They now expire after 24 months [2].",
+                 std::string("When did badges expire on ") + dates + "?"),
+              "")
+        << dates;
+  }
   EXPECT_EQ(of("Keys expire after 12 months [3].", "When do keys expire?"), "") << "the later section is about something else";
 }
 

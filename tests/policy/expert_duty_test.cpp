@@ -89,11 +89,14 @@ TEST(ExpertDuty, WhatWasLoadedInAnEmergencyIsKeptUntilItsHomesHaveItAgain) {
   const auto at_home = [&](const std::vector<NodeView>& nodes) {
     return are_at_home(nodes, {"a"}, heavy, experts(0, 3), placement);
   };
-  EXPECT_TRUE(at_home({node("a", experts(0, 3)), node("home", experts(0, 3))}));
-  EXPECT_FALSE(at_home({node("a", experts(0, 3)), node("home", experts(0, 2))}));
-  EXPECT_FALSE(at_home({node("a", experts(0, 3)), node("home", experts(0, 3), NodeState::joining)}));
-  EXPECT_FALSE(at_home({node("a", experts(0, 3)), node("another rescuer", experts(0, 3))}));
-  EXPECT_FALSE(at_home({node("a", experts(0, 3))}));
+  NodeView own = node("a", experts(0, 3));
+  EXPECT_FALSE(at_home({own, node("home", experts(0, 3))})) << "nothing comes from there";
+  own.links = {{{"another rescuer"}, "ucx"}, {{"home"}, "ucx"}};
+  EXPECT_TRUE(at_home({own, node("home", experts(0, 3))}));
+  EXPECT_FALSE(at_home({own, node("home", experts(0, 2))}));
+  EXPECT_FALSE(at_home({own, node("home", experts(0, 3), NodeState::joining)}));
+  EXPECT_FALSE(at_home({own, node("another rescuer", experts(0, 3))}));
+  EXPECT_FALSE(at_home({own}));
 }
 
 }  // namespace

@@ -198,8 +198,8 @@ TEST_F(Calls, ShareABudgetOfRetries) {
 
 TEST_F(Calls, AreNotRepeatedWhereThatWouldNotHelp) {
   const std::vector<std::pair<int, std::string>> refusals = {{400, "status 400: no"},
-                                                             {401, "is the key in"},
-                                                             {403, "is the key in"},
+                                                             {401, "does it want a key"},
+                                                             {403, "does it want a key"},
                                                              {404, "are url and model right"},
                                                              {301, "status 301"}};
   for (const auto& [status, words] : refusals) {

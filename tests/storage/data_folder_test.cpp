@@ -31,6 +31,14 @@ TEST(DataFolder, BelongsToWhoClaimsItFirst) {
   EXPECT_EQ(claim(store, ours, "one", random).value().incarnation, 2U);
 }
 
+TEST(DataFolder, HasNewIncarnationsAlsoIfItIsAnOlderCopy) {
+  MemoryStore store;
+  EXPECT_EQ(claim(store, ours, "one", random, 1000).value().incarnation, 1000U);
+  EXPECT_EQ(claim(store, ours, "one", random, 1007).value().incarnation, 1007U);
+  EXPECT_EQ(claim(store, ours, "one", random, 900).value().incarnation, 1008U) << "a clock that was set back";
+  EXPECT_EQ(claim(store, ours, "one", random, 1008).value().incarnation, 1009U) << "twice in a second";
+}
+
 TEST(DataFolder, CanBeChangedWithoutItsNodeOnceItHasOne) {
   MemoryStore store;
   const auto none = check_claimed(store);

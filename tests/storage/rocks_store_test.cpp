@@ -131,6 +131,37 @@ TEST(RocksStore, StartsWithoutTheEndOfALogThatAPowerCutTore) {
   EXPECT_EQ(get(**store, "b"), std::nullopt);
 }
 
+TEST(RocksStore, RefusesALogThatIsDamagedBeforeItsEnd) {
+  const tests::TemporaryFolder folder;
+  const auto copy = folder.path() / "copy";
+  {
+    const auto store = RocksStore::open(folder.path() / "data").value();
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(write(*store, std::to_string(i), std::string(1000, 'x')));
+    std::filesystem::copy(folder.path() / "data", copy, std::filesystem::copy_options::recursive);  // as a kill leaves it
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(copy)) {
+    if (entry.path().extension() != ".log" || entry.file_size() == 0) continue;
+    std::fstream log(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    log.seekp(static_cast<std::streamoff>(entry.file_size() / 2));
+    log << "damage";
+  }
+  expect_refused(copy, ErrorCode::corrupt, {copy.string(), "copy"});
+}
+
+TEST(RocksStore, LeavesNothingInItsLogsWhenItIsClosed) {
+  const tests::TemporaryFolder folder;
+  {
+    ASSERT_TRUE(write(*RocksStore::open(folder.path()).value(), "a", "1"));
+  }
+  std::vector<std::filesystem::path> logs;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    if (entry.path().extension() == ".log" && entry.file_size() > 0) logs.push_back(entry.path());
+  EXPECT_TRUE(logs.empty()) << logs.front();
+  const auto store = RocksStore::open(folder.path());
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ(get(**store, "a"), "1");
+}
+
 TEST(RocksStore, FailsWritesOnAFullDiskAndGoesOnWhenThereIsRoom) {
   const tests::TemporaryFolder folder;
   const auto store = RocksStore::open(folder.path()).value();

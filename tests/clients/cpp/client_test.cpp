@@ -357,6 +357,28 @@ TEST(Client, AnInterruptCancelsTheTurnAndReadsItsEnd) {
   EXPECT_EQ(answer->end.outcome.code, "cancelled");
 }
 
+TEST(Client, AnInterruptEndsAlsoWhereNobodyCanBeTold) {
+  MemoryFront front;
+  front.stop_after(5);
+  const ServedGateway gateway(front);
+  std::atomic<bool> interrupt = false;
+  ClientOptions options = quick();
+  options.interrupted = [&] { return interrupt.load(); };
+  options.patience = 300ms;
+  const Client client = connected({gateway.address()}, options);
+  const auto conversation = client.open();
+  policy::Ask ask = question(50);
+  ask.deadline_ms = 60'000;
+  const auto answer = conversation->ask(ask, [&](const policy::TurnEvent& event) {
+    if (event.number < 5) return;
+    front.fall_silent();
+    interrupt = true;
+  });
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::cancelled) << answer.error().message;
+  EXPECT_NE(answer.error().message.find("could not be told"), std::string::npos) << answer.error().message;
+}
+
 TEST(Client, AnExceptionOfTheCallerEndsTheReading) {
   MemoryFront front;
   front.stop_after(5);
