@@ -12,7 +12,8 @@ constexpr Duration in_touch_every = std::chrono::seconds(3);   ///< so that it k
 constexpr Duration request_timeout = std::chrono::seconds(2);  ///< then it is asked again: requests may be repeated
 constexpr Duration again_after = std::chrono::milliseconds(200);
 constexpr Duration operator_timeout = std::chrono::seconds(3);
-constexpr Duration trouble_max = std::chrono::seconds(30);  ///< then a reader or a request is told
+constexpr Duration trouble_max = std::chrono::seconds(30);        ///< then a reader or a request is told
+constexpr Duration trouble_over_after = std::chrono::seconds(2);  ///< without another failure
 }  // namespace
 
 ReaderState::~ReaderState() {
@@ -259,7 +260,9 @@ void ReaderState::on_failed(const schemas::ReaderFailed& failed) {
   if (found == readings_.end() || found->second.turn != failed.turn) return;
   Reading& reading = found->second;
   const TimePoint now = context_->clock->now();
-  if (reading.troubled == TimePoint{}) reading.troubled = now;
+  // A turn that says nothing for a while is no trouble: what failed once and then went well is over.
+  if (reading.troubled == TimePoint{} || now - reading.failed > trouble_over_after) reading.troubled = now;
+  reading.failed = now;
   if (failed.code == ErrorCode::unavailable && now - reading.troubled < trouble_max) {
     homes_.erase(reading.turn.conversation);
     return;  // tick() asks again
@@ -288,7 +291,7 @@ void ReaderState::tick() {
   const TimePoint now = context_->clock->now();
   std::vector<std::uint64_t> quiet;
   for (const auto& [reader, reading] : readings_) {
-    const bool trouble = reading.troubled != TimePoint{};
+    const bool trouble = reading.troubled != TimePoint{} && now - reading.failed <= trouble_over_after;
     const Duration silence = now - reading.asked;
     const Duration patience = trouble ? again_after : reading.credit > 0 ? quiet_max : in_touch_every;
     if (silence >= patience) quiet.push_back(reader);

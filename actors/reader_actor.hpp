@@ -86,6 +86,7 @@ class ReaderState {
     OnEvents on_events;
     TimePoint asked{};     ///< when the home was asked last
     TimePoint troubled{};  ///< since when the home cannot be had; zero: it can
+    TimePoint failed{};    ///< when that was noticed last
     bool locating = false;
   };
   struct Home {

@@ -56,7 +56,7 @@ Result<int> history(const HistoryOptions& options) {
     }
     return 0;
   }
-  Json object{{"conversation", options.conversation}, {"home", conversation.home()}, {"more", page.more}};
+  Json object{{"conversation", to_string(conversation.id())}, {"home", conversation.home()}, {"more", page.more}};
   object["turns"] = Json::array();
   for (const policy::Turn& turn : page.turns) object["turns"].push_back(json_of(turn));
   object["summaries"] = Json::array();

@@ -155,16 +155,18 @@ class FabricLinks::Core : public std::enable_shared_from_this<Core> {
 
   void lost(std::size_t index, const NodeId& peer, const Error& why) {
     const Key key{index, peer};
+    bool reached = false;
     {
       const std::scoped_lock lock(mutex_);
       if (const auto link = links_.find(key); link != links_.end()) {
+        reached = link->second.reached;
         link->second.number = ++drawn_;
         link->second.greeting = false;
         link->second.reached = false;
         link->second.try_again = clock_->now() + again_after;
       }
     }
-    log_(LogLevel::info, "fabric lost a peer",
+    log_(reached ? LogLevel::info : LogLevel::debug, "fabric lost a peer",
          {{"peer", peer.value}, {"transport", std::string(offers_[index].fabric->transport())}, {"why", why.message}});
     tell(key, why);
   }

@@ -192,9 +192,8 @@ Result<std::unique_ptr<UcxWire>> UcxWire::open_wire(const UcxOptions& options) {
 }
 
 Result<void> UcxWire::start(const UcxOptions& options) {
-  // UCX takes hold of the error stream, too, when it is loaded.
   release_ucx_signals();
-  ucs_global_opts_set_value("LOG_LEVEL", "fatal");
+  ucs_global_opts_set_value("LOG_LEVEL", "fatal");  // UCX writes to the output streams
   ucs_global_opts_set_value("HANDLE_ERRORS", "none");
   ucp_config_t* read = nullptr;
   TROUPE_TRY_DO(check_status(ucp_config_read(nullptr, nullptr, &read), "reading UCX's settings"));
@@ -378,7 +377,12 @@ void UcxWire::wait(TimePoint until) {
 }  // namespace
 
 void release_ucx_signals() {
-  for (const int signal : {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGHUP}) ucs_debug_disable_signal(signal);
+  static const bool once = [] {
+    ucs_global_opts_set_value("LOG_LEVEL", "fatal");  // it would tell of it
+    for (const int signal : {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGHUP}) ucs_debug_disable_signal(signal);
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 Result<std::unique_ptr<Wire>> open_ucx_wire(const UcxOptions& options) {

@@ -204,7 +204,8 @@ TEST_F(EvalCommand, RefusesWhatIsNoSetWithTheLine) {
 
 TEST_F(EvalCommand, WritesOverNothingThatItReads) {
   std::string line;
-  std::getline(std::ifstream("portfolio/handbook/questions.jsonl"), line);
+  std::ifstream questions(TROUPE_SOURCE_DIR "/portfolio/handbook/questions.jsonl");
+  std::getline(questions, line);
   const std::string set = write("set.jsonl", line);
   std::filesystem::create_symlink(set, path("link"));
   for (const std::string& options : {"--answers " + set, "--html " + set, "--answers " + path("link")}) {
