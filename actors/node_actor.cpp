@@ -20,6 +20,7 @@ namespace troupe::actors {
 namespace {
 constexpr Duration keep_every = std::chrono::seconds(2);
 constexpr Duration keep_again_after = std::chrono::milliseconds(200);
+constexpr Duration trouble_again_after = std::chrono::minutes(1);  ///< the same trouble is told of
 constexpr Duration keep_timeout = std::chrono::seconds(1);
 /// Clocks of two machines do not run equally fast.
 constexpr Duration safety = std::chrono::milliseconds(500);
@@ -210,6 +211,7 @@ void NodeActorState::keep_session() {
   self_->request(holder->handles.lease, keep_timeout, schemas::LeaseKeep{context_->self, context_->incarnation})
       .then(
           [this, sent](const schemas::LeaseKept& kept) {
+            session_trouble_.clear();
             context_->session.extend(sent + std::chrono::milliseconds(kept.valid_ms) - safety);
             auto joining = policy::NodeState::joining;
             const auto begins_as = context_->leaving ? policy::NodeState::draining : policy::NodeState::serving;
@@ -219,8 +221,13 @@ void NodeActorState::keep_session() {
             after(self_, keep_every, [this] { keep_session(); });
           },
           [this](caf::error& error) {
-            context_->log(LogLevel::warning, "cannot keep the session",
-                          {{"why", from_caf(error, "asking the lease service").message}});
+            std::string why = from_caf(error, "asking the lease service").message;
+            const TimePoint now = context_->clock->now();
+            if (why != session_trouble_ || now - trouble_told_ >= trouble_again_after) {
+              context_->log(LogLevel::warning, "cannot keep the session", {{"why", why}});
+              session_trouble_ = std::move(why);
+              trouble_told_ = now;
+            }
             after(self_, keep_again_after, [this] { keep_session(); });
           });
 }

@@ -90,6 +90,8 @@ class NodeActorState {
     TimePoint at{};
   };
   std::optional<Permitted> drain_permitted_;  ///< lately, so that its state may not be known yet
+  std::string session_trouble_;               ///< as it was told last; empty: there is none
+  TimePoint trouble_told_{};
   PeerHandles handles_;
   std::map<caf::actor_addr, std::function<void()>> children_;  ///< how each is started again
   /// Read by whoever describes the node.

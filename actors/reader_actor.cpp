@@ -193,10 +193,7 @@ void ReaderState::ask_node(const Peer* peer, Message message, Reply<policy::Node
   self_->request(peer->handles.node, operator_timeout, std::move(message))
       .then([reply](schemas::Announce& now) { reply(std::move(now.node)); },
             [reply, id = peer->view.id](caf::error& error) {
-              Error failed = from_caf(error, "asking node " + id.value);
-              if (failed.code == ErrorCode::unavailable)
-                failed.message += "; it may have begun all the same: troupe cluster status shows it, and join takes it back";
-              reply(std::move(failed));
+              reply(from_caf(error, "asking node " + id.value + ", which may do it all the same (troupe cluster status)"));
             });
 }
 

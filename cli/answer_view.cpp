@@ -265,6 +265,10 @@ void AnswerView::take(const policy::TurnEvent& event) {
   }
 }
 
+void AnswerView::break_off() {
+  if (std::exchange(shown_, false)) std::cout << std::endl;
+}
+
 void AnswerView::print(const clients::Answer& answer, bool quiet) const {
   const policy::CommittedEvent& end = answer.end;
   const policy::TurnOutcome& outcome = end.outcome;

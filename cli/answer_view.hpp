@@ -41,6 +41,8 @@ class AnswerView {
   explicit AnswerView(bool streams) : streams_(streams) {}
 
   void take(const policy::TurnEvent& event);
+  /// Nothing more comes: ends the line of what was shown.
+  void break_off();
   /// What was asked for: the answer, or that there is none. `quiet`: nothing about how it came.
   void print(const clients::Answer& answer, bool quiet) const;
   Json json(const clients::Answer& answer) const;

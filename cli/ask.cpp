@@ -49,10 +49,12 @@ Result<clients::Answer> ask_and_show(const clients::Client& client, const client
                                      const policy::Ask& ask, AnswerView& view, bool quiet) {
   std::optional<WaitNotice> notice;
   if (!quiet) notice.emplace(client);
-  return conversation.ask(ask, [&](const policy::TurnEvent& event) {
+  auto answer = conversation.ask(ask, [&](const policy::TurnEvent& event) {
     if (notice) notice->take(event);
     view.take(event);
   });
+  if (!answer) view.break_off();
+  return answer;
 }
 
 namespace {

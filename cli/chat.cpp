@@ -81,7 +81,9 @@ class Chat {
   void complain(const Error& error) {
     all_well_ = false;
     if (options_.json) {
-      std::cout << dumped({{"error", {{"code", to_string(error.code)}, {"message", error.message}}}}) << std::endl;
+      std::cout << dumped({{"conversation", to_string(conversation_.id())},
+                           {"error", {{"code", to_string(error.code)}, {"message", error.message}}}})
+                << std::endl;
     } else {
       std::cerr << "troupe: " << error.message << " (" << to_string(error.code) << ")\n";
     }
@@ -106,7 +108,7 @@ class Chat {
     const std::string_view word = line.substr(0, line.find(' '));
     if (word == "/quit" || word == "/exit") return false;
     if (word == "/help") {
-      std::cout << help << std::flush;
+      std::cout << (options_.json ? dumped({{"help", help}}) + "\n" : std::string(help)) << std::flush;
     } else if (word == "/history") {
       history();
     } else if (word == "/explain") {

@@ -82,8 +82,8 @@ Result<void> check_drain(std::span<const NodeView> nodes, const NodeId& node) {
     const ExpertRescue moved = rescue(alone, held.expert_bytes, std::move(rescuers));
     for (const auto& [to, experts] : moved.loads) promised[to] += static_cast<std::size_t>(experts.count()) * held.expert_bytes;
     if (moved.left.empty()) continue;
-    return refused(node, "no other serving node has model " + held.model_name + " and room for its experts of " +
-                             to_string(moved.left) + "; start one that has");
+    return refused(node, "no other serving node that it reaches has model " + held.model_name +
+                             " and room for its experts of " + to_string(moved.left) + "; start one that has");
   }
   return {};
 }
