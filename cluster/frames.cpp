@@ -6,7 +6,7 @@ namespace troupe::cluster {
 
 namespace {
 
-constexpr std::uint32_t frame_magic = 0x31465254;  // "TRF1"
+constexpr std::uint32_t frame_magic = 0x32465254;  // "TRF2"
 constexpr std::string_view address_magic = "tfa1";
 constexpr std::string_view key_magic = "tfk1";
 
