@@ -168,7 +168,7 @@ void AskChoice::add_to(CLI::App& command) {
       ->check(CLI::Range(std::int64_t{0}, policy::Ask::deadline_limit_ms))
       ->group("Question");
   command.add_option("--deadline", deadline_seconds, "Seconds until the answer is of no use any more")
-      ->check(CLI::Range(0.001, static_cast<double>(policy::Ask::deadline_limit_ms) / 1000))
+      ->check(seconds_of_a_day() & CLI::Range(0.001, static_cast<double>(policy::Ask::deadline_limit_ms) / 1000))
       ->capture_default_str()
       ->group("Question");
   command.add_option("-t,--temperature", ask.sampling.temperature, "With draft; 0: always the most likely token")

@@ -23,7 +23,7 @@ Result<std::unique_ptr<Fabric>> open_ucx_fabric(const NodeId& name, const Fabric
                                                 const UcxOptions& options = {});
 
 /// UCX catches signals (SIGHUP, SIGSEGV, ...) from when it is loaded, which is when the program starts. They become what they
-/// were. Opening a fabric does so too.
+/// were, and UCX logs nothing from then on. Opening a fabric does so too.
 void release_ucx_signals();
 
 /// UCX alone, without the fabric's protocol: for benchmarks and for tests that speak nonsense.

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -193,7 +194,6 @@ Result<std::unique_ptr<UcxWire>> UcxWire::open_wire(const UcxOptions& options) {
 
 Result<void> UcxWire::start(const UcxOptions& options) {
   release_ucx_signals();
-  ucs_global_opts_set_value("LOG_LEVEL", "fatal");  // UCX writes to the output streams
   ucs_global_opts_set_value("HANDLE_ERRORS", "none");
   ucp_config_t* read = nullptr;
   TROUPE_TRY_DO(check_status(ucp_config_read(nullptr, nullptr, &read), "reading UCX's settings"));
@@ -377,12 +377,11 @@ void UcxWire::wait(TimePoint until) {
 }  // namespace
 
 void release_ucx_signals() {
-  static const bool once = [] {
-    ucs_global_opts_set_value("LOG_LEVEL", "fatal");  // it would tell of it
+  static std::once_flag once;  // a second time it would complain
+  std::call_once(once, [] {
+    ucs_global_opts_set_value("LOG_LEVEL", "fatal");  // UCX writes to the output streams
     for (const int signal : {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGHUP}) ucs_debug_disable_signal(signal);
-    return true;
-  }();
-  static_cast<void>(once);
+  });
 }
 
 Result<std::unique_ptr<Wire>> open_ucx_wire(const UcxOptions& options) {

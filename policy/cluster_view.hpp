@@ -103,7 +103,7 @@ struct NodeView {
   std::vector<LinkView> links;            ///< ascending by node
   std::vector<ExpertsView> experts;       ///< by model
   std::uint64_t expert_bytes_free = 0;    ///< for more of them
-  std::int64_t experts_alone = 0;         ///< that only this node holds, as far as it knows
+  std::int64_t experts_alone = 0;         ///< not held elsewhere, as far as it knows; drained: not handed over
   BlockTraffic blocks;
   PerStage<StageCounts> contracts{};  ///< of the turns of conversations at home here, since the node started
   /// Leaves out what is about bulk bytes and experts: most of a view's bytes.

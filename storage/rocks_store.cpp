@@ -54,11 +54,13 @@ Error open_error(const rocksdb::Status& status, const std::string& folder) {
 }
 
 /// What a folder without a database holds that no database has left there, as far as a few names go; empty: nothing.
-std::string foreign_files(const std::filesystem::path& folder, std::error_code& error) {
+std::string foreign_files(const std::filesystem::path& folder) {
   constexpr std::size_t named_max = 3;
   std::vector<std::string> foreign;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  std::error_code unread;  // then the database says why it cannot be opened
+  for (std::filesystem::directory_iterator entry(folder, unread); !unread && entry != std::filesystem::directory_iterator();
+       entry.increment(unread)) {
+    const std::string name = entry->path().filename().string();
     if (name == "CURRENT") return "";
     // What a first start leaves that was killed, and a disk of its own.
     const bool harmless = name == "LOCK" || name == "IDENTITY" || name.starts_with("MANIFEST-") || name.ends_with(".dbtmp") ||
@@ -269,8 +271,7 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::filesystem::path
     return Error{ErrorCode::io, "making the data folder " + folder.string() + ": " + error.message() +
                                     "; name a folder that may be written (--data)"};
   }
-  const std::string files = foreign_files(folder, error);
-  if (!files.empty()) {
+  if (const std::string files = foreign_files(folder); !files.empty()) {
     return Error{ErrorCode::invalid_argument,
                  folder.string() + " holds no node's data, but other files (" + files +
                      "); name a folder that is empty, or not there yet, or restore what is missing in this one"};

@@ -41,6 +41,7 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("ask --connect localhost.invalid Hi", 1, "localhost.invalid:7400: ");
   expect_refusal("ask --input README.md --answers ./README.md", 1, "are the same file");
   expect_refusal("ask --deadline -1 Hi", 2, "--deadline");
+  expect_refusal("ask --deadline nan Hi", 2, "--deadline");
   expect_refusal("ask --bogus Hi", 2, "troupe ask: not expected: --bogus; \"troupe ask --help\" explains it");
   expect_refusal("ask How long is it", 2, "troupe ask: not expected: long is it (what has spaces needs quotation marks); ");
   expect_refusal("nonsense", 2, "troupe: there is no command \"nonsense\"; \"troupe --help\" lists the commands");

@@ -68,6 +68,21 @@ TEST(CheckDrain, RefusesANodeWhoseExpertsNobodyElseHasRoomFor) {
   EXPECT_TRUE(check_drain(nodes, {"b"}));
 }
 
+TEST(CheckDrain, CountsANodesRoomOnceForAllModels) {
+  auto nodes = three();
+  for (const char* name : {"first", "second"}) {
+    ExpertsView experts{name, {name, "class"}, {}, 8, 100, 0, 0};
+    nodes[0].experts.push_back(experts);
+    experts.experts.add({3, 1});
+    nodes[1].experts.push_back(experts);
+  }
+  nodes[1].links = {{{"a"}, "ucx"}};
+  nodes[0].expert_bytes_free = 100;
+  expect_refused(nodes, "b", ErrorCode::unavailable, "model second and room for its experts of layer 3: 1");
+  nodes[0].expert_bytes_free = 200;
+  EXPECT_TRUE(check_drain(nodes, {"b"}));
+}
+
 TEST(CheckDrain, JoinsADrainThatRuns) {
   auto nodes = three();
   nodes[1].state = NodeState::draining;

@@ -347,9 +347,7 @@ TEST(Client, AnInterruptCancelsTheTurnAndReadsItsEnd) {
   front.stop_after(5);
   const ServedGateway gateway(front);
   std::atomic<bool> interrupt = false;
-  ClientOptions options = quick();
-  options.interrupted = [&] { return interrupt.load(); };
-  const Client client = connected({gateway.address()}, options);
+  const Client client = connected({gateway.address()}, quick_until(interrupt));
   const auto conversation = client.open();
   const auto answer = conversation->ask(question(50), [&](const policy::TurnEvent& event) { interrupt = event.number >= 6; });
   ASSERT_TRUE(answer) << answer.error().message;
@@ -362,8 +360,7 @@ TEST(Client, AnInterruptEndsAlsoWhereNobodyCanBeTold) {
   front.stop_after(5);
   const ServedGateway gateway(front);
   std::atomic<bool> interrupt = false;
-  ClientOptions options = quick();
-  options.interrupted = [&] { return interrupt.load(); };
+  ClientOptions options = quick_until(interrupt);
   options.patience = 300ms;
   const Client client = connected({gateway.address()}, options);
   const auto conversation = client.open();

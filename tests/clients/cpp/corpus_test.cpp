@@ -67,9 +67,7 @@ TEST(ClientCorpus, SaysWhetherAnInterruptedChangeMayHaveHappened) {
   front.fall_silent();
   const ServedGateway gateway(front);
   std::atomic<bool> interrupt{false};
-  ClientOptions options = quick();
-  options.interrupted = [&] { return interrupt.load(); };
-  const Client client = connected({gateway.address()}, options);
+  const Client client = connected({gateway.address()}, quick_until(interrupt));
   const auto interrupted = client.change_corpus({{document("a")}, {}}, [&](double share) { interrupt = share == 1; });
   ASSERT_FALSE(interrupted);
   EXPECT_EQ(interrupted.error().code, ErrorCode::cancelled);

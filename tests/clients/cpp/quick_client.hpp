@@ -1,6 +1,7 @@
 // A client of tests: connected, or an error, soon.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -18,6 +19,13 @@ inline ClientOptions quick() {
   options.reply_timeout = 500ms;
   options.patience = 5s;
   options.probe_interval = 100ms;
+  return options;
+}
+
+/// Interrupted once `interrupt` is true, which outlives the client.
+inline ClientOptions quick_until(const std::atomic<bool>& interrupt) {
+  ClientOptions options = quick();
+  options.interrupted = [&interrupt] { return interrupt.load(); };
   return options;
 }
 
