@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/messages.hpp"
@@ -14,6 +15,7 @@
 #include "cluster/block_directory.hpp"
 #include "cluster/fabric_links.hpp"
 #include "policy/cluster_view.hpp"
+#include "policy/failed_places.hpp"
 #include "policy/routing.hpp"
 #include "policy/shadow.hpp"
 #include "storage/journal.hpp"
@@ -107,6 +109,27 @@ class StageCounters {
   policy::PerStage<policy::StageCounts> counts_{};
 };
 
+/// Replicas that failed what this node asked of them. Any thread.
+class PlaceTrouble {
+ public:
+  void failed(const policy::ReplicaPlace& place, TimePoint now) {
+    const std::scoped_lock lock(mutex_);
+    places_.failed(place, now);
+  }
+  void answered(const policy::ReplicaPlace& place) {
+    const std::scoped_lock lock(mutex_);
+    places_.answered(place);
+  }
+  std::vector<policy::ReplicaPlace> without_failed(std::vector<policy::ReplicaPlace> places, TimePoint now) const {
+    const std::scoped_lock lock(mutex_);
+    return places_.without(std::move(places), now);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  policy::FailedPlaces places_;
+};
+
 class NodeExperts;
 struct IndexedCorpus;
 
@@ -135,6 +158,7 @@ struct NodeContext {
   cluster::BlockDirectory block_holders;       ///< which nodes hold which KV blocks, this one included
   BlockTrafficCounters block_traffic;
   StageCounters contracts;
+  PlaceTrouble place_trouble;
   std::atomic<std::int64_t> experts_alone{0};  ///< that are loaded on no other node that stays
 };
 using NodeContextPtr = std::shared_ptr<NodeContext>;

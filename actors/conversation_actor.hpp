@@ -130,8 +130,8 @@ class ConversationState {
   /// Whether the last attempt's answer has the form of one, and is supported by what it cites.
   /// Plans another attempt, by `next`, in the place of the last, which has a result.
   void supersede(LiveTurn& turn, policy::RouteDecision route, policy::Tier next, const std::string& why);
-  /// The same for an attempt of a remote model that will not end and cannot be repeated; `shown`: what is durable of it.
-  void supersede_lost(LiveTurn& turn, std::vector<policy::Emission> shown, const std::string& why);
+  /// The same for an attempt of a remote model that will not end and cannot be repeated; `result`: what is durable of it.
+  void supersede_lost(LiveTurn& turn, policy::AttemptResult result, const std::string& why);
   void lose(LiveTurn& turn);
   /// Makes pieces of a remote model durable, and then shows them.
   void keep_pieces(LiveTurn& turn, std::vector<policy::Emission> pieces);

@@ -329,14 +329,7 @@ void ConversationState::late_attempt(LiveTurn& turn) {
   const std::string time = waited(context_->clock->now() - turn.clock->began);
   const std::string tier(to_string(seen.tier));
   if (turn.stage == Stage::generate) {
-    policy::AttemptResult result;
-    result.emissions = turn.generation->emissions();
-    result.finish_reason = policy::late_reason;
-    result.prompt_tokens = static_cast<std::int32_t>(turn.turn.attempts.back().plan.prompt.size());
-    for (const policy::Emission& emission : result.emissions) {
-      result.generated_tokens += static_cast<std::int32_t>(emission.ids.size());
-    }
-    if (turn.generation->place()) result.node = turn.generation->place()->node.value;
+    auto result = turn.generation->cut_short(turn.turn.attempts.back().plan, policy::late_reason);
     return on_generated(turn, std::move(result), tier + " had not answered after " + time);
   }
   const std::string what = tier + " could not be asked within " + time + (turn.waits_for.empty() ? "" : ": " + turn.waits_for);

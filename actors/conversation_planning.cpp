@@ -291,8 +291,7 @@ void ConversationState::route(LiveTurn& turn) {
 void ConversationState::prepare(LiveTurn& turn) {
   begin_stage(turn, policy::Stage::reasoning);
   const auto cluster = context_->cluster.load();
-  const auto views = views_of(*cluster);
-  const auto place = policy::choose_place(views, policy::places_of(views, *turn.next_tier), last_place_, context_->self);
+  const auto place = place_for(*context_, *cluster, *turn.next_tier, last_place_);
   const EngineActor engine = place ? engine_at(*cluster, *place) : EngineActor{};
   if (!engine) {
     turn.waits_for = "no node serves tier " + std::string(to_string(*turn.next_tier));

@@ -70,7 +70,8 @@ void ConversationState::advance(LiveTurn& turn) {
   if (turn.stage == Stage::queued) {
     turn.stage = turn.turn.attempts.empty() ? Stage::summarize : Stage::generate;
     if (turn.stage == Stage::generate && turn.turn.attempts.back().plan.model.remote()) {
-      return supersede_lost(turn, std::exchange(turn.pieces, {}), "its home was lost while the remote model answered");
+      auto shown = policy::cut_short(turn.turn.attempts.back().plan, std::exchange(turn.pieces, {}), "lost");
+      return supersede_lost(turn, std::move(shown), "its home was lost while the remote model answered");
     }
   }
   if (turn.call) return turn.call->drive();
@@ -154,7 +155,7 @@ void ConversationState::read_sources(LiveTurn& turn) {
 
 void ConversationState::lose(LiveTurn& turn) {
   const std::string why = turn.generation->lost()->message;
-  auto shown = turn.generation->emissions();
+  auto shown = turn.generation->cut_short(turn.turn.attempts.back().plan, "lost");
   turn.generation.reset();
   supersede_lost(turn, std::move(shown), why);
 }
@@ -171,11 +172,9 @@ void ConversationState::supersede(LiveTurn& turn, policy::RouteDecision route, p
   advance(turn);
 }
 
-void ConversationState::supersede_lost(LiveTurn& turn, std::vector<policy::Emission> shown, const std::string& why) {
+void ConversationState::supersede_lost(LiveTurn& turn, policy::AttemptResult result, const std::string& why) {
   policy::Attempt& attempt = turn.turn.attempts.back();
-  attempt.result.emplace();
-  attempt.result->emissions = std::move(shown);
-  attempt.result->finish_reason = "lost";
+  attempt.result = std::move(result);
   policy::StageEntry entry = entry_of(attempt);
   entry.why = why;
   tell(turn, std::move(entry));
@@ -272,10 +271,10 @@ void ConversationState::fail(LiveTurn& turn, const Error& error) {
   turn.unwritten.clear();
   if (turn.generation || !turn.pieces.empty()) {
     // What was shown of an attempt that is cut short stays what was shown.
-    policy::AttemptResult result;
-    result.emissions = turn.generation ? turn.generation->emissions() : std::exchange(turn.pieces, {});
-    result.finish_reason = to_string(error.code);
-    turn.turn.attempts.back().result = std::move(result);
+    policy::Attempt& attempt = turn.turn.attempts.back();
+    const std::string_view reason = to_string(error.code);
+    attempt.result = turn.generation ? turn.generation->cut_short(attempt.plan, reason)
+                                     : policy::cut_short(attempt.plan, std::exchange(turn.pieces, {}), reason);
     turn.generation.reset();
   } else if (turn.finished) {
     turn.turn.attempts.back().result = *std::exchange(turn.finished, {});

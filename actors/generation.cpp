@@ -27,6 +27,13 @@ std::vector<policy::NodeView> views_of(const Cluster& cluster) {
   return views;
 }
 
+std::optional<policy::ReplicaPlace> place_for(const NodeContext& context, const Cluster& cluster, policy::Tier tier,
+                                              const std::optional<policy::ReplicaPlace>& before) {
+  const auto views = views_of(cluster);
+  const auto places = context.place_trouble.without_failed(policy::places_of(views, tier), context.clock->now());
+  return policy::choose_place(views, places, before, context.self);
+}
+
 Generation::Generation(NodeContextPtr context, EngineLink link, Job job, std::optional<policy::ReplicaPlace> before)
     : context_(std::move(context)), link_(std::move(link)), job_(std::move(job)), before_(std::move(before)) {}
 
@@ -47,6 +54,7 @@ void Generation::send(const EngineActor& engine, bool anew) {
   generate.only_known = remote() && !anew;
   link_.generate(engine, std::move(generate));
   sent_ = context_->clock->now();
+  if (!begun_) begun_ = sent_;
 }
 
 std::vector<policy::ReplicaPlace> Generation::places(const Cluster& cluster, const std::vector<policy::NodeView>& views) const {
@@ -91,12 +99,13 @@ void Generation::drive() {
   const auto cluster = context_->cluster.load();
   if (place_ && !engine_at(*cluster, *place_)) {
     if (remote()) return lose("node " + place_->node.value + " was lost while it spoke to the remote model");
-    place_.reset();  // its node is gone; there is nobody to release it
+    before_ = std::exchange(place_, std::nullopt);  // its node is gone; there is nobody to release it
   }
   if (place_ && should_move(*cluster)) leave();
   if (!place_) {
     const auto views = views_of(*cluster);
-    place_ = policy::choose_place(views, places(*cluster, views), before_, context_->self, expected_reuse(views));
+    const auto good = context_->place_trouble.without_failed(places(*cluster, views), now);
+    place_ = policy::choose_place(views, good, before_, context_->self, expected_reuse(views));
     if (!place_) {
       trouble_ =
           Error{ErrorCode::unavailable, "no node runs the model that the answer began with (" + job_.model.fingerprint + ")"};
@@ -109,6 +118,21 @@ void Generation::drive() {
     trouble_ = Error{ErrorCode::unavailable, "node " + place_->node.value + " says nothing about the answer"};
   }
   if (now - std::max(heard_, sent_) >= quiet_max || now - sent_ >= in_touch_every) send(engine_at(*cluster, *place_));
+}
+
+policy::AttemptResult Generation::cut_short(const policy::AttemptPlan& plan, std::string_view finish_reason) const {
+  policy::AttemptResult result = policy::cut_short(plan, emissions_, finish_reason);
+  if (!begun_) return result;
+  result.seconds = std::chrono::duration<double>(context_->clock->now() - *begun_).count();
+  const policy::ReplicaPlace ran = place_ ? *place_ : before_.value_or(policy::ReplicaPlace{});
+  result.node = ran.node.value;
+  const auto cluster = context_->cluster.load();
+  const Peer* peer = cluster->find(ran.node);
+  if (peer == nullptr) return result;
+  for (const policy::ReplicaView& replica : peer->view.replicas) {
+    if (replica.index == ran.index && replica.model == job_.model) result.active_parameters = replica.active_parameters;
+  }
+  return result;
 }
 
 std::vector<policy::Emission> Generation::take(const schemas::EngineEmissions& emissions) {
@@ -140,6 +164,9 @@ std::optional<Generation::End> Generation::take(const schemas::EngineFinished& f
     lose(finished.message);
     return std::nullopt;
   }
+  // What comes late from where it ran before says nothing of where it runs now.
+  const bool of_place = place_ && (finished.result.node.empty() || finished.result.node == place_->node.value);
+  if (of_place && finished.error && policy::tells_of_place(*finished.error)) context_->place_trouble.failed(*place_, heard_);
   if (finished.error) {
     // The replica of a remote model that has begun has tried as often as it may.
     const bool begun = remote() && !finished.result.finish_reason.empty();
@@ -163,6 +190,7 @@ std::optional<Generation::End> Generation::take(const schemas::EngineFinished& f
     if (const EngineActor engine = place_ ? engine_at(*cluster, *place_) : EngineActor{}) send(engine);
     return std::nullopt;
   }
+  if (of_place && !finished.error) context_->place_trouble.answered(*place_);
   ended_ = true;
   policy::AttemptResult result = finished.result;
   result.emissions = emissions_;

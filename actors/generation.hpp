@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "actors/context.hpp"
@@ -40,6 +41,9 @@ EngineLink engine_link(Self* self) {
 /// The engine at a place, if it can be reached now.
 EngineActor engine_at(const Cluster& cluster, const policy::ReplicaPlace& place);
 std::vector<policy::NodeView> views_of(const Cluster& cluster);
+/// Where a question to a tier is prepared: where it would run. `before`: where the conversation ran last.
+std::optional<policy::ReplicaPlace> place_for(const NodeContext& context, const Cluster& cluster, policy::Tier tier,
+                                              const std::optional<policy::ReplicaPlace>& before = std::nullopt);
 
 class Generation {
  public:
@@ -75,6 +79,8 @@ class Generation {
   const schemas::AttemptKey& key() const { return job_.key; }
   const std::vector<policy::Emission>& emissions() const { return emissions_; }
   const std::optional<policy::ReplicaPlace>& place() const { return place_; }
+  /// What has come, if nothing more is waited for.
+  policy::AttemptResult cut_short(const policy::AttemptPlan& plan, std::string_view finish_reason) const;
   /// Why the last engine could not go on, if the attempt was to be repeated.
   const std::optional<Error>& trouble() const { return trouble_; }
   /// Why an attempt of a remote model that has begun will not end. Another attempt may take its place.
@@ -101,6 +107,7 @@ class Generation {
   std::optional<Error> trouble_;
   std::optional<Error> lost_;
   std::int32_t next_index_ = 0;
+  std::optional<TimePoint> begun_;
   TimePoint sent_{};   ///< when the engine was last asked
   TimePoint heard_{};  ///< when it was last heard of
   TimePoint not_before_{};

@@ -25,8 +25,7 @@ void ModelCall::drive() {
 
 void ModelCall::prepare() {
   const auto cluster = context_->cluster.load();
-  const auto views = views_of(*cluster);
-  const auto place = policy::choose_place(views, policy::places_of(views, job_.tier), std::nullopt, context_->self);
+  const auto place = place_for(*context_, *cluster, job_.tier);
   const EngineActor engine = place ? engine_at(*cluster, *place) : EngineActor{};
   waits_for_ = engine ? "" : "no node serves tier " + std::string(to_string(job_.tier));
   if (!engine) return;  // drive() tries again

@@ -16,6 +16,7 @@ struct ReplicaPlace {
   NodeId node;
   std::uint32_t index = 0;
   friend bool operator==(const ReplicaPlace&, const ReplicaPlace&) = default;
+  friend auto operator<=>(const ReplicaPlace&, const ReplicaPlace&) = default;
 };
 
 /// Replicas of a tier on nodes that serve; of a draining node only if no other has the tier.

@@ -51,6 +51,16 @@ std::string text_of(const AttemptResult& result) {
   return text;
 }
 
+AttemptResult cut_short(const AttemptPlan& plan, std::vector<Emission> emissions, std::string_view finish_reason) {
+  AttemptResult result;
+  result.finish_reason = finish_reason;
+  result.prompt_tokens = static_cast<std::int32_t>(plan.prompt.size());
+  for (const Emission& emission : emissions) result.generated_tokens += static_cast<std::int32_t>(emission.ids.size());
+  result.emissions = std::move(emissions);
+  result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);
+  return result;
+}
+
 std::uint64_t number_after(const AttemptPlan& plan) {
   // An answer may end in text that no token of its own brought: the replacement for a character that stayed incomplete.
   constexpr std::uint64_t text_without_token = 1;

@@ -10,6 +10,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -118,6 +119,9 @@ struct AttemptResult {
 
 /// All that it said.
 std::string text_of(const AttemptResult& result);
+
+/// What is kept of an attempt that did not come to its end: what it said so far, and what that took.
+AttemptResult cut_short(const AttemptPlan& plan, std::vector<Emission> emissions, std::string_view finish_reason);
 
 struct Attempt {
   AttemptPlan plan;

@@ -108,6 +108,27 @@ TEST_F(Attempts, GoElsewhereWhenTheirNodeIsDrainedAndKeepWhatTheyHave) {
   EXPECT_TRUE(said().empty());
 }
 
+TEST_F(Attempts, AreKeptWithTheirNodeAndTokensWhenTheyAreCutShort) {
+  policy::AttemptPlan plan;
+  plan.prompt = {1, 2, 3};
+  plan.price = {1e6, 2e6};
+  auto attempt = generation();
+  EXPECT_EQ(attempt.cut_short(plan, "cancelled").node, "") << "it never began";
+  attempt.drive();
+  attempt.take(schemas::EngineEmissions{key_, {{0, {5, 6}, {0, 0}, "x"}}});
+  clock_->advance(std::chrono::seconds(2));
+  for (const NodeState of_all : {NodeState::serving, NodeState::gone}) {
+    set_state(0, of_all);
+    set_state(1, of_all);
+    attempt.drive();
+    const policy::AttemptResult result = attempt.cut_short(plan, "cancelled");
+    EXPECT_EQ(result.node, "a");
+    EXPECT_EQ(text_of(result), "x");
+    EXPECT_EQ(result.seconds, 2);
+    EXPECT_EQ(result.cost, 3 + 2 * 2) << "tokens read and written";
+  }
+}
+
 TEST_F(Attempts, StayOnADrainedNodeIfNoOtherHasTheModel) {
   auto attempt = generation();
   attempt.drive();
@@ -139,6 +160,29 @@ TEST_F(Attempts, AreLeftRunningForTheNextHomeWhichFindsThemThere) {
   gone.runs_at({{"b"}, 0});
   gone.drive();
   EXPECT_EQ(said(), (Said{"generate on a from 0"}));
+}
+
+TEST_F(Attempts, GoElsewhereForAWhileAfterAReplicaHasFailed) {
+  schemas::EngineFinished failed;
+  failed.key = key_;
+  failed.error = ErrorCode::io;
+  failed.result.finish_reason = "failed";
+  const auto ask = [&] {
+    said();  // the one before was released
+    auto attempt = generation();
+    attempt.drive();
+    attempt.take(failed);
+    return said().at(0);
+  };
+  EXPECT_EQ(ask(), "generate on a from 0");
+  failed.result.node = "a";
+  EXPECT_EQ(ask(), "generate on b from 0") << "though a is as idle, and comes first; what a says is not b's fault";
+  failed.result.node.clear();
+  EXPECT_EQ(ask(), "generate on b from 0");
+  EXPECT_EQ(ask(), "generate on a from 0") << "both have failed";
+  clock_->advance(policy::FailedPlaces::avoided_longest);
+  EXPECT_EQ(ask(), "generate on a from 0");
+  EXPECT_EQ(place_for(*context_, *context_->cluster.load(), policy::Tier::mini)->node.value, "b");
 }
 
 /// The same, of a model that others host.
