@@ -1,6 +1,8 @@
 #include "model/tensor_values.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -37,6 +39,12 @@ std::string exact_text(float value) {
   return text;
 }
 
+Error not_finite(std::string_view name, std::size_t element, float value) {
+  return Error{ErrorCode::corrupt, "tensor \"" + std::string(name) + "\": its element " + std::to_string(element) + " is " +
+                                       exact_text(value) +
+                                       ", expected finite numbers; the file is damaged, or what wrote it has gone wrong"};
+}
+
 }  // namespace
 
 Result<void> check_weight_type(const TensorView& tensor, std::string_view name) {
@@ -63,6 +71,7 @@ Result<std::span<const bf16>> bf16_values(const TensorView& tensor, std::string_
     const float value = float32_element(tensor, first + i);
     scratch[i] = kernels::narrow(value);
     const float back = kernels::widen(scratch[i]);
+    if (std::isnan(value)) return not_finite(name, first + i, value);
     if (std::bit_cast<std::uint32_t>(back) != std::bit_cast<std::uint32_t>(value)) {
       return Error{ErrorCode::unsupported, "tensor \"" + std::string(name) + "\" is " + describe(tensor) + " and its element " +
                                                std::to_string(first + i) + " is " + exact_text(value) +
@@ -71,6 +80,23 @@ Result<std::span<const bf16>> bf16_values(const TensorView& tensor, std::string_
     }
   }
   return std::span<const bf16>(scratch);
+}
+
+Result<void> check_finite(std::span<const bf16> values, std::string_view name, std::size_t first) {
+  // What has all bits of the exponent set carries into the sign's place: a loop without a branch, for many values at once.
+  constexpr std::uint16_t sign = 0x8000;
+  constexpr std::uint16_t least_exponent_bit = 0x0080;
+  std::uint16_t carried = 0;
+  for (const bf16 value : values) carried |= static_cast<std::uint16_t>((value.bits & ~sign) + least_exponent_bit);
+  if ((carried & sign) == 0) return {};
+  const auto wrong = std::ranges::find_if(values, [](bf16 value) { return !std::isfinite(kernels::widen(value)); });
+  return not_finite(name, first + static_cast<std::size_t>(wrong - values.begin()), kernels::widen(*wrong));
+}
+
+Result<void> check_finite(std::span<const float> values, std::string_view name) {
+  const auto wrong = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+  if (wrong == values.end()) return {};
+  return not_finite(name, static_cast<std::size_t>(wrong - values.begin()), *wrong);
 }
 
 void read_float32(const TensorView& tensor, float* target) {

@@ -21,6 +21,10 @@ Result<void> check_weight_type(const TensorView& tensor, std::string_view name);
 Result<std::span<const kernels::bf16>> bf16_values(const TensorView& tensor, std::string_view name, std::size_t first,
                                                    std::size_t count, std::vector<kernels::bf16>& scratch);
 
+/// Of values from element `first` on: `corrupt` if one is infinite or no number, naming the tensor and the element.
+Result<void> check_finite(std::span<const kernels::bf16> values, std::string_view name, std::size_t first);
+Result<void> check_finite(std::span<const float> values, std::string_view name);
+
 /// Writes all elements to `target`, which has room for them; any weight type widens to float32 exactly.
 void read_float32(const TensorView& tensor, float* target);
 

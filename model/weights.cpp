@@ -82,6 +82,7 @@ Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, 
     TROUPE_TRY(const auto tensor, checkpoint.find(piece.tensors.front().name));
     std::vector<float> values(static_cast<std::size_t>(piece.inputs));
     read_float32(tensor, values.data());
+    TROUPE_TRY_DO(check_finite(values, piece.tensors.front().name));
     writer.copy(target, values.data(), values.size() * sizeof(float));
     return {};
   }
@@ -96,6 +97,7 @@ Result<void> load_piece(const Checkpoint& checkpoint, const WeightPiece& piece, 
       const auto width = static_cast<std::size_t>(piece.inputs);
       TROUPE_TRY(const auto values, bf16_values(tensor, name, static_cast<std::size_t>(row) * width,
                                                 static_cast<std::size_t>(count) * width, scratch));
+      TROUPE_TRY_DO(check_finite(values, name, static_cast<std::size_t>(row) * width));
       writer.pack_rows({piece.packed(target), piece.output_kind, first_output + row, count, values.data()});
     }
     first_output += rows;

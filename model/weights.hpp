@@ -61,7 +61,7 @@ class Weights {
  public:
   /// Reads model.safetensors (or the shards that model.safetensors.index.json names) of a Hugging Face folder, checks that
   /// exactly the tensors are there that the config implies, each with its shape, before it allocates, and packs them onto the
-  /// device. Types: BF16; F16 and F32 if every value is exactly a bf16 (norms: any value).
+  /// device. Types: BF16; F16 and F32 if every value is exactly a bf16 (norms: any value). All values are finite.
   /// `not_found`, `invalid_argument` and `corrupt` name the file or the tensor, what was seen and what was expected.
   static Result<Weights> load(const std::filesystem::path& folder, const ModelConfig& config, kernels::Device& device,
                               const Progress& progress = {});

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -251,6 +252,27 @@ TEST(Weights, TakeOtherTypesOnlyIfNothingIsLost) {
   wide["model.layers.0.mlp.up_proj.weight"].bytes.replace(4 * 17, 4, float_bytes(finer));
   expect_refused(wide.load(), ErrorCode::unsupported,
                  {"model.layers.0.mlp.up_proj.weight", "F32 [48, 16]", "element 17 is 1.00390625", "bfloat16"});
+}
+
+TEST(Weights, NameTheFirstElementThatIsInfiniteOrNoNumber) {
+  constexpr float infinite = std::numeric_limits<float>::infinity();
+  constexpr float largest_bf16 = 0x1.FEp127F;
+  for (const float value : {largest_bf16, -largest_bf16, infinite, -infinite, std::nanf("")}) {
+    SmallCheckpoint model;
+    std::vector<bf16> matrix(16 * 48, kernels::narrow(1));
+    matrix[700] = matrix[710] = kernels::narrow(value);
+    model["model.layers.0.mlp.down_proj.weight"].bytes = tests::bytes_of(matrix);
+    SmallCheckpoint other;
+    std::vector<float> norm(16, 1.0F);
+    norm[3] = value;
+    other["model.norm.weight"] = {"model.norm.weight", "F32", {16}, tests::bytes_of(norm)};
+    if (std::isfinite(value)) {
+      EXPECT_TRUE(model.load() && other.load()) << value;
+    } else {
+      expect_refused(model.load(), ErrorCode::corrupt, {"\"model.layers.0.mlp.down_proj.weight\"", "element 700"});
+      expect_refused(other.load(), ErrorCode::corrupt, {"\"model.norm.weight\"", "element 3"});
+    }
+  }
 }
 
 TEST(Weights, ReadNormsOfAnyTypeExactly) {
