@@ -69,11 +69,13 @@ Result<int> ask_file(const AskOptions& options) {
 Result<int> ask(const AskOptions& options) {
   TROUPE_TRY(const std::string question, question_of(options.question));
   catch_interrupts();
-  TROUPE_TRY(const auto client, options.connect.open());
+  TROUPE_TRY(const auto client, options.connect.open(output_unread));
   TROUPE_TRY(const auto conversation, conversation_of(client, options.conversation));
   const policy::Ask ask = options.choice.of(question);
   AnswerView view(!options.json && ask.assurance == policy::Assurance::draft);
-  TROUPE_TRY(const auto answer, ask_and_show(client, conversation, ask, view, options.quiet));
+  const auto shown = ask_and_show(client, conversation, ask, view, options.quiet);
+  if (!(shown && shown->end.outcome.committed) && output_unread()) return status_of_unread_output;
+  TROUPE_TRY(const auto answer, shown);
   if (options.json) {
     std::cout << dumped(view.json(answer)) << std::endl;
   } else {
@@ -128,9 +130,9 @@ void ConnectChoice::add_to(CLI::App& command) {
       ->group("Connection");
 }
 
-Result<clients::Client> ConnectChoice::open() const {
+Result<clients::Client> ConnectChoice::open(std::function<bool()> ends) const {
   clients::ClientOptions options;
-  options.interrupted = interrupted;
+  options.interrupted = [ends = std::move(ends)] { return interrupted() || (ends && ends()); };
   auto client = clients::Client::connect(addresses, std::move(options));
   if (!client && client.error().code == ErrorCode::unavailable)
     client.error().message += "; is a node running there? \"troupe node\" starts one";
@@ -243,7 +245,8 @@ void add_ask(CLI::App& app, Action& action) {
       "has at most 65536 bytes. With --input, a line of answers is that of --json after \"id\" and \"question\"; they come as\n"
       "they are ready. What was not answered has \"error\", and is asked again the next time. --priority is batch, unless "
       "said.\n"
-      "Exit status: 0 answered, 1 not (all) answered or an error, 2 a wrong command line, 130 interrupted (with --input).");
+      "Exit status: 0 answered, 1 not (all) answered or an error, 2 a wrong command line, 130 interrupted (with --input),\n"
+      "141 cancelled since nobody reads the answer any more (\"| head\").");
   auto* question = command.add_option("question", options->question, "The question; \"-\" reads it from the standard input");
   auto* conversation =
       command.add_option("-c,--conversation", options->conversation, "Ask in this conversation (default: a new one)")

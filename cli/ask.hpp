@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +20,8 @@ struct ConnectChoice {
   std::vector<std::string> addresses = {"127.0.0.1:7400"};
 
   void add_to(CLI::App& command);
-  /// An interrupt (Ctrl-C) ends its calls once `catch_interrupts` was called.
-  Result<clients::Client> open() const;
+  /// An interrupt (Ctrl-C) ends its calls once `catch_interrupts` was called; so does whatever else `ends` says.
+  Result<clients::Client> open(std::function<bool()> ends = {}) const;
 };
 
 /// How a question is asked.

@@ -1,10 +1,17 @@
 #include "cli/ask_many.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -27,6 +34,44 @@ constexpr std::size_t answers_bytes_max = std::size_t{1} << 30;
 constexpr int at_once_max = 64;
 constexpr int status_of_interrupt = 130;
 
+Error cannot_write(const std::string& file) {
+  return {ErrorCode::io, "cannot write to " + file + "; is there such a folder, and may it be written?"};
+}
+
+/// One command at a time adds to a file of answers; the lock ends with its process, however that ends.
+class FileLock {
+ public:
+  /// Makes the file if there is none; only a regular one is locked.
+  static Result<std::unique_ptr<FileLock>> take(const std::string& file) {
+    namespace fs = std::filesystem;
+    std::unique_ptr<FileLock> lock(new FileLock(file));
+    std::error_code ignored;
+    lock->made_ = !fs::exists(file, ignored);
+    if (!lock->made_ && !fs::is_regular_file(file, ignored)) return lock;
+    lock->descriptor_ = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (lock->descriptor_ < 0) return cannot_write(file);
+    if (::flock(lock->descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return lock;  // some disks have no locks
+    lock->made_ = false;
+    return Error{ErrorCode::unavailable,
+                 file + ": another command is adding to this file; wait until it has ended, or name another file"};
+  }
+  /// Removes the file if it was made here, and nothing was written to it.
+  ~FileLock() {
+    if (descriptor_ < 0) return;
+    if (made_ && ::lseek(descriptor_, 0, SEEK_END) == 0) ::unlink(file_.c_str());
+    ::close(descriptor_);
+  }
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  explicit FileLock(std::string file) : file_(std::move(file)) {}
+
+  std::string file_;
+  int descriptor_ = -1;
+  bool made_ = false;
+};
+
 /// Where answers go, a line each. What was written is in the file when `write` returns.
 class AnswerLines {
  public:
@@ -35,10 +80,11 @@ class AnswerLines {
     lines.name_ = file;
     if (file.empty()) return lines;
     lines.file_.emplace(file, std::ios::binary | std::ios::app);
-    if (!*lines.file_)
-      return Error{ErrorCode::io, "cannot write to " + file + "; is there such a folder, and may it be written?"};
+    if (!*lines.file_) return cannot_write(file);
     return lines;
   }
+  /// Says when nobody wants further ones.
+  std::function<bool()> ends() const { return file_ ? std::function<bool()>() : output_unread; }
   Result<void> write(const Json& row) {
     std::ostream& out = file_ ? *file_ : std::cout;
     out << dumped(row) << std::endl;
@@ -88,7 +134,7 @@ class Batch {
     ConnectChoice connect = connect_;
     std::ranges::rotate(connect.addresses,
                         connect.addresses.begin() + static_cast<std::ptrdiff_t>(worker % connect.addresses.size()));
-    const auto client = connect.open();
+    const auto client = connect.open(lines_.ends());
     if (!client) return stop(client.error());
     while (const FileQuestion* question = next()) {
       AnswerView view(false);
@@ -244,14 +290,21 @@ Result<int> ask_many(const ConnectChoice& connect, const AskChoice& choice, cons
   }
   TROUPE_TRY(auto questions, read_questions(many.input, choice.of({})));
   const std::size_t all = questions.size();
+  std::unique_ptr<FileLock> lock;
+  if (!many.answers.empty()) {
+    // Two that read it before either writes would ask everything twice.
+    TROUPE_TRY(lock, FileLock::take(many.answers));
+  }
   TROUPE_TRY_DO(leave_out_answered(many.answers, questions));
   const std::size_t asked = questions.size();
   Tally tally;
   if (asked > 0) {
-    TROUPE_TRY(auto client, connect.open());  // before there is a file that it would leave empty
+    TROUPE_TRY(auto client, connect.open());
     TROUPE_TRY(auto lines, AnswerLines::open(many.answers));
     Batch batch(std::move(client), connect, choice, std::move(questions), std::move(lines));
-    TROUPE_TRY(tally, batch.run(many.at_once, quiet));
+    auto ran = batch.run(many.at_once, quiet);
+    if (!ran && many.answers.empty() && output_unread()) return status_of_unread_output;
+    TROUPE_TRY(tally, std::move(ran));
   }
   if (!quiet) std::cerr << told(tally, all, all - asked) << '\n';
   if (tally.answered + tally.failed < asked) {

@@ -239,7 +239,7 @@ Result<int> bench_story(StoryCommand command) {
   }
   TROUPE_TRY(const auto story, prepare(command));
   TROUPE_TRY(const auto pools, pools_of(command));
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions}));
+  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions}));
   bench::StorySetting setting;
   setting.questions = command.questions;
   setting.questions_count = story.set.questions.size();
@@ -256,17 +256,17 @@ Result<int> bench_story(StoryCommand command) {
   TROUPE_TRY(const auto troupes, run_troupes(command, story, pools, setting.machine));
   const auto chain = bench::sum_up("chain", story.set, story.abstentions, chains);
   const auto troupe = bench::sum_up("troupe", story.set, story.abstentions, troupes);
-  if (files.answers() != nullptr) {
-    write_answers(*files.answers(), chain.name, story, chains);
-    write_answers(*files.answers(), troupe.name, story, troupes);
+  if (files->answers() != nullptr) {
+    write_answers(*files->answers(), chain.name, story, chains);
+    write_answers(*files->answers(), troupe.name, story, troupes);
   }
-  if (files.html() != nullptr) *files.html() << bench::page_of(setting, chain, troupe);
+  if (files->html() != nullptr) *files->html() << bench::page_of(setting, chain, troupe);
   if (command.json) {
     std::cout << json_of(setting, chain, troupe).dump(2) << '\n';
   } else {
     print_story(std::cout, setting, chain, troupe);
   }
-  TROUPE_TRY_DO(files.check());
+  TROUPE_TRY_DO(files->finish());
   return 0;
 }
 

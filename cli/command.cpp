@@ -1,5 +1,6 @@
 #include "cli/command.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -71,12 +72,17 @@ CLI::Validator seconds_of_a_day() {
           ""};
 }
 
+bool output_unread() {
+  pollfd output{STDOUT_FILENO, 0, 0};
+  return ::poll(&output, 1, 0) > 0 && (output.revents & POLLERR) != 0;
+}
+
 Result<int> checked_output(Result<int> status) {
   std::cout.flush();
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
-  if (status && !written)
-    return Error{ErrorCode::io, "cannot write to the standard output; is the disk full, or has its reader ended?"};
-  return status;
+  if (!status || written) return status;
+  if (output_unread()) return status_of_unread_output;
+  return Error{ErrorCode::io, "cannot write to the standard output; is the disk full, or has its reader ended?"};
 }
 
 void DeviceChoice::add_to(CLI::App& command) {

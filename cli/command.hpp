@@ -53,7 +53,12 @@ CLI::Validator whole_number();
 /// For an option of seconds, from 0 to a day, as a deadline may have.
 CLI::Validator seconds_of_a_day();
 
-/// The status, or `io` if what was written to the standard output did not all get there (a full disk).
+/// Whether the standard output is a pipe whose reader has ended: what would be written there is of no use to anybody.
+bool output_unread();
+/// As a shell calls the end of a process that wrote to such a pipe.
+inline constexpr int status_of_unread_output = 141;
+/// The status, or `io` if what was written to the standard output did not all get there (a full disk); without a word if nobody
+/// reads it.
 Result<int> checked_output(Result<int> status);
 
 /// Options of the device, the same for every subcommand that computes.

@@ -329,18 +329,18 @@ Result<int> eval_dialogues(const EvalCommand& command) {
   evaluation.limit = command.limit;
   evaluation.device = command.device;
   evaluation.engine = command.engine;
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
-  evaluation.answers = files.answers();
+  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
+  evaluation.answers = files->answers();
   catch_interrupts();
   TROUPE_TRY(const auto results, evaluate(evaluation));
   const bench::DialogueSetting setting = setting_of(command, evaluation, results.machine);
-  if (files.html() != nullptr) *files.html() << bench::page_of(setting, results.rows);
+  if (files->html() != nullptr) *files->html() << bench::page_of(setting, results.rows);
   if (command.json) {
     std::cout << dumped(json_of(setting, results.rows)) << std::endl;
   } else {
     print_dialogues(std::cout, results.rows);
   }
-  TROUPE_TRY_DO(files.check());
+  TROUPE_TRY_DO(files->finish());
   return 0;
 }
 

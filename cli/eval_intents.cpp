@@ -74,20 +74,20 @@ Result<int> eval_intents(const EvalCommand& command) {
   std::vector<std::string> all;
   for (const policy::Tier tier : evaluation.routing.portfolio) all.emplace_back(to_string(tier));
   TROUPE_TRY(const auto tiers, command.rows_among(std::move(all)));
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
+  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   catch_interrupts();
   std::vector<bench::IntentScores> rows;
   for (const std::string& tier : tiers) {
-    TROUPE_TRY(auto row, row_of(command, evaluation, tier, files.answers()));
+    TROUPE_TRY(auto row, row_of(command, evaluation, tier, files->answers()));
     rows.push_back(std::move(row));
   }
-  if (files.html() != nullptr) *files.html() << bench::page_of(evaluation.setting, rows);
+  if (files->html() != nullptr) *files->html() << bench::page_of(evaluation.setting, rows);
   if (command.json) {
     std::cout << dumped(json_of(evaluation.setting, rows)) << std::endl;
   } else {
     print_intents(std::cout, rows);
   }
-  TROUPE_TRY_DO(files.check());
+  TROUPE_TRY_DO(files->finish());
   return 0;
 }
 

@@ -201,20 +201,20 @@ Result<bench::EvaluationRow> row_of(const EvalCommand& command, Evaluation& eval
 Result<int> eval_questions(const EvalCommand& command) {
   TROUPE_TRY(auto evaluation, prepare(command));
   TROUPE_TRY(const auto names, rows_of(command, evaluation.routing));
-  TROUPE_TRY(auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
+  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   catch_interrupts();
   std::vector<bench::EvaluationRow> rows;
   for (const std::string& name : names) {
-    TROUPE_TRY(auto row, row_of(command, evaluation, name, files.answers()));
+    TROUPE_TRY(auto row, row_of(command, evaluation, name, files->answers()));
     rows.push_back(std::move(row));
   }
-  if (files.html() != nullptr) *files.html() << bench::page_of(evaluation.setting, rows);
+  if (files->html() != nullptr) *files->html() << bench::page_of(evaluation.setting, rows);
   if (command.json) {
     std::cout << dumped(json_of(evaluation.setting, rows)) << std::endl;
   } else {
     print_evaluation(std::cout, rows);
   }
-  TROUPE_TRY_DO(files.check());
+  TROUPE_TRY_DO(files->finish());
   return 0;
 }
 

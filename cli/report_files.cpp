@@ -8,6 +8,8 @@ namespace troupe::cli {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 Result<void> check_written(std::ofstream& file, const std::string& name) {
   file.flush();
   if (file) return {};
@@ -16,30 +18,46 @@ Result<void> check_written(std::ofstream& file, const std::string& name) {
 
 }  // namespace
 
-Result<ReportFiles> ReportFiles::open(const std::string& html, const std::string& answers,
-                                      const std::vector<std::string>& inputs) {
+Result<std::unique_ptr<ReportFiles>> ReportFiles::open(const std::string& html, const std::string& answers,
+                                                       const std::vector<std::string>& inputs) {
   std::error_code ignored;
   for (const auto& [option, name] : {std::pair("--html", &html), std::pair("--answers", &answers)}) {
     for (const std::string& input : inputs) {
-      if (name->empty() || input.empty() || !std::filesystem::equivalent(*name, input, ignored)) continue;
+      if (name->empty() || input.empty() || !fs::equivalent(*name, input, ignored)) continue;
       return Error{ErrorCode::invalid_argument,
                    std::string(option) + " is " + input + ", which is read and would be written over; name another file"};
     }
   }
-  if (!html.empty() && std::filesystem::weakly_canonical(html, ignored) == std::filesystem::weakly_canonical(answers, ignored))
+  if (!html.empty() && fs::weakly_canonical(html, ignored) == fs::weakly_canonical(answers, ignored))
     return Error{ErrorCode::invalid_argument, "--html and --answers are the same file; name two"};
-  ReportFiles files;
-  files.html_name_ = html;
-  files.answers_name_ = answers;
-  if (!html.empty()) files.html_.open(html, std::ios::binary);
-  if (!answers.empty()) files.answers_.open(answers, std::ios::binary);
-  TROUPE_TRY_DO(files.check());
+  std::unique_ptr<ReportFiles> files(new ReportFiles(html, answers));
+  if (!html.empty()) {
+    const bool is_new = !fs::exists(html, ignored);
+    std::ofstream tried(html, std::ios::binary | std::ios::app);
+    TROUPE_TRY_DO(check_written(tried, html));
+    if (is_new) fs::remove(html, ignored);
+  }
+  if (!answers.empty()) {
+    files->answers_are_new_ = !fs::exists(answers, ignored);
+    files->answers_.open(answers, std::ios::binary);
+    TROUPE_TRY_DO(check_written(files->answers_, answers));
+  }
   return files;
 }
 
-Result<void> ReportFiles::check() {
-  TROUPE_TRY_DO(check_written(html_, html_name_));
-  return check_written(answers_, answers_name_);
+ReportFiles::~ReportFiles() {
+  answers_.close();
+  std::error_code ignored;
+  if (answers_are_new_ && fs::file_size(answers_name_, ignored) == 0) fs::remove(answers_name_, ignored);
+}
+
+Result<void> ReportFiles::finish() {
+  if (!html_name_.empty()) {
+    std::ofstream file(html_name_, std::ios::binary);
+    file << html_.view();
+    TROUPE_TRY_DO(check_written(file, html_name_));
+  }
+  return answers_name_.empty() ? Result<void>() : check_written(answers_, answers_name_);
 }
 
 }  // namespace troupe::cli

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <fstream>
+#include <memory>
 #include <ostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,20 +14,29 @@ namespace troupe::cli {
 
 class ReportFiles {
  public:
-  /// Of the names --html and --answers; an empty one is not written. Opened before the work rather than after it, so that `io`
+  /// Of the names --html and --answers; an empty one is not written. Tried before the work rather than after it, so that `io`
   /// comes at once. `invalid_argument` if one is among the files that the measurement reads (empty names aside).
-  static Result<ReportFiles> open(const std::string& html, const std::string& answers, const std::vector<std::string>& inputs);
-  /// Null: not asked for.
+  static Result<std::unique_ptr<ReportFiles>> open(const std::string& html, const std::string& answers,
+                                                   const std::vector<std::string>& inputs);
+  /// What was cut short leaves no page, and answers only if there are some.
+  ~ReportFiles();
+  ReportFiles(const ReportFiles&) = delete;
+  ReportFiles& operator=(const ReportFiles&) = delete;
+
+  /// Null: not asked for. The page is not written before `finish`.
   std::ostream* html() { return html_name_.empty() ? nullptr : &html_; }
   std::ostream* answers() { return answers_name_.empty() ? nullptr : &answers_; }
   /// `io` if something did not get there.
-  Result<void> check();
+  Result<void> finish();
 
  private:
+  ReportFiles(std::string html, std::string answers) : html_name_(std::move(html)), answers_name_(std::move(answers)) {}
+
   std::string html_name_;
   std::string answers_name_;
-  std::ofstream html_;
+  std::ostringstream html_;
   std::ofstream answers_;
+  bool answers_are_new_ = false;  ///< there was no such file before
 };
 
 }  // namespace troupe::cli

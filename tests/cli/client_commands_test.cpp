@@ -1,5 +1,8 @@
 // The commands that talk to a node, where there is none: how they explain themselves and how they refuse.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -68,6 +71,22 @@ TEST(ClientCommands, EndWithTwoForAWrongCommandLine) {
   expect_refusal("cluster join", 2, "node is required");
   expect_refusal("shadow", 2, "subcommand is required");
   expect_refusal("shadow report --list -1", 2, "--list");
+}
+
+TEST(ClientCommands, AddAnswersToAFileOneAtATime) {
+  const tests::TemporaryFolder folder;
+  const std::string answers = (folder.path() / "answers.jsonl").string();
+  const std::string ask = "ask --connect 127.0.0.1:1 --input - --answers " + answers + R"( <<EOF
+{"question": "Hello"}
+EOF)";
+  expect_refusal(ask, 1, "Connection refused");
+  EXPECT_FALSE(std::filesystem::exists(answers)) << "nothing was answered";
+  const int held = ::open(answers.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(::flock(held, LOCK_EX), 0);
+  expect_refusal(ask, 1, "answers.jsonl: another command is adding to this file");
+  ::close(held);
+  expect_refusal(ask, 1, "Connection refused");
+  EXPECT_TRUE(std::filesystem::exists(answers)) << "it was there before";
 }
 
 TEST(ClientCommands, NameTheNodesThatCannotBeReached) {

@@ -59,6 +59,18 @@ TEST_F(EvalCommand, MeasuresTiersAloneAndThePortfolio) {
   EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), 6);
 }
 
+TEST_F(EvalCommand, LeavesNothingHalfDoneWhenItIsInterrupted) {
+  write("old.html", "an older page");
+  for (const char* page : {"page.html", "old.html"}) {
+    const Outcome run = troupe("eval portfolio/eval/grounded.jsonl --tiers heavy --html " + path(page) + " --answers " +
+                               path("answers.jsonl") + " & pid=$!; sleep 0.7; kill -INT $pid; wait $pid");
+    EXPECT_NE(run.status, 0) << "the machine is so fast that it was done";
+    EXPECT_FALSE(std::filesystem::exists(path("page.html"))) << run.output;
+    EXPECT_EQ(std::filesystem::exists(path("answers.jsonl")), !read("answers.jsonl").empty());
+  }
+  EXPECT_EQ(read("old.html"), "an older page");
+}
+
 TEST_F(EvalCommand, AsksQuestionsThatBringTheirSources) {
   const Outcome run = troupe("eval portfolio/eval/grounded.jsonl --limit 4 --tiers heavy --answers " + path("answers.jsonl"));
   ASSERT_EQ(run.status, 0) << run.output;

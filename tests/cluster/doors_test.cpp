@@ -9,6 +9,7 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <random>
@@ -51,6 +52,13 @@ class Doors : public testing::Test {
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_TRUE(answer->end.outcome.committed) << answer->end.outcome.message;
   }
+  /// So hot that an end is one token of thousands: the answer would go on for seconds.
+  Child ask_for_seconds(const NodeProcess& node, const clients::Conversation& conversation) const {
+    return spawn(
+        {TROUPE_BINARY, "ask", "--connect", node.clients(), "--conversation", to_string(conversation.id()), "--assurance",
+         "draft", "--tier", "heavy", "--grounding", "never", "--temperature", "50", "--seed", "1", "--tokens", "1500", "Hello"},
+        folder_.path() / "ask.log");
+  }
 
   TemporaryFolder folder_;
   std::unique_ptr<TroupeOf> troupe_;
@@ -76,11 +84,7 @@ TEST_F(Doors, AClientKilledInMidStreamFreesItsBlocks) {
   const auto reader = client(node);
   const auto conversation = reader.open();
   ASSERT_TRUE(conversation) << conversation.error().message;
-  // So hot that an end is one token of thousands: the answer would go on for seconds.
-  const Child asking = spawn(
-      {TROUPE_BINARY, "ask", "--connect", node.clients(), "--conversation", to_string(conversation->id()), "--assurance",
-       "draft", "--tier", "heavy", "--grounding", "never", "--temperature", "50", "--seed", "1", "--tokens", "1500", "Hello"},
-      folder_.path() / "ask.log");
+  const Child asking = ask_for_seconds(node, *conversation);
   std::array<char, 64> words{};
   ASSERT_GT(::read(asking.output, words.data(), words.size()), 0);
   const auto replica = [&]() -> policy::ReplicaView {
@@ -109,6 +113,27 @@ TEST_F(Doors, AClientKilledInMidStreamFreesItsBlocks) {
   ASSERT_TRUE(followed) << followed.error().message;
   EXPECT_FALSE(followed->end.outcome.committed) << "the answer ended before its reader was killed";
   EXPECT_EQ(followed->end.outcome.code, "cancelled");
+}
+
+TEST_F(Doors, AnAnswerThatNobodyReadsAnyMoreIsCancelled) {
+  NodeProcess& node = start_one("heavy");
+  const auto conversation = client(node).open();
+  ASSERT_TRUE(conversation) << conversation.error().message;
+  const Child asking = ask_for_seconds(node, *conversation);
+  std::array<char, 8> words{};
+  ASSERT_GT(::read(asking.output, words.data(), words.size()), 0);
+  ::close(asking.output);
+  int status = 0;
+  ::waitpid(asking.process, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 141) << status;
+  EXPECT_EQ(std::filesystem::file_size(folder_.path() / "ask.log"), 0U) << "nothing is said of it";
+  const auto turn = conversation->explain(1);
+  ASSERT_TRUE(turn && turn->outcome);
+  EXPECT_EQ(turn->outcome->code, "cancelled");
+  const auto& result = turn->attempts.at(0).result;
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->node, "one");
+  EXPECT_GT(result->generated_tokens, 0);
 }
 
 TEST_F(Doors, StayOpenWhenStrangersSendGarbage) {
