@@ -175,7 +175,15 @@ Result<Address> parse_address(const std::string& text) {
     address.host = text.substr(0, colon);
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, address.port);
-    if (error == std::errc{} && stop == end) return address;
+    const bool has_port = error == std::errc{} && stop == end;
+    const bool colons = address.host.find(':') != std::string::npos;
+    if (has_port && colons && address.host.find_first_not_of("[]:.0123456789abcdefABCDEF") == std::string::npos) {
+      return Error{ErrorCode::unsupported, "\"" + text +
+                                               "\" is an IPv6 address, and nodes reach each other over IPv4 only; expected for "
+                                               "instance 127.0.0.1:" +
+                                               std::to_string(address.port)};
+    }
+    if (has_port && !colons) return address;
   }
   return Error{ErrorCode::invalid_argument, "\"" + text + "\" is no address; expected HOST:PORT, for instance 127.0.0.1:7500"};
 }

@@ -22,7 +22,7 @@ Result<std::uint16_t> publish_node(caf::actor_system& system, const NodeActor& n
 /// Dials with a few threads of its own, which wait; they end with the object.
 std::shared_ptr<Network> make_caf_network(caf::actor_system& system);
 
-/// "host:port" in its parts. `invalid_argument` says what is wrong with it.
+/// "host:port" in its parts. `invalid_argument` says what is wrong with it; `unsupported` if it is an IPv6 address.
 struct Address {
   std::string host;
   std::uint16_t port = 0;

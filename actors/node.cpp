@@ -52,6 +52,20 @@ Result<std::string> with_port(const std::string& text) {
   return address.host + ":" + std::to_string(ntohs(there.sin_port));
 }
 
+/// The seeds but for the node's own address, which a list for all nodes of a cluster may have; there must be another one.
+Result<std::vector<std::string>> without_own(std::vector<std::string> seeds, const std::string& own) {
+  const auto named = [](const std::string& text) {
+    return text.starts_with("localhost:") ? "127.0.0.1" + text.substr(text.find(':')) : text;
+  };
+  const bool had_some = !seeds.empty();
+  std::erase_if(seeds, [&](const std::string& seed) { return named(seed) == named(own); });
+  if (had_some && seeds.empty()) {
+    return Error{ErrorCode::invalid_argument, "--join names this node's own --cluster, " + own +
+                                                  "; name another node's, or leave it out if this is the first node"};
+  }
+  return seeds;
+}
+
 /// Which cluster the nodes at `seeds` are, once one of them answers.
 Result<policy::ClusterId> ask_for_cluster(Network& network, const NodeOptions& options, const std::string& address) {
   schemas::Hello hello;
@@ -182,6 +196,7 @@ class Node::Parts {
 
 Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   auto parts = std::make_unique<Parts>();
+  TROUPE_TRY(options.join, without_own(std::move(options.join), options.cluster_address));
   TROUPE_TRY(parts->cluster_address, with_port(options.cluster_address));
   TROUPE_TRY(parts->store, storage::RocksStore::open(options.data));
   parts->data = options.data;

@@ -92,6 +92,27 @@ TEST(Node, ListensOnThisMachineOnly) {
   }
   options.cluster_address = "nowhere";
   EXPECT_EQ(Node::start(options).error().code, ErrorCode::invalid_argument);
+  for (const char* address : {"[::1]:7500", "::1:7500"}) {
+    options.cluster_address = address;
+    const auto node = Node::start(options);
+    ASSERT_FALSE(node);
+    EXPECT_NE(node.error().message.find("is an IPv6 address"), std::string::npos) << node.error().message;
+    EXPECT_NE(node.error().message.find("127.0.0.1:7500"), std::string::npos) << node.error().message;
+  }
+}
+
+TEST(Node, DoesNotWaitForItself) {
+  NodeOptions options;
+  options.name = "one";
+  options.cluster_address = "127.0.0.1:7500";
+  for (const auto& [other, words] : {std::pair("localhost:7500", "own --cluster"), {"[::1]:7501", "[::1]:7501"}}) {
+    const tests::TemporaryFolder folder;
+    options.data = folder.path();
+    options.join = {"127.0.0.1:7500", other};
+    const auto node = Node::start(options);
+    ASSERT_FALSE(node);
+    EXPECT_NE(node.error().message.find(words), std::string::npos) << node.error().message;
+  }
 }
 
 }  // namespace
