@@ -54,6 +54,14 @@ class Fields {
       return found.has_value();
     });
   }
+  /// For what every decision has.
+  void require(const char* key) {
+    if (!object_.is_object() || error_) return;
+    const auto found = object_.find(key);
+    if (found != object_.end() && !found->is_null()) return;
+    error_ = Error{ErrorCode::corrupt,
+                   path_ + key + " is not there, expected a decision as \"troupe policy log\" writes it, one a line"};
+  }
   /// `visit(fields)` for an object.
   template <class Visit>
   void object(const char* key, const Visit& visit) {
@@ -70,8 +78,9 @@ class Fields {
     each(key, "a list of at most " + std::to_string(count_max) + " objects", [&](const Json& field) {
       if (!field.is_array() || field.size() > count_max) return false;
       for (std::size_t i = 0; i < field.size(); ++i) {
+        if (!field[i].is_object()) return false;
         Fields inside(field[i], path_ + key + "[" + std::to_string(i) + "].", error_);
-        if (field[i].is_object()) visit(inside);
+        visit(inside);
       }
       return true;
     });
@@ -167,6 +176,7 @@ Result<policy::Turn> turn_of(std::string_view line) {
   policy::Turn turn;
   std::optional<Error> error;
   Fields fields(json, "", error);
+  for (const char* key : {"turn", "ask", "attempts"}) fields.require(key);
   fields.word("turn", turn.id, policy::parse_turn);
   fields.text("kind", turn.kind);
   fields.text("kind_said", turn.kind_said);
@@ -175,6 +185,7 @@ Result<policy::Turn> turn_of(std::string_view line) {
   fields.object("ask", [&](Fields& ask) { read_ask(ask, turn.ask); });
   fields.objects("attempts", attempts_max, [&](Fields& each) {
     policy::Attempt attempt;
+    each.require("plan");
     each.object("plan", [&](Fields& plan) { read_plan(plan, attempt.plan); });
     each.object("result", [&](Fields& result) { read_result(result, attempt.result.emplace()); });
     turn.attempts.push_back(std::move(attempt));
@@ -187,8 +198,6 @@ Result<policy::Turn> turn_of(std::string_view line) {
     outcome.text("rule", turn.outcome->rule);
   });
   if (error) return *error;
-  if (!json.contains("turn"))
-    return Error{ErrorCode::corrupt, "turn is not there, expected a decision as \"troupe policy log\" writes it"};
   return turn;
 }
 

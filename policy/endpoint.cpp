@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace troupe::policy {
 
@@ -33,6 +34,18 @@ std::string_view host_of(std::string_view url) {
   return authority.substr(0, authority.find(':'));
 }
 
+/// Whether what follows the host is nothing, or a port that there is.
+bool port_is_right(std::string_view url) {
+  const std::string_view host = host_of(url);
+  std::string_view port = url.substr(static_cast<std::size_t>(host.data() - url.data()) + host.size());
+  port = port.substr(0, port.find_first_of("/?#"));
+  if (port.empty()) return true;
+  std::uint16_t number = 0;
+  const auto [stop, error] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+  return port.front() == ':' && error == std::errc() && stop == port.data() + port.size() && number > 0;
+}
+constexpr const char* a_port = "a port from 1 to 65535 after the host, or none";
+
 /// 127.x.y.z in numbers: "127.example.org" is a name, of any machine.
 bool is_loopback(std::string_view host) {
   const bool numeric = host.find_first_not_of("0123456789.") == std::string_view::npos;
@@ -50,6 +63,7 @@ Result<void> check_url(const Endpoint& endpoint) {
   if (endpoint.url.find_first_of("@?#") != std::string::npos) {
     return wrong(endpoint, "url", "one with a password, a query or a fragment", "none of these; the key goes into key_file");
   }
+  if (!port_is_right(endpoint.url)) return wrong(endpoint, "url", seen, a_port);
   if (!secure && !this_machine(host)) {
     return wrong(endpoint, "url", seen, "https://: questions and keys do not travel in the clear to another machine");
   }
@@ -92,6 +106,9 @@ Result<void> validate(const Endpoint& endpoint) {
   if (endpoint.model.empty()) return wrong(endpoint, "model", "empty", "the model's name at its host");
   if (!endpoint.proxy.empty() && (!endpoint.proxy.starts_with("http://") || !plain(endpoint.proxy))) {
     return wrong(endpoint, "proxy", "\"" + endpoint.proxy.substr(0, 100) + "\"", "http://HOST:PORT");
+  }
+  if (!endpoint.proxy.empty() && !port_is_right(endpoint.proxy)) {
+    return wrong(endpoint, "proxy", "\"" + endpoint.proxy.substr(0, 100) + "\"", a_port);
   }
   if (!endpoint.proxy.empty() && endpoint.url.starts_with("http://") && !this_machine(host_of(endpoint.proxy))) {
     return wrong(

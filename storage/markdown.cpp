@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <unordered_map>
@@ -211,16 +212,38 @@ Result<std::vector<Section>> parse_markdown(std::string_view text, std::string_v
   return sections;
 }
 
+namespace {
+
+/// All that is wrong with a folder's files.
+Error joined(std::vector<Error> problems, const fs::path& folder) {
+  constexpr std::size_t named_max = 20;
+  if (problems.size() == 1) return std::move(problems.front());
+  std::string text = std::to_string(problems.size()) + " files of " + folder.string() + " cannot be in a corpus";
+  for (const Error& problem : std::span(problems).first(std::min(problems.size(), named_max))) text += "\n  " + problem.message;
+  if (problems.size() > named_max) text += "\n  ... and " + std::to_string(problems.size() - named_max) + " more";
+  return {problems.front().code, std::move(text)};
+}
+
+}  // namespace
+
 Result<std::vector<Section>> read_markdown(const fs::path& folder, const MarkdownLimits& limits) {
   TROUPE_TRY(const auto files, documents_of(folder, limits.files_max));
   std::vector<Section> sections;
+  std::vector<Error> problems;
   std::size_t bytes = 0;
   for (const fs::path& file : files) {
     const std::string stem = file.stem().string();
     if (model::find_invalid_utf8(stem)) {
-      return Error{ErrorCode::invalid_argument, "a Markdown file in " + folder.string() + " has a name that is not UTF-8"};
+      problems.emplace_back(ErrorCode::invalid_argument,
+                            "a Markdown file in " + folder.string() + " has a name that is not UTF-8");
+      continue;
     }
-    TROUPE_TRY(const auto text, model::read_file(file, limits.file_bytes_max));
+    const auto read = model::read_file(file, limits.file_bytes_max);
+    if (!read) {
+      problems.push_back(read.error());
+      continue;
+    }
+    const std::string& text = *read;
     bytes += text.size();
     if (bytes > Corpus::bytes_max) {
       return Error{ErrorCode::too_large, folder.string() + " has more than " + std::to_string(Corpus::bytes_max) +
@@ -229,9 +252,13 @@ Result<std::vector<Section>> read_markdown(const fs::path& folder, const Markdow
     MarkdownLimits left = limits;
     left.sections_max -= sections.size();
     auto parsed = parse_markdown(text, stem, left);
-    if (!parsed) return std::move(parsed).error().within(file.string());
+    if (!parsed) {
+      problems.push_back(std::move(parsed).error().within(file.string()));
+      continue;
+    }
     std::move(parsed->begin(), parsed->end(), std::back_inserter(sections));
   }
+  if (!problems.empty()) return joined(std::move(problems), folder);
   if (sections.empty()) {
     return Error{ErrorCode::not_found, folder.string() + " has no Markdown file (*.md, besides README.md) with text in it"};
   }

@@ -31,7 +31,7 @@ Result<std::vector<Section>> parse_markdown(std::string_view text, std::string_v
 
 /// The sections of all "*.md" of a folder, in the order of the files' names, compared byte by byte. README.md describes a
 /// folder and is not read, and neither are folders in it, links and special files. `not_found` if there is no folder, or no
-/// section in it; otherwise errors name the file.
+/// section in it; otherwise errors name the file, or each of them.
 Result<std::vector<Section>> read_markdown(const std::filesystem::path& folder, const MarkdownLimits& limits = {});
 
 }  // namespace troupe::storage

@@ -107,11 +107,20 @@ TEST_F(PolicyCommand, RefusesWhatItCannotRead) {
       << json.output;
   expect_refusal("policy try deploy/policy.toml --on /nothing", 1, "/nothing");
   expect_refusal("policy try deploy/policy.toml --on " + write("a.jsonl", "\n{\n"), 1, "a.jsonl:2: this is not JSON");
-  expect_refusal("policy try deploy/policy.toml --on " + write("b.jsonl", R"({"attempts":[{"plan":{"tier":"tiny"}}]})"), 1,
-                 "b.jsonl:1: attempts[0].plan.tier is \"tiny\", expected a known word");
+  expect_refusal(
+      "policy try deploy/policy.toml --on " +
+          write("b.jsonl", R"({"turn":"000102030405060708090a0b0c0d0e0f/1","ask":{},"attempts":[{"plan":{"tier":"tiny"}}]})"),
+      1, "b.jsonl:1: attempts[0].plan.tier is \"tiny\", expected a known word");
   expect_refusal("policy try deploy/policy.toml --on " + write("c.jsonl", "[1]\n"), 1, "c.jsonl:1:");
   expect_refusal("policy try deploy/policy.toml --on " + write("d.jsonl", "{\"question\": \"How long?\"}\n"), 1,
                  "d.jsonl:1: turn is not there");
+  const std::string asked = R"({"turn":"000102030405060708090a0b0c0d0e0f/1","ask":{})";
+  const auto expect_no_decision = [&](const char* rest, const char* message) {
+    expect_refusal("policy try deploy/policy.toml --on " + write("e.jsonl", "\n" + asked + rest), 1, message);
+  };
+  expect_no_decision("}", "e.jsonl:2: attempts is not there");
+  expect_no_decision(R"(,"attempts":[{"attempt":0}]})", "e.jsonl:2: attempts[0].plan is not there");
+  expect_no_decision(R"(,"attempts":[7]})", "e.jsonl:2: attempts is [7], expected a list");
   expect_refusal("policy check /nothing", 2, "/nothing");
   expect_refusal("policy", 2, "subcommand");
 }

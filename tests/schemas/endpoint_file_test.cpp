@@ -91,6 +91,10 @@ TEST(EndpointFile, SendsNothingInTheClearToAnotherMachine) {
   EXPECT_TRUE(parse_endpoints(with_url("https://x.example") + "proxy = \"http://other.example:3128\"\n", "e.toml"));
   expect_refused(with_url("https://user:word@x.example"), {"password"});
   expect_refused(with_url("https://x.example/v1?key=1"), {"query"});
+  for (const char* url : {"https://x.example:99999/v1", "https://x.example:0", "https://x.example:", "http://[::1]:80a"}) {
+    expect_refused(with_url(url), {"e.toml:1:", "url", url, "a port from 1 to 65535"});
+  }
+  expect_refused(with_url("https://x.example") + "proxy = \"http://other.example:70000\"\n", {"e.toml:1:", "proxy", "65535"});
   for (const char* url : {"", "ftp://x", "https://", "x.example", "https:// x", "file:///etc/passwd"}) {
     expect_refused(with_url(url), {"url"});
   }

@@ -127,6 +127,17 @@ TEST_F(MarkdownFolder, IsRefusedByTheNameOfTheFileThatIsWrong) {
   expect_refused(ErrorCode::invalid_argument, {"name that is not UTF-8"});
 }
 
+TEST_F(MarkdownFolder, IsRefusedByTheNamesOfAllFilesThatAreWrong) {
+  write("a.md", "# A\n### §1.1 a\nx\n### §1.1 b\n");
+  write("b.md", "# B\nb");
+  write("c.md", "# C\n\xc3");
+  write("d.md", std::string(100, 'd'));
+  expect_refused(ErrorCode::invalid_argument, {"3 files of ", "/a.md: line 4: §1.1", "/c.md: not UTF-8", "/d.md", "99"},
+                 {.file_bytes_max = 99});
+  for (int i = 0; i < 30; ++i) write("e" + std::to_string(i) + ".md", "\xc3");
+  expect_refused(ErrorCode::invalid_argument, {"33 files of ", "... and 13 more"}, {.file_bytes_max = 99});
+}
+
 TEST(Markdown, OfTheHandbookIsComplete) {
   const auto sections = read_markdown(TROUPE_SOURCE_DIR "/portfolio/handbook");
   ASSERT_TRUE(sections) << sections.error().message;
