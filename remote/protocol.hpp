@@ -67,5 +67,7 @@ std::unique_ptr<ReplyReader> reader_of(const policy::Endpoint& endpoint);
 
 /// What an error answer says for a person, short and in plain characters; empty if it says nothing.
 std::string error_text_of(std::string_view body);
+/// Without control characters and what is no UTF-8, at most some 300 bytes.
+std::string plain_text(std::string_view text);
 
 }  // namespace troupe::remote

@@ -39,9 +39,6 @@ std::unique_ptr<ReplyReader> anthropic_reader();
 std::string openai_body(const policy::Endpoint& endpoint, const RemoteQuestion& question);
 std::string anthropic_body(const policy::Endpoint& endpoint, const RemoteQuestion& question);
 
-/// Without control characters and what is no UTF-8, at most some 300 bytes.
-std::string plain_text(std::string_view text);
-
 inline std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace troupe::remote

@@ -12,6 +12,16 @@ namespace {
 
 Duration milliseconds(std::int64_t count) { return std::chrono::milliseconds(count); }
 
+/// As server-sent events: a field, or a comment.
+bool begins_as_events(std::string_view bytes) {
+  bytes.remove_prefix(std::min(bytes.find_first_not_of("\xef\xbb\xbf\r\n"), bytes.size()));
+  for (const std::string_view field : {":", "data:", "event:", "id:", "retry:"}) {
+    const std::size_t both = std::min(field.size(), bytes.size());
+    if (bytes.substr(0, both) == field.substr(0, both)) return true;
+  }
+  return false;
+}
+
 std::string seconds_text(std::int64_t count_ms) { return std::to_string(count_ms / 1000.0).substr(0, 5) + " s"; }
 
 }  // namespace
@@ -131,6 +141,7 @@ void RemoteCall::on_bytes(std::string_view bytes) {
     body_ += bytes;
     return;
   }
+  body_ += bytes.substr(0, error_bytes_max - std::min(body_.size(), error_bytes_max));
   // What a try that has ended still has in its hands is passed over.
   const auto own = try_;
   const auto taken = parser_.feed(bytes, [&](const ServerEvent& event) -> Result<void> {
@@ -152,7 +163,15 @@ void RemoteCall::on_end(const Result<void>& end) {
     if (!taken) return fail({Error(taken.error()), taken.error().code == ErrorCode::unavailable, {}});
     return take_reply();
   }
-  fail({{ErrorCode::unavailable, "its answer ended in the middle"}, true, {}});
+  if (!begins_as_events(body_)) {
+    const std::string said = error_text_of(without_own_key(body_));
+    return fail({{ErrorCode::corrupt, "its answer is malformed: no stream of events, but \"" +
+                                          (said.empty() ? plain_text(without_own_key(body_)) : said) +
+                                          "\"; does it answer at once (stream = false), or is url wrong?"},
+                 false,
+                 {}});
+  }
+  fail({{ErrorCode::unavailable, bytes_ == 0 ? "its answer is empty" : "its answer ended in the middle"}, true, {}});
 }
 
 void RemoteCall::take_reply() {

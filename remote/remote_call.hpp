@@ -95,7 +95,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   TimePoint heard_{};
   std::uint64_t watches_ = 0;  ///< the latest counts, those before it are for limits that no longer hold
   std::optional<HttpHead> head_;
-  std::string body_;  ///< of an error, or of an answer that comes at once
+  std::string body_;  ///< of an error, or of an answer that comes at once; of a stream only as much as shows what it is
   std::size_t bytes_ = 0;
   EventParser parser_;
   std::unique_ptr<ReplyReader> reader_;

@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/remote/manual_http.hpp"
@@ -284,6 +285,27 @@ TEST_F(Calls, FailWhenTheAnswerEndsInTheMiddle) {
   http_.last().bytes(piece("Sev") + stop);
   http_.last().end();
   expect_failed(ErrorCode::unavailable, {"ended in the middle"}, 1);
+}
+
+TEST_F(Calls, SayWhatCameInsteadOfAStream) {
+  for (const char* body : {"<html><body>Welcome", "{\"choices\":[]}\n\n", "{\"error\":{\"message\":\"<html>\"}}"}) {
+    ask();
+    const std::size_t tries = http_.count();
+    http_.last().head(200);
+    http_.last().bytes(body);
+    http_.last().end();
+    expect_failed(ErrorCode::corrupt, {"malformed", "stream = false", body[0] == '{' && body[2] == 'c' ? "choices" : "<html>"},
+                  tries);
+    end_.reset();
+  }
+  state_.endpoint.retries_max = 0;
+  for (const char* begun : {"", "\xef\xbb\xbf", ": waking up\n", "dat"}) {
+    ask();
+    http_.last().head(200);
+    http_.last().bytes(begun);
+    http_.last().end();
+    EXPECT_EQ(std::exchange(end_, {})->error->code, ErrorCode::unavailable) << begun;
+  }
 }
 
 TEST_F(Calls, FailOnAMalformedStream) {
