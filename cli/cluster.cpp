@@ -125,11 +125,20 @@ void print_contracts(const policy::PerStage<policy::StageCounts>& contracts) {
   if (!text.empty()) std::printf("  contracts:%s\n", text.c_str());
 }
 
+/// Its numbers are from before, and would be taken for those of now.
+void print_gone(const policy::NodeView& node) {
+  std::printf("  - conversations, - awake, - turns running\n");
+  for (const policy::ReplicaView& replica : node.replicas) {
+    std::printf("  %-7s %s: -\n", std::string(to_string(replica.tier)).c_str(), replica.model_name.c_str());
+  }
+}
+
 void print_node(const policy::NodeView& node, const policy::ClusterView& cluster) {
   const bool self = node.id == cluster.self;
   std::printf("%s%s  %s, clients %s, nodes %s, version %s%s\n", node.id.value.c_str(), self ? " (answers)" : "",
               std::string(to_string(node.state)).c_str(), node.client_address.c_str(), node.cluster_address.c_str(),
               node.version.c_str(), node.leases ? ", grants the leases" : "");
+  if (node.state == policy::NodeState::gone) return print_gone(node);
   std::printf("  %d conversations, %d awake, %d turns running", node.conversations_stored, node.conversations, node.turns);
   if (!node.corpus_version.empty())
     std::printf(", %d sections of corpus %.12s", node.corpus_sections, node.corpus_version.c_str());
@@ -205,7 +214,8 @@ void add_cluster(CLI::App& app, Action& action) {
       "Examples:\n"
       "  troupe cluster status\n"
       "  troupe cluster status --json --connect 127.0.0.1:7401\n"
-      "It is the view of the node that answers: another one may know of a change a moment earlier or later.");
+      "It is the view of the node that answers: another one may know of a change a moment earlier or later. Of a node that is\n"
+      "gone, --json has the numbers that it told last.");
   options->connect.add_to(command);
   command.add_flag("--json", options->json, "One JSON object")->group("Output");
   command.callback([options, &action] { action = [options] { return status(*options); }; });

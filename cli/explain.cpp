@@ -14,6 +14,7 @@
 #include "cli/command.hpp"
 #include "policy/early_stop.hpp"
 #include "policy/routing_rule.hpp"
+#include "policy/stage_fallback.hpp"
 
 namespace troupe::cli {
 
@@ -60,13 +61,20 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
     stream << (i == 0 ? "  passages       " : "                 ") << '[' << i + 1 << "] " << plan.passages[i].name << '\n';
 }
 
+/// Then nobody told how much was reused, and how sure it was.
+bool was_cut_short(const policy::AttemptResult& result) {
+  return result.finish_reason == policy::late_reason || result.finish_reason == "cancelled" || result.finish_reason == "lost";
+}
+
 void print_result(std::ostream& stream, const policy::AttemptResult& result, const policy::AttemptPlan& plan) {
   const int computed = std::max(0, result.prompt_tokens - result.reused_tokens + result.generated_tokens);
   const bool stopped = policy::stopped_early(result);
-  stream << "  ran on         " << result.node << ", "
+  const bool cut = was_cut_short(result);
+  stream << "  ran on         " << (result.node.empty() ? "an unknown node" : result.node) << ", "
          << (stopped ? policy::sentence_of_stop(plan, result) : "ended by " + result.finish_reason)
          << (stopped ? " (" : " after ") << result.seconds << (stopped ? " s)\n" : " s\n") << "  tokens         "
-         << result.prompt_tokens << " of the prompt (" << result.reused_tokens << " reused), " << result.generated_tokens
+         << result.prompt_tokens << " of the prompt"
+         << (cut ? std::string() : " (" + std::to_string(result.reused_tokens) + " reused)") << ", " << result.generated_tokens
          << " generated\n"
          << "  cost           ";
   if (plan.model.remote()) {
@@ -79,7 +87,8 @@ void print_result(std::ostream& stream, const policy::AttemptResult& result, con
     stream << " (a million tokens for " << plan.price.prompt_million << " read and " << plan.price.answer_million
            << " written)";
   }
-  stream << '\n' << "  confidence     " << (stopped ? "at most " : "") << result.confidence << '\n';
+  stream << '\n';
+  if (!cut) stream << "  confidence     " << (stopped ? "at most " : "") << result.confidence << '\n';
   if (!result.superseded_why.empty()) stream << "  superseded     " << result.superseded_why << '\n';
 }
 
@@ -131,6 +140,8 @@ std::string explanation_of(const policy::Turn& turn) {
   if (!turn.search.empty()) stream << "searched for     " << turn.search << '\n';
   if (turn.retrieval_confidence)
     stream << "search           has found what an answer needs with probability " << *turn.retrieval_confidence << '\n';
+  const bool searched = !turn.attempts.empty() && turn.attempts.front().plan.task == policy::to_string(policy::Task::answer);
+  if (searched && !turn.search.empty() && !turn.retrieval_confidence) stream << "search           has found nothing\n";
   for (const policy::Attempt& attempt : turn.attempts) {
     print_plan(stream, attempt.plan);
     if (attempt.result) {

@@ -33,7 +33,7 @@ namespace troupe::engine {
 
 struct StepReport {
   std::int32_t rows = 0;            ///< tokens of passes that ended in this step
-  std::int32_t passes_waiting = 0;  ///< for experts
+  std::int32_t passes_waiting = 0;  ///< begun and not ended: for experts, or for a device that runs ahead
   bool progressed = false;          ///< something happened: another step may find more to do at once
 };
 

@@ -64,7 +64,7 @@ struct TokensEvent {
 
 struct SequenceStatistics {
   std::int32_t prompt_tokens = 0;
-  std::int32_t reused_tokens = 0;  ///< of the prompt, found in the prefix cache
+  std::int32_t reused_tokens = 0;  ///< found in the prefix cache: of the prompt, and of `answered`
   std::int32_t generated_tokens = 0;
   Duration queue_time{};        ///< from submission to admission
   Duration first_token_time{};  ///< from submission to the first token; zero if there was none

@@ -118,7 +118,12 @@ std::string inputs_of(const RouteConditions& when, const RouteFacts& facts) {
   if (when.prompt_tokens_min || when.prompt_tokens_max) {
     inputs.push_back("the context has " + std::to_string(facts.prompt_tokens) + " tokens (" + limits_of_tokens(when) + ")");
   }
-  if (when.grounded) inputs.emplace_back(facts.grounded ? "passages come with it" : "no passages come with it");
+  if (when.grounded) {
+    const bool found = facts.retrieval_confidence.has_value();
+    inputs.emplace_back(!facts.grounded ? "no passages come with it"
+                        : found         ? "passages come with it"
+                                        : "it is for the corpus, in which nothing was found");
+  }
   if (when.retrieval_confidence_below) {
     inputs.push_back("retrieval confidence is " + rounded(*facts.retrieval_confidence) + " (below " +
                      shown(*when.retrieval_confidence_below) + ")");

@@ -68,6 +68,10 @@ TEST_F(FabricOfNodes, TellsWhichPairsHaveATransportInCommon) {
   troupe_->node(1).kill();
   const Json without{{"one", {{"apart", "none"}}}, {"two", Json::object()}, {"apart", {{"one", "none"}}}};
   ASSERT_EQ(transports(without), without);
+  const std::string of_gone = status();
+  const std::size_t two = of_gone.find("\ntwo  gone");
+  ASSERT_NE(two, std::string::npos) << of_gone;
+  EXPECT_EQ(of_gone.find("\n  - conversations, - awake, - turns running\n", two), of_gone.find('\n', two + 1)) << of_gone;
   ASSERT_TRUE(troupe_->node(1).start());
   ASSERT_EQ(transports(expected), expected);
 }

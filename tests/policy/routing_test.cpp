@@ -185,6 +185,12 @@ TEST(Routing, MatchesARuleOnlyIfAllItsConditionsHold) {
         "the tenant is archive", "retrieval confidence is 0.4322 (below 0.5)"}) {
     EXPECT_NE(decision->why.find(input), std::string::npos) << decision->why;
   }
+  RouteFacts of_corpus = facts();
+  of_corpus.grounded = true;
+  const auto nothing_found = route(default_policy(), of_corpus);
+  ASSERT_TRUE(nothing_found);
+  EXPECT_NE(nothing_found->why.find("rule \"grounded\": it is for the corpus, in which nothing was found"), std::string::npos)
+      << nothing_found->why;
   const std::vector<std::function<void(RouteFacts&)>> misfits = {
       [](RouteFacts& f) { f.requested = Tier::mini; },
       [](RouteFacts& f) { f.requested.reset(); },
