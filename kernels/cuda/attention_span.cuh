@@ -133,27 +133,32 @@ __device__ __forceinline__ void weight_totals(const SpanShared& shared, int lane
   }
 }
 
-/// The weighted values of a span, of a warp's quarter of the dimensions. `block_place(i)` says where the values of the span's
-/// KV block i are in shared memory; it is asked in ascending order, and may wait for them.
+/// Adds the weighted values of a span's KV block `number`, whose values are at `source` in shared memory, to those of a warp's
+/// quarter of the dimensions.
+template <int HeadDim>
+__device__ __forceinline__ void multiply_block(const SpanThread& thread, float (&values)[HeadDim / 32][4],
+                                               const SpanShared& shared, int number, std::uint32_t source) {
+  const auto [warp, lane] = thread;
+  std::uint32_t a[4];
+  load_tiles(a, shared_address(shared.weights) + KvTiles::place(lane % 16, number * 16 + lane / 16 * 8) * 2);
+#pragma unroll
+  for (int tile = 0; tile < HeadDim / 32; tile += 2) {
+    std::uint32_t b[4];
+    const int dim = warp * (HeadDim / 4) + tile * 8 + lane / 16 * 8;
+    load_tiles_transposed(b, source + KvTiles::place(lane % 16, dim) * 2);
+    mma(values[tile], a, b[0], b[1]);
+    mma(values[tile + 1], a, b[2], b[3]);
+  }
+}
+
+/// Those of a whole span. `block_place(i)` says where the values of the span's KV block i are in shared memory; it is asked in
+/// ascending order, and may wait for them.
 template <int HeadDim, class BlockPlace>
 __device__ __forceinline__ void multiply_positions(const SpanThread& thread, float (&values)[HeadDim / 32][4],
                                                    const SpanShared& shared, const BlockPlace& block_place) {
-  const auto [warp, lane] = thread;
-  const std::uint32_t weights = shared_address(shared.weights);
 #pragma unroll
-  for (int k = 0; k < attention_tile_span / kv_block_positions; ++k) {
-    std::uint32_t a[4];
-    load_tiles(a, weights + KvTiles::place(lane % 16, k * 16 + lane / 16 * 8) * 2);
-    const std::uint32_t source = block_place(k);
-#pragma unroll
-    for (int tile = 0; tile < HeadDim / 32; tile += 2) {
-      std::uint32_t b[4];
-      const int dim = warp * (HeadDim / 4) + tile * 8 + lane / 16 * 8;
-      load_tiles_transposed(b, source + KvTiles::place(lane % 16, dim) * 2);
-      mma(values[tile], a, b[0], b[1]);
-      mma(values[tile + 1], a, b[2], b[3]);
-    }
-  }
+  for (int k = 0; k < attention_tile_span / kv_block_positions; ++k)
+    multiply_block<HeadDim>(thread, values, shared, k, block_place(k));
 }
 
 /// What a thread knows of two rows of a tile (eight apart) whose spans it folds; i is which.

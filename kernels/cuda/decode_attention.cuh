@@ -162,10 +162,14 @@ struct RunAttender {
     if (last || first) warpgroup_sync();
     float scores[4][4] = {};
     const std::uint32_t queries = shared_address(shared.queries);
-    score_positions<HeadDim>(
-        thread, scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
-        shared_address(block_of(warp() * attention_warp_span)));
-    weigh_positions(thread, scores, run.positions(span), step.shape.scale * log2_e, shared.span, most, rows);
+    const int positions_here = run.positions(span);
+    // Of a short span a warp may have no position; its scores do not count.
+    if (warp() * attention_warp_span < positions_here) {
+      score_positions<HeadDim>(
+          thread, scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
+          shared_address(block_of(warp() * attention_warp_span)));
+    }
+    weigh_positions(thread, scores, positions_here, step.shape.scale * log2_e, shared.span, most, rows);
     warpgroup_sync();
     release_stages();
     weight_totals(shared.span, lane(), total, rows);
@@ -178,8 +182,15 @@ struct RunAttender {
       clear_values_after(run);
       warpgroup_sync();
     }
-    multiply_positions<HeadDim>(thread, values, shared.span,
-                                [&](int k) { return shared_address(block_of(k * kv_block_positions)); });
+    const auto block_place = [&](int k) { return shared_address(block_of(k * kv_block_positions)); };
+    if (positions_here == attention_tile_span) {
+      multiply_positions<HeadDim>(thread, values, shared.span, block_place);
+    } else {
+      // Nothing is added for the blocks that a short span has not: their weights are zeros.
+#pragma unroll 1
+      for (int k = 0; k < divided_up(positions_here, kv_block_positions); ++k)
+        multiply_block<HeadDim>(thread, values, shared.span, k, block_place(k));
+    }
     if (last) fence_proxy_async();
     release_stages();
   }
@@ -207,9 +218,11 @@ struct RunAttender {
       here[KvTiles::place(run.position, lane() + 32 * i)] = rounded;
     }
   }
-  /// Zeros after the token's values, so that nothing of what a block held before counts, not even times zero.
+  /// Zeros after the token's values in its KV block, so that nothing of what it held before counts, not even times zero.
   __device__ __forceinline__ void clear_values_after(const Run& run) {
-    for (int at = run.position % attention_tile_span + 1 + warp(); at < attention_tile_span; at += 4) {
+    const int first = run.position % attention_tile_span + 1;
+    const int end = divided_up(first, kv_block_positions) * kv_block_positions;
+    for (int at = first + warp(); at < end; at += 4) {
       bf16* const here = reinterpret_cast<bf16*>(block_of(at));
 #pragma unroll
       for (int i = 0; i < HeadDim / 32; ++i) here[KvTiles::place(at, lane() + 32 * i)] = __float2bfloat16_rn(0.0f);

@@ -189,9 +189,9 @@ __global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_const
   cluster_sync();  // nobody's memory goes while others send to it
 }
 
-constexpr int begin_blocks = 128;
+constexpr int clearing_blocks = 128;
 
-/// Embeds the tokens, a row a block, and clears the buffers that are not cleared in the first layers.
+/// Embeds the tokens, a row a block, while others clear the buffers that are not cleared in the first layers.
 __global__ void __launch_bounds__(warpgroup) begin_step(const __grid_constant__ StepArguments arguments) {
   const DecodeStep& step = arguments.step;
   let_next_begin();
@@ -202,8 +202,9 @@ __global__ void __launch_bounds__(warpgroup) begin_step(const __grid_constant__ 
     const ResidualRows target{input.x, step.layers[0].attention_norm, input.normed, input.squares, step.shape.hidden};
     const WeightTiles embedding{step.embedding, step.shape.vocabulary, step.shape.hidden};
     embed_row<warpgroup>(embedding, known_token(step.tokens[block], step.chosen), target, block);
+    return;
   }
-  const Share share{block * warpgroup + static_cast<int>(threadIdx.x), begin_blocks * warpgroup};
+  const Share share{(block - step.rows) * warpgroup + static_cast<int>(threadIdx.x), clearing_blocks * warpgroup};
   for (int layer = 0; layer < generations - 1; ++layer)
     share.clear(step.shape, arguments.buffers.of(layer), step.rows, step.spans_before[step.rows], layer > 0);
   for (const LayerBuffers& buffers : arguments.buffers.generation) {
@@ -216,7 +217,8 @@ __global__ void __launch_bounds__(warpgroup) begin_step(const __grid_constant__ 
 template <int N, int HeadDim>
 cudaError_t launch_step(cudaStream_t stream, const StepArguments& arguments) {
   static const int clusters = most_clusters(whole_step<N, HeadDim>, step_threads, Ring<N>::shared_bytes, cluster_blocks);
-  const cudaError_t begun = launch(stream, {dim3(begin_blocks), warpgroup, 0, 1}, begin_step, arguments);
+  const cudaError_t begun = launch(
+      stream, {dim3(static_cast<unsigned>(arguments.step.rows + clearing_blocks)), warpgroup, 0, 1}, begin_step, arguments);
   if (begun != cudaSuccess) return begun;
   const int blocks = std::min(clusters * cluster_blocks, blocks_max(arguments.step.shape));
   const LaunchShape shape{dim3(static_cast<unsigned>(blocks)), step_threads, Ring<N>::shared_bytes, cluster_blocks};
