@@ -19,33 +19,82 @@ __device__ __forceinline__ void multiply_steps(float (&sums)[N / 2], std::uint64
   }
 }
 
-/// The sums of the ring's next stages, in wgmma's layout.
+/// A warpgroup's way through the ring while it multiplies.
 ///
 /// An instruction is issued when the one before is nearly through, so whatever is done between two stages' instructions is time
-/// that the tensor cores stand still: the next stage is looked for in the middle of a stage's.
+/// that the tensor cores stand still: the next stage is looked for, and its place computed, in the middle of a stage's.
+template <int N>
+class StageMultiplier {
+ public:
+  /// Begins with a stage that need not be there yet.
+  __device__ __forceinline__ StageMultiplier(const Ring<N>& ring, int stage)
+      : ring_(ring), slot_(stage % Ring<N>::stages), parity_(ring.parity(stage)) {
+    find_place();
+  }
+  __device__ __forceinline__ void wait() const { ring_.barriers.full[slot_].wait(parity_); }
+  /// Adds a stage's products, once it is there. Releases the stage before, if it has one, and waits for the one after, if there
+  /// are more.
+  __device__ __forceinline__ void multiply(float (&sums)[N / 2], bool has_before, bool has_more) {
+    constexpr int steps = Ring<N>::panels * panel_inputs / 16;
+    wgmma_fence();
+    // The place is the same in all lanes. A reduction leaves it in the registers that the instructions read.
+    const std::uint64_t weights = descriptor_at(__reduce_max_sync(0xFFFFFFFF, place_));
+    const std::uint64_t rows = weights + (Ring<N>::weight_bytes >> 4);
+    multiply_steps<N>(sums, weights, rows, 0, steps / 2);
+    const int slot = slot_;
+    slot_ = slot + 1 == Ring<N>::stages ? 0 : slot + 1;
+    parity_ ^= slot_ == 0 ? 1 : 0;
+    find_place();
+    const bool next_is_there = !has_more || ring_.barriers.full[slot_].has_ended(parity_);
+    multiply_steps<N>(sums, weights, rows, steps / 2, steps);
+    wgmma_commit();
+    wgmma_wait<1>();
+    if (has_before) release_last();
+    last_slot_ = slot;
+    if (!next_is_there) wait();
+  }
+  /// Returns when all sums are complete.
+  __device__ __forceinline__ void end() const {
+    wgmma_wait<0>();
+    release_last();
+  }
+
+ private:
+  __device__ __forceinline__ void release_last() const {
+    if (threadIdx.x % 32 == 0) ring_.barriers.empty[last_slot_].arrive();
+  }
+  __device__ __forceinline__ void find_place() {
+    place_ = descriptor_place(ring_.memory) + static_cast<std::uint32_t>(slot_) * (Ring<N>::stage_bytes >> 4);
+    asm volatile("" : "+r"(place_));  // computed here, not where it is used
+  }
+
+  const Ring<N>& ring_;
+  int slot_;  ///< of the ring: the stage's number would have to be divided
+  int last_slot_ = 0;
+  std::uint32_t parity_;
+  std::uint32_t place_;
+};
+
+/// The sums of the ring's next stages, in wgmma's layout.
 template <int N>
 __device__ __forceinline__ void multiply_stages(const Ring<N>& ring, int& stage, int stages, float (&sums)[N / 2]) {
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(sums[i]));
-  constexpr int steps = Ring<N>::panels * panel_inputs / 16;
-  std::uint32_t place = descriptor_place(ring.weights(stage));
-  ring.full(stage).wait(ring.parity(stage));
-  for (int i = 0; i < stages; ++i, ++stage) {
-    wgmma_fence();
-    const std::uint64_t weights = uniform_descriptor(place);
-    const std::uint64_t rows = weights + (Ring<N>::weight_bytes >> 4);
-    multiply_steps<N>(sums, weights, rows, 0, steps / 2);
-    place = descriptor_place(ring.weights(stage + 1));
-    asm volatile("" : "+r"(place));  // computed here, not where it is used
-    const bool next_is_there = i + 1 == stages || ring.full(stage + 1).has_ended(ring.parity(stage + 1));
-    multiply_steps<N>(sums, weights, rows, steps / 2, steps);
-    wgmma_commit();
-    wgmma_wait<1>();
-    if (i > 0) ring.release(stage - 1);
-    if (!next_is_there) ring.full(stage + 1).wait(ring.parity(stage + 1));
+  StageMultiplier<N> multiplier(ring, stage);
+  multiplier.wait();
+  int left = stages;
+  // Most products have a multiple of four. Fewer questions and jumps show where they have few.
+#pragma unroll 1
+  for (; left >= 4; left -= 4) {
+    multiplier.multiply(sums, left < stages, true);
+    multiplier.multiply(sums, true, true);
+    multiplier.multiply(sums, true, true);
+    multiplier.multiply(sums, true, left > 4);
   }
-  wgmma_wait<0>();
-  ring.release(stage - 1);
+#pragma unroll 1
+  for (; left > 0; --left) multiplier.multiply(sums, left < stages, left > 1);
+  multiplier.end();
+  stage += stages;
 }
 
 }  // namespace troupe::kernels::cuda
