@@ -275,6 +275,17 @@ TEST(Weights, NameTheFirstElementThatIsInfiniteOrNoNumber) {
   }
 }
 
+TEST(Weights, AreLookedThroughToTheLastOne) {
+  for (std::size_t count = 1; count <= 9; ++count) {
+    std::vector<bf16> values(count, kernels::narrow(-1));
+    EXPECT_TRUE(check_finite(values, "a", 0));
+    values.back() = kernels::narrow(std::numeric_limits<float>::infinity());
+    const auto found = check_finite(values, "a", 7);
+    ASSERT_FALSE(found);
+    EXPECT_NE(found.error().message.find("element " + std::to_string(count + 6) + " is"), std::string::npos);
+  }
+}
+
 TEST(Weights, ReadNormsOfAnyTypeExactly) {
   SmallCheckpoint small;
   small["model.norm.weight"] = {"model.norm.weight", "F32", {16}, tests::bytes_of(std::vector<float>(16, 1.1F))};
