@@ -122,7 +122,11 @@ void Generation::drive() {
 
 policy::AttemptResult Generation::cut_short(const policy::AttemptPlan& plan, std::string_view finish_reason) const {
   policy::AttemptResult result = policy::cut_short(plan, emissions_, finish_reason);
-  if (!begun_) return result;
+  if (!begun_) {  // nobody has read anything
+    result.prompt_tokens = 0;
+    result.cost = 0;
+    return result;
+  }
   result.seconds = std::chrono::duration<double>(context_->clock->now() - *begun_).count();
   const policy::ReplicaPlace ran = place_ ? *place_ : before_.value_or(policy::ReplicaPlace{});
   result.node = ran.node.value;

@@ -54,11 +54,14 @@ Result<std::string> with_port(const std::string& text) {
 
 /// The seeds but for the node's own address, which a list for all nodes of a cluster may have; there must be another one.
 Result<std::vector<std::string>> without_own(std::vector<std::string> seeds, const std::string& own) {
-  const auto named = [](const std::string& text) {
-    return text.starts_with("localhost:") ? "127.0.0.1" + text.substr(text.find(':')) : text;
+  const auto named = [](const std::string& text) -> std::optional<std::pair<std::string, std::uint16_t>> {
+    const auto address = parse_address(text);
+    if (!address || address->port == 0) return std::nullopt;  // 0: any free port
+    return std::pair(address->host == "localhost" ? "127.0.0.1" : address->host, address->port);
   };
+  const auto here = named(own);
   const bool had_some = !seeds.empty();
-  std::erase_if(seeds, [&](const std::string& seed) { return named(seed) == named(own); });
+  std::erase_if(seeds, [&](const std::string& seed) { return here && named(seed) == here; });
   if (had_some && seeds.empty()) {
     return Error{ErrorCode::invalid_argument, "--join names this node's own --cluster, " + own +
                                                   "; name another node's, or leave it out if this is the first node"};

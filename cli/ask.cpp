@@ -66,22 +66,26 @@ Result<int> ask_file(const AskOptions& options) {
   return ask_many(options.connect, choice, options.many, options.quiet);
 }
 
-Result<int> ask(const AskOptions& options) {
-  TROUPE_TRY(const std::string question, question_of(options.question));
-  catch_interrupts();
+Result<int> ask_once(const AskOptions& options, const std::string& question) {
   TROUPE_TRY(const auto client, options.connect.open(output_unread));
   TROUPE_TRY(const auto conversation, conversation_of(client, options.conversation));
   const policy::Ask ask = options.choice.of(question);
   AnswerView view(!options.json && ask.assurance == policy::Assurance::draft);
-  const auto shown = ask_and_show(client, conversation, ask, view, options.quiet);
-  if (!(shown && shown->end.outcome.committed) && output_unread()) return status_of_unread_output;
-  TROUPE_TRY(const auto answer, shown);
+  TROUPE_TRY(const auto answer, ask_and_show(client, conversation, ask, view, options.quiet));
   if (options.json) {
     std::cout << dumped(view.json(answer)) << std::endl;
   } else {
     view.print(answer, options.quiet);
   }
   return answer.end.outcome.committed ? 0 : 1;
+}
+
+Result<int> ask(const AskOptions& options) {
+  TROUPE_TRY(const std::string question, question_of(options.question));
+  catch_interrupts();
+  auto status = ask_once(options, question);
+  if (!(status && *status == 0) && output_unread()) return status_of_unread_output;
+  return status;
 }
 
 /// `high` has a name in requests and policies, and no node answers it.

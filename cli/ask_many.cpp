@@ -46,9 +46,11 @@ class FileLock {
     namespace fs = std::filesystem;
     std::unique_ptr<FileLock> lock(new FileLock(file));
     std::error_code ignored;
-    lock->made_ = !fs::exists(file, ignored);
-    if (!lock->made_ && !fs::is_regular_file(file, ignored)) return lock;
+    lock->made_ = fs::symlink_status(file, ignored).type() == fs::file_type::not_found;
+    if (fs::exists(file, ignored) && !fs::is_regular_file(file, ignored)) return lock;
     lock->descriptor_ = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    // If all is answered, nothing will be written.
+    if (lock->descriptor_ < 0) lock->descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (lock->descriptor_ < 0) return cannot_write(file);
     if (::flock(lock->descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return lock;  // some disks have no locks
     lock->made_ = false;
@@ -299,11 +301,14 @@ Result<int> ask_many(const ConnectChoice& connect, const AskChoice& choice, cons
   const std::size_t asked = questions.size();
   Tally tally;
   if (asked > 0) {
-    TROUPE_TRY(auto client, connect.open());
-    TROUPE_TRY(auto lines, AnswerLines::open(many.answers));
-    Batch batch(std::move(client), connect, choice, std::move(questions), std::move(lines));
-    auto ran = batch.run(many.at_once, quiet);
-    if (!ran && many.answers.empty() && output_unread()) return status_of_unread_output;
+    const bool unread = many.answers.empty();
+    auto ran = [&]() -> Result<Tally> {
+      TROUPE_TRY(auto client, connect.open(unread ? std::function<bool()>(output_unread) : nullptr));
+      TROUPE_TRY(auto lines, AnswerLines::open(many.answers));
+      Batch batch(std::move(client), connect, choice, std::move(questions), std::move(lines));
+      return batch.run(many.at_once, quiet);
+    }();
+    if (!ran && unread && output_unread()) return status_of_unread_output;
     TROUPE_TRY(tally, std::move(ran));
   }
   if (!quiet) std::cerr << told(tally, all, all - asked) << '\n';

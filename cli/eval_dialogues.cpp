@@ -329,9 +329,9 @@ Result<int> eval_dialogues(const EvalCommand& command) {
   evaluation.limit = command.limit;
   evaluation.device = command.device;
   evaluation.engine = command.engine;
+  catch_interrupts();
   TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   evaluation.answers = files->answers();
-  catch_interrupts();
   TROUPE_TRY(const auto results, evaluate(evaluation));
   const bench::DialogueSetting setting = setting_of(command, evaluation, results.machine);
   if (files->html() != nullptr) *files->html() << bench::page_of(setting, results.rows);

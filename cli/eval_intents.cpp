@@ -74,8 +74,8 @@ Result<int> eval_intents(const EvalCommand& command) {
   std::vector<std::string> all;
   for (const policy::Tier tier : evaluation.routing.portfolio) all.emplace_back(to_string(tier));
   TROUPE_TRY(const auto tiers, command.rows_among(std::move(all)));
-  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   catch_interrupts();
+  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   std::vector<bench::IntentScores> rows;
   for (const std::string& tier : tiers) {
     TROUPE_TRY(auto row, row_of(command, evaluation, tier, files->answers()));

@@ -201,8 +201,8 @@ Result<bench::EvaluationRow> row_of(const EvalCommand& command, Evaluation& eval
 Result<int> eval_questions(const EvalCommand& command) {
   TROUPE_TRY(auto evaluation, prepare(command));
   TROUPE_TRY(const auto names, rows_of(command, evaluation.routing));
-  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   catch_interrupts();
+  TROUPE_TRY(const auto files, ReportFiles::open(command.html, command.answers, {command.questions, command.policy}));
   std::vector<bench::EvaluationRow> rows;
   for (const std::string& name : names) {
     TROUPE_TRY(auto row, row_of(command, evaluation, name, files->answers()));

@@ -63,7 +63,9 @@ void print_plan(std::ostream& stream, const policy::AttemptPlan& plan) {
 
 /// Then nobody told how much was reused, and how sure it was.
 bool was_cut_short(const policy::AttemptResult& result) {
-  return result.finish_reason == policy::late_reason || result.finish_reason == "cancelled" || result.finish_reason == "lost";
+  const bool ended = result.finish_reason == "end_token" || result.finish_reason == "stop_string" ||
+                     result.finish_reason == "length" || policy::stopped_early(result);
+  return !ended && result.reused_tokens == 0 && result.confidence == 0;
 }
 
 void print_result(std::ostream& stream, const policy::AttemptResult& result, const policy::AttemptPlan& plan) {
@@ -141,7 +143,8 @@ std::string explanation_of(const policy::Turn& turn) {
   if (turn.retrieval_confidence)
     stream << "search           has found what an answer needs with probability " << *turn.retrieval_confidence << '\n';
   const bool searched = !turn.attempts.empty() && turn.attempts.front().plan.task == policy::to_string(policy::Task::answer);
-  if (searched && !turn.search.empty() && !turn.retrieval_confidence) stream << "search           has found nothing\n";
+  const bool found = turn.retrieval_confidence || (searched && !turn.attempts.front().plan.passages.empty());
+  if (searched && !turn.search.empty() && !found) stream << "search           has found nothing\n";
   for (const policy::Attempt& attempt : turn.attempts) {
     print_plan(stream, attempt.plan);
     if (attempt.result) {

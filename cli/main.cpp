@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
   app.footer(
       "Help of a command, with examples:  troupe COMMAND --help\n"
       "Results go to the standard output, everything else to the error stream.\n"
-      "Exit status: 0 done, 1 an error or not answered, 2 a wrong command line, 130 interrupted where a command says so.\n"
+      "Exit status: 0 done, 1 an error or not answered, 2 a wrong command line, 130 interrupted where a command says so,\n"
+      "141 nobody reads the output any more (\"| head\").\n"
       "An error ends with its code in parentheses; docs/operations.md says what to do about each.");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of all commands");

@@ -31,14 +31,19 @@ Result<std::unique_ptr<ReportFiles>> ReportFiles::open(const std::string& html, 
   if (!html.empty() && fs::weakly_canonical(html, ignored) == fs::weakly_canonical(answers, ignored))
     return Error{ErrorCode::invalid_argument, "--html and --answers are the same file; name two"};
   std::unique_ptr<ReportFiles> files(new ReportFiles(html, answers));
+  const auto is_new = [&](const std::string& name) {
+    return fs::symlink_status(name, ignored).type() == fs::file_type::not_found;
+  };
   if (!html.empty()) {
-    const bool is_new = !fs::exists(html, ignored);
-    std::ofstream tried(html, std::ios::binary | std::ios::app);
-    TROUPE_TRY_DO(check_written(tried, html));
-    if (is_new) fs::remove(html, ignored);
+    const bool made = is_new(html);
+    files->page_.open(html, std::ios::binary | std::ios::app);
+    TROUPE_TRY_DO(check_written(files->page_, html));
+    // What is no ordinary file may have a reader, for whom closing it is its end.
+    if (fs::is_regular_file(html, ignored)) files->page_.close();
+    if (made) fs::remove(html, ignored);
   }
   if (!answers.empty()) {
-    files->answers_are_new_ = !fs::exists(answers, ignored);
+    files->answers_are_new_ = is_new(answers);
     files->answers_.open(answers, std::ios::binary);
     TROUPE_TRY_DO(check_written(files->answers_, answers));
   }
@@ -53,9 +58,9 @@ ReportFiles::~ReportFiles() {
 
 Result<void> ReportFiles::finish() {
   if (!html_name_.empty()) {
-    std::ofstream file(html_name_, std::ios::binary);
-    file << html_.view();
-    TROUPE_TRY_DO(check_written(file, html_name_));
+    if (!page_.is_open()) page_.open(html_name_, std::ios::binary);
+    page_ << html_.view();
+    TROUPE_TRY_DO(check_written(page_, html_name_));
   }
   return answers_name_.empty() ? Result<void>() : check_written(answers_, answers_name_);
 }

@@ -35,6 +35,7 @@ class ReportFiles {
   std::string html_name_;
   std::string answers_name_;
   std::ostringstream html_;
+  std::ofstream page_;  ///< open from the beginning if it is no ordinary file
   std::ofstream answers_;
   bool answers_are_new_ = false;  ///< there was no such file before
 };

@@ -9,7 +9,7 @@ bool tells_of_place(ErrorCode code) {
     case ErrorCode::corrupt:
     case ErrorCode::io:
     case ErrorCode::unavailable:
-    case ErrorCode::invalid_argument: return true;  // the last: an endpoint that takes no question, or not with this key
+    case ErrorCode::invalid_argument: return true;  // the last: an endpoint that takes no question with this key or url
     default: return false;
   }
 }

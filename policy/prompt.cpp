@@ -1,5 +1,8 @@
 #include "policy/prompt.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 namespace troupe::policy {
 
 namespace {
@@ -36,6 +39,17 @@ std::string transcript(std::span<const Exchange> exchanges) {
 }
 
 }  // namespace
+
+std::int32_t estimated_tokens(std::string_view text) {
+  constexpr std::size_t bytes_of_a_token = 3;
+  constexpr std::size_t around = 8;  // what the protocol puts around a part
+  return static_cast<std::int32_t>(std::min(text.size(), std::size_t{1} << 30) / bytes_of_a_token + around);
+}
+
+std::int64_t estimated_tokens(const std::vector<Message>& messages) {
+  return std::accumulate(messages.begin(), messages.end(), std::int64_t{0},
+                         [](std::int64_t sum, const Message& each) { return sum + estimated_tokens(each.content); });
+}
 
 std::string_view to_string(Task task) {
   switch (task) {

@@ -22,6 +22,11 @@ struct Message {
   friend bool operator==(const Message&, const Message&) = default;
 };
 
+/// Tokens of a text that a remote model reads, rather too many than too few: tokenizers of the large models make four bytes of
+/// English one token, and three of most other languages.
+std::int32_t estimated_tokens(std::string_view text);
+std::int64_t estimated_tokens(const std::vector<Message>& messages);
+
 /// A question and its answer, with the answer's citations resolved.
 struct Exchange {
   std::string question;

@@ -122,7 +122,7 @@ std::string inputs_of(const RouteConditions& when, const RouteFacts& facts) {
     const bool found = facts.retrieval_confidence.has_value();
     inputs.emplace_back(!facts.grounded ? "no passages come with it"
                         : found         ? "passages come with it"
-                                        : "it is for the corpus, in which nothing was found");
+                                        : "it is for the corpus");
   }
   if (when.retrieval_confidence_below) {
     inputs.push_back("retrieval confidence is " + rounded(*facts.retrieval_confidence) + " (below " +

@@ -54,7 +54,9 @@ std::string text_of(const AttemptResult& result) {
 AttemptResult cut_short(const AttemptPlan& plan, std::vector<Emission> emissions, std::string_view finish_reason) {
   AttemptResult result;
   result.finish_reason = finish_reason;
-  result.prompt_tokens = static_cast<std::int32_t>(plan.prompt.size());
+  const std::int64_t read =
+      plan.model.remote() ? estimated_tokens(plan.messages) : static_cast<std::int64_t>(plan.prompt.size());
+  result.prompt_tokens = static_cast<std::int32_t>(read);
   for (const Emission& emission : emissions) result.generated_tokens += static_cast<std::int32_t>(emission.ids.size());
   result.emissions = std::move(emissions);
   result.cost = plan.price.of(result.prompt_tokens, result.generated_tokens);

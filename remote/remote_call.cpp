@@ -146,6 +146,7 @@ void RemoteCall::on_bytes(std::string_view bytes) {
   const auto own = try_;
   const auto taken = parser_.feed(bytes, [&](const ServerEvent& event) -> Result<void> {
     if (try_ != own) return Error{ErrorCode::cancelled, "the try has ended"};
+    events_ = true;
     TROUPE_TRY_DO(reader_->take({event.name, without_own_key(event.data)}));
     take_reply();
     return {};
@@ -163,7 +164,7 @@ void RemoteCall::on_end(const Result<void>& end) {
     if (!taken) return fail({Error(taken.error()), taken.error().code == ErrorCode::unavailable, {}});
     return take_reply();
   }
-  if (!begins_as_events(body_)) {
+  if (!events_ && !begins_as_events(body_)) {
     const std::string said = error_text_of(without_own_key(body_));
     return fail({{ErrorCode::corrupt, "its answer is malformed: no stream of events, but \"" +
                                           (said.empty() ? plain_text(without_own_key(body_)) : said) +
@@ -215,7 +216,9 @@ void RemoteCall::fail_status() {
   }
   if (status == 404) what += "; are url and model right?";
   const bool passes = policy::may_pass(status);
-  fail({{passes ? ErrorCode::unavailable : ErrorCode::invalid_argument, what}, passes, head_->retry_after});
+  const bool of_question = status == 400 || status == 413 || status == 422;  // and not of the endpoint, which takes others
+  const ErrorCode code = passes ? ErrorCode::unavailable : of_question ? ErrorCode::out_of_range : ErrorCode::invalid_argument;
+  fail({{code, what}, passes, head_->retry_after});
 }
 
 void RemoteCall::fail(Failure failure) {

@@ -97,6 +97,7 @@ class RemoteCall : public std::enable_shared_from_this<RemoteCall> {
   std::optional<HttpHead> head_;
   std::string body_;  ///< of an error, or of an answer that comes at once; of a stream only as much as shows what it is
   std::size_t bytes_ = 0;
+  bool events_ = false;  ///< some have come
   EventParser parser_;
   std::unique_ptr<ReplyReader> reader_;
 

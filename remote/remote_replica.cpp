@@ -4,7 +4,6 @@
 #include <future>
 #include <map>
 #include <mutex>
-#include <numeric>
 #include <utility>
 
 #include "actors/prompt_messages.hpp"
@@ -15,30 +14,17 @@ namespace troupe::remote {
 
 namespace {
 
-/// Tokens of a text, rather too many than too few: tokenizers of the large models make four bytes of English one token, and
-/// three of most other languages.
-std::int32_t estimated_tokens(std::string_view text) {
-  constexpr std::size_t bytes_of_a_token = 3;
-  constexpr std::size_t around = 8;  // what the protocol puts around a part
-  return static_cast<std::int32_t>(std::min(text.size(), std::size_t{1} << 30) / bytes_of_a_token + around);
-}
-
-std::int64_t estimated_tokens(const std::vector<policy::Message>& messages) {
-  return std::accumulate(messages.begin(), messages.end(), std::int64_t{0},
-                         [](std::int64_t sum, const policy::Message& each) { return sum + estimated_tokens(each.content); });
-}
-
 policy::PartSizes sizes_of(const policy::ContextParts& parts) {
   policy::PartSizes sizes;
   policy::ContextParts nothing;
   nothing.task = parts.task;
-  sizes.system = static_cast<std::int32_t>(estimated_tokens(policy::messages_of(nothing)));
-  sizes.summary = estimated_tokens(parts.summary);
-  sizes.question = estimated_tokens(parts.question);
+  sizes.system = static_cast<std::int32_t>(policy::estimated_tokens(policy::messages_of(nothing)));
+  sizes.summary = policy::estimated_tokens(parts.summary);
+  sizes.question = policy::estimated_tokens(parts.question);
   for (const policy::Exchange& exchange : parts.recent)
-    sizes.recent.push_back(estimated_tokens(exchange.question) + estimated_tokens(exchange.answer));
+    sizes.recent.push_back(policy::estimated_tokens(exchange.question) + policy::estimated_tokens(exchange.answer));
   for (const policy::PassageText& passage : parts.passages)
-    sizes.passages.push_back(estimated_tokens(passage.name) + estimated_tokens(passage.text));
+    sizes.passages.push_back(policy::estimated_tokens(passage.name) + policy::estimated_tokens(passage.text));
   return sizes;
 }
 
@@ -148,7 +134,7 @@ Result<schemas::EnginePrepared> RemoteReplica::prepare(const schemas::EnginePrep
     prepared.recent_left_out = static_cast<std::uint32_t>(assembly.recent_left_out);
     prepared.messages = policy::messages_of(assembly.parts);
   }
-  const std::int64_t tokens = estimated_tokens(prepared.messages);
+  const std::int64_t tokens = policy::estimated_tokens(prepared.messages);
   if (tokens > budget || tokens >= endpoint.context_tokens) {
     return Error{ErrorCode::too_large, "the prompt has some " + std::to_string(tokens) + " tokens, and endpoint " +
                                            endpoint.name + " has room for " + std::to_string(budget)};
@@ -165,7 +151,7 @@ void RemoteReplica::start(std::uint64_t number, const schemas::EngineRequest& re
         {{}, Error{ErrorCode::not_found, "an answer of endpoint " + calls_->endpoint().name + " cannot be continued"}});
   }
   RemoteQuestion question{request.messages, request.sampling, request.seed, request.tokens_max,
-                          static_cast<std::int32_t>(estimated_tokens(request.messages))};
+                          static_cast<std::int32_t>(policy::estimated_tokens(request.messages))};
   http_->post([http = http_.get(), calls = calls_, number, question = std::move(question), time_left,
                on_emission = std::move(on_emission), on_end = std::move(on_end)]() mutable {
     calls->begin(*http, number, std::move(question), http->now() + time_left, std::move(on_emission), std::move(on_end));

@@ -249,14 +249,16 @@ Result<std::vector<Section>> read_markdown(const fs::path& folder, const Markdow
       return Error{ErrorCode::too_large, folder.string() + " has more than " + std::to_string(Corpus::bytes_max) +
                                              " bytes of Markdown, counted up to " + file.string()};
     }
-    MarkdownLimits left = limits;
-    left.sections_max -= sections.size();
-    auto parsed = parse_markdown(text, stem, left);
+    auto parsed = parse_markdown(text, stem, limits);
     if (!parsed) {
       problems.push_back(std::move(parsed).error().within(file.string()));
       continue;
     }
     std::move(parsed->begin(), parsed->end(), std::back_inserter(sections));
+    if (sections.size() > limits.sections_max) {
+      return Error{ErrorCode::too_large, folder.string() + " has more than " + std::to_string(limits.sections_max) +
+                                             " sections, counted up to " + file.string()};
+    }
   }
   if (!problems.empty()) return joined(std::move(problems), folder);
   if (sections.empty()) {

@@ -113,7 +113,9 @@ TEST_F(Attempts, AreKeptWithTheirNodeAndTokensWhenTheyAreCutShort) {
   plan.prompt = {1, 2, 3};
   plan.price = {1e6, 2e6};
   auto attempt = generation();
-  EXPECT_EQ(attempt.cut_short(plan, "cancelled").node, "") << "it never began";
+  const policy::AttemptResult never_began = attempt.cut_short(plan, "cancelled");
+  EXPECT_EQ(never_began.node, "");
+  EXPECT_EQ(never_began.cost, 0);
   attempt.drive();
   attempt.take(schemas::EngineEmissions{key_, {{0, {5, 6}, {0, 0}, "x"}}});
   clock_->advance(std::chrono::seconds(2));
@@ -127,6 +129,10 @@ TEST_F(Attempts, AreKeptWithTheirNodeAndTokensWhenTheyAreCutShort) {
     EXPECT_EQ(result.seconds, 2);
     EXPECT_EQ(result.cost, 3 + 2 * 2) << "tokens read and written";
   }
+  plan.prompt.clear();
+  plan.model.numeric_class = policy::remote_class;
+  plan.messages = {{"user", "nine more"}};
+  EXPECT_EQ(policy::cut_short(plan, {}, "lost").prompt_tokens, policy::estimated_tokens(plan.messages));
 }
 
 TEST_F(Attempts, StayOnADrainedNodeIfNoOtherHasTheModel) {

@@ -38,6 +38,13 @@ TEST(FailedPlaces, AreAvoidedLongerEachTimeUntilTheyAnswerOrAreForgotten) {
   }
 }
 
+TEST(FailedPlaces, AreNotWhereAQuestionIsRefused) {
+  EXPECT_TRUE(tells_of_place(ErrorCode::invalid_argument)) << "a wrong key";
+  for (const ErrorCode code :
+       {ErrorCode::out_of_range, ErrorCode::too_large, ErrorCode::cancelled, ErrorCode::deadline_exceeded})
+    EXPECT_FALSE(tells_of_place(code)) << to_string(code);
+}
+
 TEST(FailedPlaces, AreNoMoreThanTheirLimit) {
   FailedPlaces places;
   const auto place = [](std::size_t i) { return ReplicaPlace{NodeId{"a"}, static_cast<std::uint32_t>(i)}; };

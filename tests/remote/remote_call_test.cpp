@@ -218,7 +218,7 @@ TEST_F(Calls, ReadNoMoreOfAnErrorThanItIsWorth) {
   ask();
   http_.last().head(400);
   for (int i = 0; i < 10 && !end_; ++i) http_.last().bytes(std::string(10000, 'x'));
-  expect_failed(ErrorCode::invalid_argument, {"status 400: xxx"}, 1);
+  expect_failed(ErrorCode::out_of_range, {"status 400: xxx"}, 1);
   EXPECT_LT(end_->error->message.size(), 500U);
 }
 
