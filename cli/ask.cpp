@@ -72,6 +72,7 @@ Result<int> ask_once(const AskOptions& options, const std::string& question) {
   const policy::Ask ask = options.choice.of(question);
   AnswerView view(!options.json && ask.assurance == policy::Assurance::draft);
   TROUPE_TRY(const auto answer, ask_and_show(client, conversation, ask, view, options.quiet));
+  if (!answer.end.outcome.committed && output_unread()) return status_of_unread_output;  // nor is it told what was spent
   if (options.json) {
     std::cout << dumped(view.json(answer)) << std::endl;
   } else {
@@ -84,7 +85,7 @@ Result<int> ask(const AskOptions& options) {
   TROUPE_TRY(const std::string question, question_of(options.question));
   catch_interrupts();
   auto status = ask_once(options, question);
-  if (!(status && *status == 0) && output_unread()) return status_of_unread_output;
+  if (!status && output_unread()) return status_of_unread_output;
   return status;
 }
 
