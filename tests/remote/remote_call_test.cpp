@@ -198,13 +198,9 @@ TEST_F(Calls, ShareABudgetOfRetries) {
 }
 
 TEST_F(Calls, AreNotRepeatedWhereThatWouldNotHelp) {
-  const std::vector<std::pair<int, std::string>> refusals = {{400, "status 400: no"},
-                                                             {413, "status 413: no"},
-                                                             {422, "status 422: no"},
-                                                             {401, "does it want a key"},
-                                                             {403, "does it want a key"},
-                                                             {404, "are url and model right"},
-                                                             {301, "status 301"}};
+  const std::vector<std::pair<int, std::string>> refusals = {
+      {400, "status 400: no"},     {413, "status 413: no"},          {422, "status 422: no"}, {401, "does it want a key"},
+      {403, "does it want a key"}, {404, "are url and model right"}, {301, "status 301"}};
   for (const auto& [status, words] : refusals) {
     const std::size_t before = http_.count();
     end_.reset();
