@@ -69,6 +69,15 @@ Result<std::vector<std::string>> without_own(std::vector<std::string> seeds, con
   return seeds;
 }
 
+Result<void> open_fabric(NodeContext& context, const std::string& transports) {
+  cluster::UcxOptions options;
+  options.transports = transports;
+  TROUPE_TRY(context.fabric, cluster::open_ucx_fabric(context.self, {}, options));
+  context.links = std::make_shared<cluster::FabricLinks>(context.self, std::vector<cluster::FabricOffer>{{context.fabric, {}}},
+                                                         context.clock, context.log);
+  return {};
+}
+
 /// Which cluster the nodes at `seeds` are, once one of them answers.
 Result<policy::ClusterId> ask_for_cluster(Network& network, const NodeOptions& options, const std::string& address) {
   schemas::Hello hello;
@@ -233,13 +242,8 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   context.shadows = std::move(options.shadows);
   context.log = options.log;
   if (options.fabric != "none") {
-    cluster::UcxOptions transports;
-    transports.transports = options.fabric;
-    TROUPE_TRY(context.fabric, cluster::open_ucx_fabric(context.self, {}, transports));
-    context.links = std::make_shared<cluster::FabricLinks>(
-        context.self, std::vector<cluster::FabricOffer>{{context.fabric, {}}}, context.clock, context.log);
+    TROUPE_TRY_DO(open_fabric(context, options.fabric));
   }
-
   if (!options.expert_models.empty()) {
     TROUPE_TRY(context.experts, open_experts(context, options));
   }

@@ -204,10 +204,10 @@ class Batch {
     if (!stopped_) stopped_ = error;
   }
 
-  const clients::Client client_;  ///< is watched for what the cluster says; those who ask have their own
+  clients::Client client_;  ///< is watched for what the cluster says; those who ask have their own
   const ConnectChoice& connect_;
   const AskChoice& choice_;
-  const std::vector<FileQuestion> questions_;
+  std::vector<FileQuestion> questions_;
   std::optional<WaitNotice> notice_;
 
   std::mutex mutex_;  // guards what follows
