@@ -42,6 +42,8 @@ struct Cluster {
   policy::ClusterId id;
   policy::NodeId self;
   std::vector<Peer> peers;  ///< ascending by node, this one included
+  /// When a node was last known to serve a tier; where none was, when this node began to look.
+  policy::PerTier<TimePoint> served{};
 
   const Peer* find(const policy::NodeId& node) const;
   /// The peer that grants leases, if it is known.

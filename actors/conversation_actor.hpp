@@ -156,6 +156,10 @@ class ConversationState {
   /// What is to be made of a small model's reply: nothing, if it was not what the contract promises.
   ModelCall::Reply checked_reply(LiveTurn& turn, schemas::Purpose purpose, const Result<ModelCall::Reply>& reply);
   void late_intent(LiveTurn& turn);
+  /// Who went away for a moment is waited for, so that the same question gets the same answer. Where nobody has served the tier
+  /// for as long as the stage may take, every question would wait so long: then none does.
+  void give_up_unserved_intent(LiveTurn& turn, policy::Tier tier);
+  void give_up_intent(LiveTurn& turn, std::string why);
   void late_search(LiveTurn& turn);
   void late_summary(LiveTurn& turn);
   void late_attempt(LiveTurn& turn);

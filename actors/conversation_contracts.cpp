@@ -153,13 +153,24 @@ ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpo
 void ConversationState::late_intent(LiveTurn& turn) {
   if (!turn.call) return;
   const std::string waits_for = turn.call->waits_for();
+  give_up_intent(turn, "no reply after " + waited(context_->clock->now() - turn.clock->began) +
+                           (waits_for.empty() ? std::string() : ": " + waits_for));
+}
+
+void ConversationState::give_up_unserved_intent(LiveTurn& turn, policy::Tier tier) {
+  if (turn.call->waits_for().empty()) return;
+  const Duration unserved = context_->clock->now() - context_->cluster.load()->served[policy::place_of(tier)];
+  if (unserved < std::chrono::milliseconds(contract_of(policy::Stage::intent).deadline_ms)) return;
+  give_up_intent(turn, turn.call->waits_for() + ", and none has for " + waited(unserved));
+}
+
+void ConversationState::give_up_intent(LiveTurn& turn, std::string why) {
   turn.call.reset();
   StageEntry entry;
   entry.stage = policy::Stage::intent;
   entry.trouble = Trouble::late;
   entry.fallback = Fallback::unknown;
-  entry.why = "no reply after " + waited(context_->clock->now() - turn.clock->began) +
-              (waits_for.empty() ? std::string() : ": " + waits_for);
+  entry.why = std::move(why);
   tell(turn, std::move(entry));
   const auto go_on = std::move(turn.on_reply);
   go_on(turn, {});

@@ -95,7 +95,8 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
   ModelCall::Job job;
   job.key = {turn.turn.id, purpose, 0};
   job.epoch = epoch_;
-  job.tier = purpose == schemas::Purpose::classify ? routing.classifier() : routing.smallest();
+  const policy::Tier tier = purpose == schemas::Purpose::classify ? routing.classifier() : routing.smallest();
+  job.tier = tier;
   job.parts = std::move(parts);
   job.prompt_tokens_max = routing.prompt_tokens[policy::place_of(job.tier)];
   job.prompt_tokens_max = std::min(job.prompt_tokens_max, contract.prompt_tokens_max.value_or(job.prompt_tokens_max));
@@ -117,6 +118,7 @@ void ConversationState::call_model(LiveTurn& turn, schemas::Purpose purpose, pol
                                           });
   const auto call = turn.call;
   call->drive();
+  if (turn.call == call) give_up_unserved_intent(turn, tier);
 }
 
 void ConversationState::classify(LiveTurn& turn) {

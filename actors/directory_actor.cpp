@@ -32,6 +32,7 @@ DirectoryActor::behavior_type DirectoryState::start(NodeContextPtr context, Dire
   install_defaults(self_);
   self_->set_down_handler([this](const caf::down_msg& down) { on_down(down); });
   for (const std::string& seed : config_.seeds) seeds_[seed] = {};
+  served_.fill(context_->clock->now());
   tick();
   return {
       [this](const schemas::Hello& hello) -> caf::result<schemas::Welcome> {
@@ -210,7 +211,10 @@ void DirectoryState::publish() {
   picture->peers.push_back({config_.describe(), local_});
   for (const auto& [id, known] : known_) picture->peers.push_back({known.view, known.handles});
   std::sort(picture->peers.begin(), picture->peers.end(), [](const Peer& a, const Peer& b) { return a.view.id < b.view.id; });
-  if (context_->links) context_->links->follow(views_of(*picture));
+  const auto views = views_of(*picture);
+  for (const policy::Tier tier : policy::served_tiers(views)) served_[policy::place_of(tier)] = context_->clock->now();
+  picture->served = served_;
+  if (context_->links) context_->links->follow(views);
   context_->cluster.store(std::move(picture));
 }
 

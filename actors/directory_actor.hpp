@@ -73,6 +73,7 @@ class DirectoryState {
   PeerHandles local_;
   std::map<policy::NodeId, Known> known_;   ///< other nodes
   std::map<std::string, TimePoint> seeds_;  ///< not connected yet: when to try again
+  policy::PerTier<TimePoint> served_{};     ///< as Cluster's
 };
 
 DirectoryActor::behavior_type directory_actor(DirectoryActor::stateful_pointer<DirectoryState> self, NodeContextPtr context,

@@ -58,13 +58,14 @@ std::optional<KvShardState::Fetch> KvShardState::plan(std::size_t pool, std::vec
   const std::span missing_chain = std::span(chain).subspan(first);
   if (missing_chain.empty()) return std::nullopt;
 
+  const TimePoint now = context_->clock->now();
   std::vector<policy::PrefixSource> sources;
-  if (parts_.store) sources.push_back({{}, parts_.store->count(missing_chain), store_fetch_.rate()});
+  if (parts_.store) sources.push_back({{}, parts_.store->count(missing_chain), store_fetch_.rate(now)});
   if (into.region) {
     for (const cluster::BlockHolder& holder : context_->block_holders.holders(missing_chain)) {
       const auto neighbour = neighbours_.find(holder.node);
       if (neighbour == neighbours_.end() || !shard_at(holder.node) || !reaches(holder.node)) continue;
-      sources.push_back({holder.node, holder.blocks, neighbour->second.fetch.rate()});
+      sources.push_back({holder.node, holder.blocks, neighbour->second.fetch.rate(now)});
     }
   }
   const policy::MissingPrefix missing{missing_chain.size(), into.blocks->block_bytes(), engine::kv_block_positions,
@@ -184,7 +185,8 @@ void KvShardState::on_finished(std::uint64_t number, std::size_t bytes, std::siz
                                const engine::BlocksImported& imported, const std::vector<policy::BlockId>& came) {
   const Fetch& fetch = fetches_.at(number);
   const std::size_t right = came.size() - imported.wrong;
-  const Duration took = context_->clock->now() - fetch.begun;
+  const TimePoint now = context_->clock->now();
+  const double took = seconds(now - fetch.begun);
   const bool from_store = fetch.source.value.empty();
   auto& traffic = context_->block_traffic;
   if (imported.wrong > 0) {
@@ -200,12 +202,12 @@ void KvShardState::on_finished(std::uint64_t number, std::size_t bytes, std::siz
   }
   if (from_store) {
     traffic.restored_blocks += right;
-    if (bytes > 0) store_fetch_.record(bytes, seconds(took));
+    if (bytes > 0) store_fetch_.record(bytes, took, now);
   } else {
     traffic.fetched_blocks += right;
     traffic.fetched_bytes += bytes;
     const auto neighbour = neighbours_.find(fetch.source);
-    if (neighbour != neighbours_.end()) neighbour->second.fetch.record(bytes, seconds(took));
+    if (neighbour != neighbours_.end()) neighbour->second.fetch.record(bytes, took, now);
   }
   end_fetch(number, imported.usable - std::min(imported.usable, present));
 }

@@ -26,31 +26,49 @@ namespace {
 
 constexpr auto join_again_after = std::chrono::milliseconds(500);
 
-/// The address, with a port that is free if it asks for any. Nobody is told of an address that is somebody else's.
-Result<std::string> with_port(const std::string& text) {
-  TROUPE_TRY(const Address address, parse_address(text));
-  if (!address.host.starts_with("127.") && address.host != "localhost") {
-    return Error{
-        ErrorCode::unsupported,
-        "nodes listen on this machine only (127.0.0.1, localhost) until there are credentials, and " + text + " is elsewhere"};
+/// An address to listen on. While this exists, nobody is given its port who asks for any: not even this node, which opens
+/// others before it listens there.
+class HeldAddress {
+ public:
+  HeldAddress(HeldAddress&& other) noexcept : text_(std::move(other.text_)), socket_(std::exchange(other.socket_, -1)) {}
+  HeldAddress& operator=(HeldAddress&&) = delete;
+  ~HeldAddress() {
+    if (socket_ >= 0) ::close(socket_);
   }
-  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-  const int reuse = 1;  // as who listens there later: what has just ended does not count
-  sockaddr_in there{};
-  there.sin_family = AF_INET;
-  there.sin_port = htons(address.port);
-  if (::inet_pton(AF_INET, address.host.c_str(), &there.sin_addr) != 1) there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(there);
-  const bool found = socket >= 0 && ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) == 0 &&
-                     ::bind(socket, reinterpret_cast<sockaddr*>(&there), size) == 0 &&
-                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&there), &size) == 0;
-  if (socket >= 0) ::close(socket);
-  if (!found) {
-    return Error{ErrorCode::io, "cannot listen for other nodes on " + text +
-                                    ": the port is taken, or this machine has no such address; --cluster chooses another one"};
+  /// `text`, with a port that is free if it asks for any. Nobody is told of an address that is somebody else's.
+  static Result<HeldAddress> hold(const std::string& text) {
+    TROUPE_TRY(const Address address, parse_address(text));
+    if (!address.host.starts_with("127.") && address.host != "localhost") {
+      return Error{ErrorCode::unsupported,
+                   "nodes listen on this machine only (127.0.0.1, localhost) until there are credentials, and " + text +
+                       " is elsewhere"};
+    }
+    HeldAddress held;
+    const int reuse = 1;  // as who listens there later: what has just ended, and this, do not count
+    sockaddr_in there{};
+    there.sin_family = AF_INET;
+    there.sin_port = htons(address.port);
+    if (::inet_pton(AF_INET, address.host.c_str(), &there.sin_addr) != 1) there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(there);
+    const bool found = held.socket_ >= 0 && ::setsockopt(held.socket_, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) == 0 &&
+                       ::bind(held.socket_, reinterpret_cast<sockaddr*>(&there), size) == 0 &&
+                       ::getsockname(held.socket_, reinterpret_cast<sockaddr*>(&there), &size) == 0;
+    if (!found) {
+      return Error{ErrorCode::io,
+                   "cannot listen for other nodes on " + text +
+                       ": the port is taken, or this machine has no such address; --cluster chooses another one"};
+    }
+    held.text_ = address.host + ":" + std::to_string(ntohs(there.sin_port));
+    return held;
   }
-  return address.host + ":" + std::to_string(ntohs(there.sin_port));
-}
+  const std::string& text() const { return text_; }
+
+ private:
+  HeldAddress() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+
+  std::string text_;
+  int socket_;
+};
 
 /// The seeds but for the node's own address, which a list for all nodes of a cluster may have; there must be another one.
 Result<std::vector<std::string>> without_own(std::vector<std::string> seeds, const std::string& own) {
@@ -209,7 +227,8 @@ class Node::Parts {
 Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   auto parts = std::make_unique<Parts>();
   TROUPE_TRY(options.join, without_own(std::move(options.join), options.cluster_address));
-  TROUPE_TRY(parts->cluster_address, with_port(options.cluster_address));
+  TROUPE_TRY(const HeldAddress address, HeldAddress::hold(options.cluster_address));
+  parts->cluster_address = address.text();
   TROUPE_TRY(parts->store, storage::RocksStore::open(options.data));
   parts->data = options.data;
   storage::forget_address(options.data);  // an earlier life's

@@ -145,7 +145,7 @@ Result<PrefixBenchResult> bench_prefix(const model::Model& model, kernels::Devic
         return Error{ErrorCode::corrupt, "the token depends on where its prompt's blocks come from"};
       }
       measured.bytes = measured.blocks * block_bytes;
-      measured_fetch.record(measured.bytes, seconds);
+      measured_fetch.record(measured.bytes, seconds, clock.now());
       times[0].push_back(computed.took);
       times[1].push_back(fetched.took);
       times[2].push_back(local.took);
@@ -157,10 +157,11 @@ Result<PrefixBenchResult> bench_prefix(const model::Model& model, kernels::Devic
   }
   const engine::EngineCounters counters = near.engine->counters();
   result.prefill_seconds_per_token = counters.prefill_seconds / static_cast<double>(counters.tokens_prefilled);
-  result.fetch_fixed_seconds = measured_fetch.rate().fixed_seconds;
-  result.fetch_bytes_per_second = measured_fetch.rate().bytes_per_second;
-  result.break_even_blocks = policy::break_even_blocks(
-      {1, block_bytes, engine::kv_block_positions, result.prefill_seconds_per_token}, measured_fetch.rate());
+  const policy::FetchRate rate = measured_fetch.rate(clock.now());
+  result.fetch_fixed_seconds = rate.fixed_seconds;
+  result.fetch_bytes_per_second = rate.bytes_per_second;
+  result.break_even_blocks =
+      policy::break_even_blocks({1, block_bytes, engine::kv_block_positions, result.prefill_seconds_per_token}, rate);
   return result;
 }
 

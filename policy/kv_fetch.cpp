@@ -1,6 +1,8 @@
 #include "policy/kv_fetch.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 
 namespace troupe::policy {
 
@@ -10,6 +12,8 @@ namespace {
 constexpr double weight = 0.25;
 /// Transfers of less say how long asking takes, not how fast bytes move.
 constexpr std::size_t bytes_telling = std::size_t{256} << 10;
+/// After so long half of what was measured is forgotten.
+constexpr double half_life_seconds = 30;
 
 double fetch_seconds(std::size_t blocks, const MissingPrefix& missing, const FetchRate& rate) {
   return rate.fixed_seconds + static_cast<double>(blocks * missing.block_bytes) / rate.bytes_per_second;
@@ -21,7 +25,18 @@ double compute_seconds(std::size_t blocks, const MissingPrefix& missing) {
 
 }  // namespace
 
-void MeasuredFetch::record(std::size_t bytes, double seconds) {
+FetchRate MeasuredFetch::rate(TimePoint now) const {
+  const FetchRate assumed;
+  const double age = std::max(std::chrono::duration<double>(now - measured_).count(), 0.0);
+  const double known = std::exp2(-age / half_life_seconds);
+  return {std::lerp(assumed.fixed_seconds, rate_.fixed_seconds, known),
+          // By factors: a source that is a hundred times slower does not seem half as fast after a moment.
+          assumed.bytes_per_second * std::pow(rate_.bytes_per_second / assumed.bytes_per_second, known)};
+}
+
+void MeasuredFetch::record(std::size_t bytes, double seconds, TimePoint now) {
+  rate_ = rate(now);
+  measured_ = now;
   if (bytes < bytes_telling) {
     rate_.fixed_seconds += weight * (seconds - rate_.fixed_seconds);
     return;
@@ -55,11 +70,6 @@ std::optional<std::size_t> break_even_blocks(const MissingPrefix& missing, const
   if (saved <= 0) return std::nullopt;
   const auto blocks = static_cast<std::size_t>(rate.fixed_seconds / saved) + 1;
   return blocks;
-}
-
-bool worth_keeping(const MissingPrefix& block, const FetchRate& rate) {
-  if (block.seconds_per_token == 0) return true;
-  return static_cast<double>(block.block_bytes) / rate.bytes_per_second < compute_seconds(1, block);
 }
 
 }  // namespace troupe::policy

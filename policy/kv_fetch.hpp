@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "base/clock.hpp"
 #include "policy/block.hpp"
 #include "policy/cluster_view.hpp"
 
@@ -18,14 +19,16 @@ struct FetchRate {
   friend bool operator==(const FetchRate&, const FetchRate&) = default;
 };
 
-/// Follows what transfers really take; recent ones count for more.
+/// Follows what transfers really take; recent ones count for more. A measurement is forgotten with time, towards what is
+/// assumed of a source that was never tried: one that was slow for a moment is tried again.
 class MeasuredFetch {
  public:
-  const FetchRate& rate() const { return rate_; }
-  void record(std::size_t bytes, double seconds);
+  FetchRate rate(TimePoint now) const;
+  void record(std::size_t bytes, double seconds, TimePoint now);
 
  private:
-  FetchRate rate_;
+  FetchRate rate_;  ///< when it was measured last
+  TimePoint measured_{};
 };
 
 /// Somewhere that has a chain's blocks from the first missing one on.
@@ -56,8 +59,5 @@ std::optional<FetchPlan> plan_fetch(const MissingPrefix& missing, std::span<cons
 
 /// The fewest blocks that are fetched sooner than they are computed; none if no number is.
 std::optional<std::size_t> break_even_blocks(const MissingPrefix& missing, const FetchRate& rate);
-
-/// Whether an evicted block is worth keeping in a level that gives it back at this rate.
-bool worth_keeping(const MissingPrefix& block, const FetchRate& rate);
 
 }  // namespace troupe::policy

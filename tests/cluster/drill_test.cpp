@@ -105,5 +105,30 @@ TEST(Drills, ShowWhereNobodyIsLeftAndWhatWasTooMuch) {
   })) << status.output;
 }
 
+/// A cluster of one tier: its questions do not wait for another tier to say what they are about.
+TEST(Drills, DoNotWaitForATierThatNobodyHasServedForLong) {
+  const TemporaryFolder folder;
+  const std::string policy = (folder.path() / "policy.toml").string();
+  std::ofstream(policy) << "[stage.intent]\ndeadline_ms = 500\n[[rule]]\nname = \"all\"\nstart = \"medium\"\n";
+  NodeSetup setup{"one", {"medium"}};
+  setup.options = {"--policy", policy};
+  TroupeOf nodes(TROUPE_BINARY, folder.path(), {setup});
+  const auto started = nodes.start();
+  ASSERT_TRUE(started) << started.error().message;
+  const std::string at = " --connect " + nodes.node(0).clients();
+  Json stage;
+  EXPECT_TRUE(soon([&] {  // in its first moments it is waited for
+    const Outcome asked = troupe("ask --json" + at + " 'How long are payroll records kept?'");
+    const Json answer = Json::parse(asked.output.substr(asked.output.find("{\"turn\"")));
+    EXPECT_EQ(answer["tier"], "medium") << asked.output;
+    stage = Json::parse(troupe("explain --json" + at + " " + answer["turn"].get<std::string>()).output)["stages"][0];
+    return stage["why"].get<std::string>().starts_with("no node serves tier mini, and none has for");
+  })) << stage;
+  EXPECT_EQ(stage["stage"], "intent");
+  EXPECT_EQ(stage["trouble"], "late");
+  EXPECT_EQ(stage["fallback"], "unknown");
+  EXPECT_LT(stage["milliseconds"], 500) << "the stage did not last until its deadline";
+}
+
 }  // namespace
 }  // namespace troupe::tests
