@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 namespace troupe::policy {
 
@@ -12,7 +11,7 @@ namespace {
 constexpr double weight = 0.25;
 /// Transfers of less say how long asking takes, not how fast bytes move.
 constexpr std::size_t bytes_telling = std::size_t{256} << 10;
-/// After so long half of what was measured is forgotten.
+/// After so long half of what was measured is forgotten, and after some minutes nearly all.
 constexpr double half_life_seconds = 30;
 
 double fetch_seconds(std::size_t blocks, const MissingPrefix& missing, const FetchRate& rate) {
@@ -27,11 +26,12 @@ double compute_seconds(std::size_t blocks, const MissingPrefix& missing) {
 
 FetchRate MeasuredFetch::rate(TimePoint now) const {
   const FetchRate assumed;
-  const double age = std::max(std::chrono::duration<double>(now - measured_).count(), 0.0);
-  const double known = std::exp2(-age / half_life_seconds);
-  return {std::lerp(assumed.fixed_seconds, rate_.fixed_seconds, known),
-          // By factors: a source that is a hundred times slower does not seem half as fast after a moment.
-          assumed.bytes_per_second * std::pow(rate_.bytes_per_second / assumed.bytes_per_second, known)};
+  const double half_lives = std::max(std::chrono::duration<double>(now - measured_).count(), 0.0) / half_life_seconds;
+  const double known = 1 / (1 + half_lives * half_lives);
+  const auto blend = [&](double was, double seconds) { return seconds + known * (was - seconds); };
+  // Of times: a source that is a hundred times slower does not seem half as fast when half of it is forgotten.
+  return {blend(rate_.fixed_seconds, assumed.fixed_seconds),
+          1 / blend(1 / rate_.bytes_per_second, 1 / assumed.bytes_per_second)};
 }
 
 void MeasuredFetch::record(std::size_t bytes, double seconds, TimePoint now) {
