@@ -67,6 +67,11 @@ TEST_P(FabricOfTwoProcesses, NoticesAKilledPeerWithinTwoSecondsAndGoesOn) {
     Losses losses(*own_);
     FabricPeer peer(GetParam(), own_->address());
     meet(peer);
+    // Who dies in the very exchange that connects them may take this process along: a fault of UCX 1.13, for which nodes wait
+    // before they connect (docs/decisions/0011-fabric.md).
+    inbox_.drop();
+    ask(10);
+    ASSERT_TRUE(inbox_.wait(1));
     Exposed here(*own_, std::vector<std::byte>(peer_region_bytes));
     std::vector<End> ends(12);
     for (std::size_t i = 0; i < ends.size(); i += 3) {
@@ -74,7 +79,7 @@ TEST_P(FabricOfTwoProcesses, NoticesAKilledPeerWithinTwoSecondsAndGoesOn) {
       own_->put(peer_name, here.region, peer.region, {{0, 0, peer_region_bytes}}, soon(), ends[i + 1].done());
       ends[i + 2] = ask(100000);
     }
-    // From before they have met to the middle of it all.
+    // From the beginning to the middle of it all.
     std::this_thread::sleep_for(milliseconds(4 * round));
     peer.kill();
     EXPECT_EQ(losses.wait(), peer_name);
