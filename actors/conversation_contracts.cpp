@@ -153,6 +153,7 @@ ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpo
 void ConversationState::late_intent(LiveTurn& turn) {
   if (!turn.call) return;
   const std::string waits_for = turn.call->waits_for();
+  if (turn.clock->over == policy::TimeOver::contract) turn.call->tell_late();
   give_up_intent(turn, "no reply after " + waited(context_->clock->now() - turn.clock->began) +
                            (waits_for.empty() ? std::string() : ": " + waits_for));
 }
@@ -340,6 +341,7 @@ void ConversationState::late_attempt(LiveTurn& turn) {
   const std::string time = waited(context_->clock->now() - turn.clock->began);
   const std::string tier(to_string(seen.tier));
   if (turn.stage == Stage::generate) {
+    if (turn.clock->over == policy::TimeOver::contract) turn.generation->tell_late();
     auto result = turn.generation->cut_short(turn.turn.attempts.back().plan, policy::late_reason);
     return on_generated(turn, std::move(result), tier + " had not answered after " + time);
   }

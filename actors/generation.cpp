@@ -120,6 +120,10 @@ void Generation::drive() {
   if (now - std::max(heard_, sent_) >= quiet_max || now - sent_ >= in_touch_every) send(engine_at(*cluster, *place_));
 }
 
+void Generation::tell_late() const {
+  if (place_) context_->place_trouble.failed(*place_, context_->clock->now());
+}
+
 policy::AttemptResult Generation::cut_short(const policy::AttemptPlan& plan, std::string_view finish_reason) const {
   policy::AttemptResult result = policy::cut_short(plan, emissions_, finish_reason);
   if (!begun_) {  // nobody has read anything

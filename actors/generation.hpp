@@ -79,6 +79,8 @@ class Generation {
   const schemas::AttemptKey& key() const { return job_.key; }
   const std::vector<policy::Emission>& emissions() const { return emissions_; }
   const std::optional<policy::ReplicaPlace>& place() const { return place_; }
+  /// It took longer than it may: others are asked for a while before the replica that has it.
+  void tell_late() const;
   /// What has come, if nothing more is waited for.
   policy::AttemptResult cut_short(const policy::AttemptPlan& plan, std::string_view finish_reason) const;
   /// Why the last engine could not go on, if the attempt was to be repeated.

@@ -45,6 +45,10 @@ class ModelCall {
   void take(const schemas::EngineEmissions& emissions);
   void take(const schemas::EngineFinished& finished);
   const schemas::AttemptKey& key() const { return job_.key; }
+  /// As Generation's.
+  void tell_late() const {
+    if (generation_) generation_->tell_late();
+  }
   /// What could not be had when it was tried last; empty if nothing is missing.
   std::string waits_for() const;
 

@@ -1,4 +1,5 @@
-// Which replicas have just failed: a replica that fails at once is never busy, and would draw all of its tier's questions.
+// Which replicas have just failed, or were late: one that fails at once is never busy, and would draw all of its tier's
+// questions; one that is stuck would hold up a share of them.
 #pragma once
 
 #include <cstddef>

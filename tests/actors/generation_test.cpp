@@ -191,6 +191,20 @@ TEST_F(Attempts, GoElsewhereForAWhileAfterAReplicaHasFailed) {
   EXPECT_EQ(place_for(*context_, *context_->cluster.load(), policy::Tier::mini)->node.value, "b");
 }
 
+TEST_F(Attempts, GoElsewhereForAWhileAfterAReplicaWasLate) {
+  {
+    auto attempt = generation();
+    attempt.tell_late();  // nobody has it yet
+    attempt.drive();
+    EXPECT_EQ(said(), Said{"generate on a from 0"});
+    attempt.tell_late();
+  }
+  said();
+  auto next = generation();
+  next.drive();
+  EXPECT_EQ(said(), Said{"generate on b from 0"});
+}
+
 /// The same, of a model that others host.
 class RemoteAttempts : public Attempts {
  protected:
