@@ -157,12 +157,16 @@ class ConversationState {
   ModelCall::Reply checked_reply(LiveTurn& turn, schemas::Purpose purpose, const Result<ModelCall::Reply>& reply);
   void late_intent(LiveTurn& turn);
   /// Who went away for a moment is waited for, so that the same question gets the same answer. Where nobody has served the tier
-  /// for as long as the stage may take, every question would wait so long: then none does.
+  /// for as long as the turn's stage may take, every question would wait so long: then none does. Why; none: it is waited for.
+  std::optional<std::string> long_unserved(const LiveTurn& turn, policy::Tier tier) const;
   void give_up_unserved_intent(LiveTurn& turn, policy::Tier tier);
+  void give_up_unserved_attempt(LiveTurn& turn);
   void give_up_intent(LiveTurn& turn, std::string why);
   void late_search(LiveTurn& turn);
   void late_summary(LiveTurn& turn);
   void late_attempt(LiveTurn& turn);
+  /// The attempt that is being planned comes to nothing: the next tier, a quote, or the end.
+  void give_up_attempt(LiveTurn& turn, const std::string& what);
   /// Gives a late attempt all the time that its turn has.
   void wait_on(LiveTurn& turn);
   /// Until the turn's deadline.

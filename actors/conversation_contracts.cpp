@@ -102,6 +102,14 @@ void ConversationState::keep_contract(LiveTurn& turn) {
   }
 }
 
+std::optional<std::string> ConversationState::long_unserved(const LiveTurn& turn, policy::Tier tier) const {
+  const TimePoint now = context_->clock->now();
+  const Duration unserved = now - context_->cluster.load()->served[policy::place_of(tier)];
+  const Duration contract = std::chrono::milliseconds(contract_of(turn.clock->stage).deadline_ms);
+  if (unserved < std::max(contract, turn.clock->until - turn.clock->began)) return std::nullopt;
+  return "no node serves tier " + std::string(to_string(tier)) + ", and none has for " + waited(unserved);
+}
+
 void ConversationState::tell_end(LiveTurn& turn, const Error& error) {
   if (!turn.clock || error.code == ErrorCode::cancelled) return;
   StageEntry entry;
@@ -160,9 +168,7 @@ void ConversationState::late_intent(LiveTurn& turn) {
 
 void ConversationState::give_up_unserved_intent(LiveTurn& turn, policy::Tier tier) {
   if (turn.call->waits_for().empty()) return;
-  const Duration unserved = context_->clock->now() - context_->cluster.load()->served[policy::place_of(tier)];
-  if (unserved < std::chrono::milliseconds(contract_of(policy::Stage::intent).deadline_ms)) return;
-  give_up_intent(turn, turn.call->waits_for() + ", and none has for " + waited(unserved));
+  if (auto why = long_unserved(turn, tier)) give_up_intent(turn, *std::move(why));
 }
 
 void ConversationState::give_up_intent(LiveTurn& turn, std::string why) {
@@ -345,14 +351,27 @@ void ConversationState::late_attempt(LiveTurn& turn) {
     auto result = turn.generation->cut_short(turn.turn.attempts.back().plan, policy::late_reason);
     return on_generated(turn, std::move(result), tier + " had not answered after " + time);
   }
-  const std::string what = tier + " could not be asked within " + time + (turn.waits_for.empty() ? "" : ": " + turn.waits_for);
+  give_up_attempt(turn, tier + " could not be asked within " + time + (turn.waits_for.empty() ? "" : ": " + turn.waits_for));
+}
+
+void ConversationState::give_up_unserved_attempt(LiveTurn& turn) {
+  const auto why = long_unserved(turn, *turn.next_tier);
+  if (!why) return;
+  const Fallback next =
+      policy::after_trouble(contract_of(policy::Stage::reasoning).fallback, broken_attempt(turn, "")).fallback;
+  if (next != Fallback::escalate && next != Fallback::quote) return;  // nothing takes its place
+  give_up_attempt(turn, std::string(to_string(*turn.next_tier)) + " was not asked: " + *why);
+}
+
+void ConversationState::give_up_attempt(LiveTurn& turn, const std::string& what) {
   if (skip_tier(turn, Trouble::late, what)) return;
   ++turn.step;
   turn.busy = false;
   StageEntry entry;
   entry.stage = policy::Stage::reasoning;
   entry.trouble = Trouble::late;
-  if (policy::after_trouble(contract.fallback, seen).fallback == Fallback::quote) {
+  if (policy::after_trouble(contract_of(policy::Stage::reasoning).fallback, broken_attempt(turn, "")).fallback ==
+      Fallback::quote) {
     return after_trouble(turn, std::move(entry), what, turn.turn.attempts.back().result->confidence);
   }
   entry.fallback = Fallback::refuse;

@@ -32,6 +32,11 @@ void ConversationState::summarize(LiveTurn& turn) {
     return advance(turn);
   }
   begin_stage(turn, policy::Stage::summary);
+  if (contract_of(policy::Stage::summary).fallback != policy::Fallback::wait) {
+    if (const auto why = long_unserved(turn, context_->routing->smallest())) {
+      return without_summary(turn, policy::Trouble::late, *why);
+    }
+  }
   SummaryWork work;
   work.key = {{id_, recent_[fold - 1].number}, schemas::Purpose::summarize, static_cast<std::int32_t>(summary_.version)};
   work.epoch = epoch_;
@@ -297,7 +302,7 @@ void ConversationState::prepare(LiveTurn& turn) {
   const EngineActor engine = place ? engine_at(*cluster, *place) : EngineActor{};
   if (!engine) {
     turn.waits_for = "no node serves tier " + std::string(to_string(*turn.next_tier));
-    return;  // the turn waits for the tier
+    return give_up_unserved_attempt(turn);  // or the turn waits for the tier
   }
   const policy::Contract& contract = contract_of(policy::Stage::reasoning);
   const std::int32_t readable = context_->routing->prompt_tokens[policy::place_of(*turn.next_tier)];

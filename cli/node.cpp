@@ -214,8 +214,8 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
   }
   for (const policy::Tier tier : missing) {
     std::cout << "  " << to_string(tier) << std::string(9 - to_string(tier).size(), ' ')
-              << "no node serves it yet: what the routing policy asks of it waits (troupe node --tier " << to_string(tier)
-              << " --join " << node.cluster_address() << "; or leave it out of the policy's tiers)\n";
+              << "no node serves it yet: what the routing policy asks of it waits at first (troupe node --tier "
+              << to_string(tier) << " --join " << node.cluster_address() << "; or leave it out of the policy's tiers)\n";
   }
   for (const auto& replica : replicas) {
     const policy::ReplicaView view = replica->view();

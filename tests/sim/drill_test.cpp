@@ -198,6 +198,54 @@ TEST(Drill, EndsTheSameWhoeverDiesMeanwhile) {
   }
 }
 
+TEST(Drill, DoesNotWaitForTiersThatHaveBeenAwayForLong) {
+  for (const Tier left : {Tier::medium, Tier::heavy}) {
+    SCOPED_TRACE(to_string(left));
+    Asked asked;
+    asked.questions = 8;  // a summary is due among them
+    asked.meanwhile = [left](World& world, SimCluster& cluster) {
+      for (const auto& node : cluster.nodes()) {
+        world.schedule(std::chrono::seconds(1), [&cluster, &node = *node, left] {
+          cluster.kill(node, false, 0);
+          std::erase_if(node.tiers, [left](Tier tier) { return tier < left; });
+          cluster.start(node);
+        });
+      }
+    };
+    const DrillResult run = run_drill({}, asked);
+    expect_contracts_held(run, asked);
+    EXPECT_GE(run.count(Stage::summary, Trouble::late), 1U) << run.story();
+    EXPECT_GE(run.count(Stage::reasoning, Trouble::late), 8U) << run.story();
+    for (const Turn& turn : run.turns) {
+      ASSERT_TRUE(turn.outcome->committed) << run.story();
+      EXPECT_EQ(turn.attempts.front().plan.tier, left) << run.story();
+      for (const StageEntry& entry : turn.stages) {
+        EXPECT_TRUE(entry.trouble != Trouble::late || entry.milliseconds <= 200) << "at once: " << run.story();
+      }
+    }
+  }
+}
+
+/// With nobody to take its place it is waited for, and answers when it is back.
+TEST(Drill, WaitsForATierThatStandsAlone) {
+  Asked asked{policy::Assurance::standard, 1, 20000};
+  asked.meanwhile = [](World& world, SimCluster& cluster) {
+    for (const auto& node : cluster.nodes()) {
+      const auto tiers = node->tiers;
+      const auto restart = [&cluster, &node = *node](std::vector<Tier> with) {
+        cluster.kill(node, false, 0);
+        node.tiers = std::move(with);
+        cluster.start(node);
+      };
+      world.schedule(std::chrono::seconds(1), [restart] { restart({}); });
+      world.schedule(std::chrono::seconds(6), [restart, tiers] { restart(tiers); });
+    }
+  };
+  const DrillResult run = run_drill({}, asked);
+  expect_turns_ended(run, asked);
+  for (const Turn& turn : run.turns) EXPECT_TRUE(turn.outcome->committed) << run.story();
+}
+
 TEST(Drill, StopsAskingInTimeForTurnsThatHaveLittle) {
   const Asked asked{policy::Assurance::standard, 2, 3000};
   const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium}, faults[1], "Not sure. {source} says: {quote}"), asked);
