@@ -33,6 +33,12 @@ Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::
     TROUPE_TRY(auto model, model::Model::load(folder, *loaded.device, progress));
     loaded.model.emplace(std::move(model));
   }
+  if (!loaded.model->chat_template) {
+    return Error{ErrorCode::unsupported,
+                 folder.string() +
+                     ": the model has no chat template, so it cannot hold a conversation; write one into the folder's "
+                     "tokenizer_config.json (chat_template) or chat_template.jinja, or take a model tuned for chats"};
+  }
   TROUPE_TRY(replica->engine_,
              engine::Engine::create(*loaded.model, *loaded.device, *replica->clock_, chosen, replica->dispatch_.get()));
   replica->thread_ = std::make_unique<engine::EngineThread>(*replica->engine_, *replica->clock_);

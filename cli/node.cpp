@@ -175,7 +175,9 @@ std::vector<policy::Tier> tiers_without_a_node(const NodeCommand& command, std::
 
 void print_start(const NodeCommand& command, const actors::Node& node, const gateway::Gateway& gateway,
                  const Replicas& replicas, const Devices& devices, const std::vector<actors::ExpertModel>& placed,
-                 const std::vector<policy::ShadowExperiment>& shadows, const std::vector<policy::Tier>& missing) {
+                 const policy::RoutingPolicy& routing) {
+  const auto& shadows = routing.shadow;
+  const auto missing = tiers_without_a_node(command, routing.portfolio, replicas);
   const auto held = [&](const actors::ExpertModel& model) { return model.placement.of({command.name}).count(); };
   if (command.json) {
     Json object{{"event", "started"},
@@ -211,6 +213,11 @@ void print_start(const NodeCommand& command, const actors::Node& node, const gat
     } else {
       std::cout << view.blocks_total << " KV blocks, " << view.model.numeric_class << '\n';
     }
+    const std::int32_t readable = routing.prompt_tokens[policy::place_of(view.tier)];
+    if (readable < view.context_max) continue;
+    std::cout << "           by the routing policy it reads " << readable
+              << " tokens (prompt_tokens): of passages and turns only as "
+              << "many as fit are read, and longer questions are refused (--context, --kv-memory)\n";
   }
   for (const policy::Tier tier : missing) {
     std::cout << "  " << to_string(tier) << std::string(9 - to_string(tier).size(), ' ')
@@ -303,8 +310,7 @@ Result<int> run_node(NodeCommand command) {
     };
   }
   const std::vector<actors::ExpertModel> placed = options.expert_models;
-  const std::vector<policy::ShadowExperiment> shadows = options.routing.shadow;
-  const std::vector<policy::Tier> portfolio = options.routing.portfolio;
+  const policy::RoutingPolicy routing = options.routing;
   Replicas replicas;
   Devices devices;
   options.make_replicas = [&](const std::shared_ptr<actors::NodeExperts>& experts) -> Result<Replicas> {
@@ -322,7 +328,7 @@ Result<int> run_node(NodeCommand command) {
   options.client_address = listeners.front().address();
   TROUPE_TRY(const auto node, actors::Node::start(std::move(options)));
   const auto gateway = gateway::Gateway::open(node->front(), std::move(listeners));
-  print_start(command, *node, *gateway, replicas, devices, placed, shadows, tiers_without_a_node(command, portfolio, replicas));
+  print_start(command, *node, *gateway, replicas, devices, placed, routing);
 
   std::signal(SIGINT, [](int) { signals = signals + 1; });
   std::signal(SIGTERM, [](int) { signals = signals + 1; });

@@ -76,7 +76,7 @@ Result<std::vector<std::filesystem::path>> weight_files(const std::filesystem::p
 
 Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
   TROUPE_TRY(const auto index, find_index(folder));
-  Checkpoint checkpoint(folder);
+  Checkpoint checkpoint;
   std::map<std::string, std::size_t> places;
   for (const auto& shard : index ? shards_of(*index) : std::vector<std::string>{single_name}) {
     TROUPE_TRY(auto file, SafetensorsFile::open(folder / shard));
@@ -111,7 +111,7 @@ bool Checkpoint::has(std::string_view name) const { return std::binary_search(na
 Result<TensorView> Checkpoint::find(std::string_view name) const {
   const auto place = std::lower_bound(names_.begin(), names_.end(), name);
   if (place == names_.end() || *place != name) {
-    return Error{ErrorCode::not_found, folder_.string() + ": the weights have no tensor \"" + std::string(name) + "\""};
+    return Error{ErrorCode::not_found, "the weights have no tensor \"" + std::string(name) + "\""};
   }
   return files_[file_of_name_[static_cast<std::size_t>(place - names_.begin())]].find(name);
 }

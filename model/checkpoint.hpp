@@ -23,13 +23,12 @@ class Checkpoint {
   /// Ascending, each once.
   const std::vector<std::string>& names() const { return names_; }
   bool has(std::string_view name) const;
-  /// `not_found` names the folder and the tensor.
+  /// `not_found` names the tensor.
   Result<TensorView> find(std::string_view name) const;
 
  private:
-  explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Checkpoint() = default;
 
-  std::filesystem::path folder_;
   std::vector<SafetensorsFile> files_;
   std::vector<std::string> names_;
   std::vector<std::size_t> file_of_name_;  // beside names_

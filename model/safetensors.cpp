@@ -77,6 +77,10 @@ class TensorTable::Reader {
     if (file_.size() < prefix_bytes) {
       return corrupt("is " + std::to_string(file_.size()) + " bytes long, expected at least the 8 of the header's length");
     }
+    constexpr std::string_view pointer = "version https://git-lfs";
+    if (std::string_view(reinterpret_cast<const char*>(file_.data()), file_.size()).starts_with(pointer)) {
+      return corrupt("is Git LFS's pointer to a file and not the file; fetch that in its checkout with \"git lfs pull\"");
+    }
     std::uint64_t length = 0;
     for (std::size_t i = 0; i < prefix_bytes; ++i) length |= std::to_integer<std::uint64_t>(file_[i]) << (8 * i);
     if (length > safetensors_header_bytes_max) {

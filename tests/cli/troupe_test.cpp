@@ -1,10 +1,12 @@
 // The program as its users meet it: what it prints, how it refuses, and with which status it ends.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
 #include "tests/cli/run_troupe.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace troupe {
 namespace {
@@ -82,6 +84,16 @@ TEST(Troupe, ComputesWhereItIsTold) {
 }
 
 TEST(Troupe, RunsATierOnce) { expect_refusal("node --tier mini --tier mini=elsewhere", 1, "--tier is given twice for mini"); }
+
+TEST(Troupe, RunsNoModelThatCannotHoldAConversation) {
+  const tests::TemporaryFolder folder;
+  const std::string at = folder.path().string();
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::create_symlink(std::filesystem::path(TROUPE_SOURCE_DIR) / "portfolio/mini" / name, folder.path() / name);
+  }
+  expect_refusal("node --listen 127.0.0.1:0 --cluster 127.0.0.1:0 --data " + at + "/data --tier mini=" + at, 1,
+                 at + ": the model has no chat template, so it cannot hold a conversation; write one");
+}
 
 TEST(Troupe, TakesOnlyFaultsThatANodeCanHave) {
   expect_refusal("node --fault mini", 1, "fault \"mini\": expected TIER=slow:MILLISECONDS");

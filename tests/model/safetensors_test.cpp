@@ -116,6 +116,10 @@ TEST(Safetensors, RefusesAHeaderThatClaimsTooMuch) {
   refusal(safetensors_prefix(safetensors_header_bytes_max, "{}"), ErrorCode::corrupt);
 }
 
+TEST(Safetensors, KnowsWhatGitLfsLeavesInAFilesPlace) {
+  expect_in(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", ErrorCode::corrupt), "git lfs pull");
+}
+
 TEST(Safetensors, RefusesHeadersThatAreNoJsonObject) {
   refusal(safetensors_bytes("", ""), ErrorCode::corrupt);
   refusal(safetensors_bytes(" {}", ""), ErrorCode::corrupt);

@@ -189,8 +189,13 @@ TEST(Weights, AreReadFromOddAddresses) {
 TEST(Weights, NameTheTensorThatIsMissing) {
   SmallCheckpoint small;
   small.erase("model.layers.0.self_attn.k_proj.weight");
-  expect_refused(small.load(), ErrorCode::not_found,
-                 {"model.layers.0.self_attn.k_proj.weight", "BF16 [16, 16]", small.folder.path().string()});
+  const std::string message =
+      small.folder.path().string() +
+      ": the weights have no tensor \"model.layers.0.self_attn.k_proj.weight\"; config.json implies one "
+      "of BF16 [16, 16]";
+  const auto loaded = small.load();
+  expect_refused(loaded, ErrorCode::not_found, {message});
+  EXPECT_EQ(loaded.error().message, message) << "the folder is named once";
   EXPECT_EQ(small.device.allocations(), 0) << "nothing is allocated for a checkpoint that does not fit";
 }
 
