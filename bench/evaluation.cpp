@@ -111,7 +111,10 @@ JudgedAnswer judged(const Question& question, const Abstentions& abstentions, co
   judged.attempts = turn.attempts.size();
   judged.latency = latency;
   judged.work = work_of(turn);
-  if (!judged.verdict.answered) return judged;
+  if (!judged.verdict.answered) {
+    judged.error = turn.outcome ? turn.outcome->message : "it has not ended";
+    return judged;
+  }
   for (const policy::Attempt& attempt : turn.attempts) {
     if (attempt.plan.attempt == turn.outcome->attempt) judged.tier = attempt.plan.tier;
   }
@@ -127,6 +130,8 @@ EvaluationRow sum_up(const std::string& tier, std::span<const JudgedAnswer> answ
   row.tier = tier;
   row.questions = answers.size();
   row.answered = count(answers, [](const auto& answer) { return answer.verdict.answered; });
+  const auto failed = std::ranges::find_if(answers, [](const auto& answer) { return !answer.verdict.answered; });
+  if (failed != answers.end()) row.first_error = failed->error;
   row.accuracy = share(count(answers, [](const auto& answer) { return answer.verdict.right; }), row.questions).value_or(0);
   row.value_accuracy =
       share(count(answers, [](const auto& answer) { return answer.verdict.values; }), row.questions).value_or(0);

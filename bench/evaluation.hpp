@@ -48,6 +48,7 @@ struct JudgedAnswer {
   Duration latency{};      ///< at the client, from asking to the turn's end
   Work work;               ///< of its attempts
   std::string answer;
+  std::string error;  ///< only if not answered
 };
 /// `turn` as `troupe explain` reads it.
 JudgedAnswer judged(const Question& question, const Abstentions& abstentions, const policy::Turn& turn, Duration latency);
@@ -57,6 +58,7 @@ struct EvaluationRow {
   std::string tier;  ///< "mini", "medium", "heavy" alone, or "portfolio"
   std::size_t questions = 0;
   std::size_t answered = 0;
+  std::string first_error;                     ///< why the first of the others was not
   double accuracy = 0;                         ///< right of all questions
   double value_accuracy = 0;                   ///< by the weaker measure, Verdict::values
   std::optional<double> abstention_recall;     ///< of questions without an answer, those where it was said so

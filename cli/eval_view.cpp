@@ -35,6 +35,7 @@ Json json_of(const bench::EvaluationRow& row) {
   return {{"tier", row.tier},
           {"questions", row.questions},
           {"answered", row.answered},
+          {"first_error", row.first_error.empty() ? Json(nullptr) : Json(row.first_error)},
           {"accuracy", row.accuracy},
           {"value_accuracy", row.value_accuracy},
           {"abstention_recall", or_null(row.abstention_recall)},
@@ -90,7 +91,9 @@ void print_evaluation(std::ostream& stream, std::span<const bench::EvaluationRow
   print_table(stream, lines);
   for (const bench::EvaluationRow& row : rows) {
     if (row.out_of_scope > 0) stream << row.tier << ": " << row.out_of_scope << " were answered as out of scope\n";
-    if (row.answered < row.questions) stream << row.tier << ": " << row.questions - row.answered << " were not answered\n";
+    if (row.answered == row.questions) continue;
+    stream << row.tier << ": " << row.questions - row.answered << " were not answered, the first because " << row.first_error
+           << '\n';
   }
   if (const auto comparison = bench::compare(rows)) stream << bench::sentence_of(*comparison) << '\n';
 }
@@ -119,6 +122,7 @@ Json json_of(const std::string& tier, const bench::JudgedAnswer& answer) {
           {"difficulty", answer.difficulty},
           {"answer", answer.answer},
           {"answered", verdict.answered},
+          {"error", verdict.answered ? Json(nullptr) : Json(answer.error)},
           {"right", verdict.right},
           {"values", verdict.values},
           {"abstained", verdict.abstained},

@@ -24,21 +24,6 @@ std::string who_is_gone(const policy::ClusterView& cluster) {
 std::string why_it_waits(const policy::ClusterView& cluster) {
   const std::string lost = who_is_gone(cluster);
   const auto served = policy::served_tiers(cluster.nodes);
-  std::string names;
-  std::string options;
-  for (const policy::Tier tier : policy::tiers) {
-    if (std::find(served.begin(), served.end(), tier) != served.end()) continue;
-    const std::string name(to_string(tier));
-    names += (names.empty() ? "" : " or ") + name;
-    options += " --tier " + name;
-  }
-  if (!names.empty()) {
-    std::string text = "no node serves " + names + " now; if the routing policy wants it, the question waits" + lost;
-    for (const policy::NodeView& node : cluster.nodes) {
-      if (node.id == cluster.self) text += " (\"troupe node" + options + " --join " + node.cluster_address + "\" starts one)";
-    }
-    return text;
-  }
   std::int32_t running = 0;
   std::int32_t waiting = 0;
   for (const policy::NodeView& node : cluster.nodes) {
@@ -48,9 +33,27 @@ std::string why_it_waits(const policy::ClusterView& cluster) {
       waiting += replica.waiting;
     }
   }
+  const std::string work =
+      "the models have " + std::to_string(running) + " answers under way and " + std::to_string(waiting) + " waiting";
+  std::string names;
+  std::string options;
+  for (const policy::Tier tier : policy::tiers) {
+    if (std::find(served.begin(), served.end(), tier) != served.end()) continue;
+    const std::string name(to_string(tier));
+    names += (names.empty() ? "" : " or ") + name;
+    options += " --tier " + name;
+  }
+  if (!names.empty()) {
+    std::string text = (running + waiting > 0 ? work + "; " : "") + "no node serves " + names +
+                       " now; if the routing policy wants it, the question waits" + lost;
+    for (const policy::NodeView& node : cluster.nodes) {
+      if (node.id == cluster.self) text += " (\"troupe node" + options + " --join " + node.cluster_address + "\" starts one)";
+    }
+    return text;
+  }
   if (running == 0 && waiting == 0)
     return "no model has anything to do; perhaps for an earlier question of the conversation" + lost;
-  return "the models have " + std::to_string(running) + " answers under way and " + std::to_string(waiting) + " waiting" + lost;
+  return work + lost;
 }
 
 WaitNotice::WaitNotice(clients::Client client) : client_(std::move(client)), heard_(now()), thread_([this] { watch(); }) {}

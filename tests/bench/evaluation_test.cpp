@@ -79,7 +79,9 @@ TEST(Evaluations, CountWhatWasNotAnsweredAsWrong) {
   JudgedAnswer failed;
   failed.sections = 1;
   failed.latency = std::chrono::milliseconds(1);
+  failed.error = "it was too long";
   const EvaluationRow row = sum_up("mini", std::vector<JudgedAnswer>{answer_of(1, true), failed}, {});
+  EXPECT_EQ(row.first_error, "it was too long");
   EXPECT_DOUBLE_EQ(row.accuracy, 0.5);
   EXPECT_EQ(row.answered, 1U);
   EXPECT_EQ(row.answered_by[0], 1U);
