@@ -161,8 +161,10 @@ ModelCall::Reply ConversationState::checked_reply(LiveTurn& turn, schemas::Purpo
 void ConversationState::late_intent(LiveTurn& turn) {
   if (!turn.call) return;
   const std::string waits_for = turn.call->waits_for();
+  const auto place = turn.call->place();
   if (turn.clock->over == policy::TimeOver::contract) turn.call->tell_late();
   give_up_intent(turn, "no reply after " + waited(context_->clock->now() - turn.clock->began) +
+                           (place ? " from " + place->node.value : std::string()) +
                            (waits_for.empty() ? std::string() : ": " + waits_for));
 }
 

@@ -49,6 +49,8 @@ class ModelCall {
   void tell_late() const {
     if (generation_) generation_->tell_late();
   }
+  /// Where it is generated, once that has begun.
+  std::optional<policy::ReplicaPlace> place() const { return generation_ ? generation_->place() : std::nullopt; }
   /// What could not be had when it was tried last; empty if nothing is missing.
   std::string waits_for() const;
 

@@ -54,6 +54,7 @@ TEST(Drill, TellsWhatWasWrongWithMini) {
   EXPECT_EQ(stuck.stages[0].fallback, Fallback::unknown);
   EXPECT_GE(stuck.stages[0].milliseconds, 2000);
   EXPECT_LT(stuck.stages[0].milliseconds, 2300) << "the next tick";
+  EXPECT_NE(stuck.stages[0].why.find(" ms from "), std::string::npos) << stuck.stages[0].why << ": of which node";
   EXPECT_EQ(stuck.kind, "unknown");
   EXPECT_EQ(stuck.search, stuck.ask.question) << "as it was asked";
   EXPECT_EQ(stuck.stages[1].stage, Stage::retrieval);
