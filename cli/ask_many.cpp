@@ -104,6 +104,7 @@ struct Tally {
   std::size_t answered = 0;
   std::size_t unsure = 0;  ///< of the answered
   std::size_t failed = 0;
+  std::string first_error;  ///< why the first of them did
 };
 
 /// Threads that take one question after the other until there is none, or something ends the whole.
@@ -193,6 +194,7 @@ class Batch {
     }
     const std::scoped_lock lock(mutex_);
     const bool committed = answer && answer->end.outcome.committed;
+    if (!committed && tally_.failed == 0) tally_.first_error = answer ? answer->end.outcome.message : answer.error().message;
     ++(committed ? tally_.answered : tally_.failed);
     if (committed && !answer->end.outcome.confident) ++tally_.unsure;
     if (const auto written = lines_.write(row); !written && !stopped_) stopped_ = written.error();
@@ -258,6 +260,7 @@ std::string told(const Tally& tally, std::size_t all, std::size_t before) {
   if (tally.failed > 0) text += ", " + std::to_string(tally.failed) + " not answered";
   if (before > 0) text += ", " + std::to_string(before) + " answered before";
   if (left > 0) text += ", " + std::to_string(left) + " left";
+  if (tally.failed > 0) text += "; the first that was not: " + tally.first_error;
   return text;
 }
 

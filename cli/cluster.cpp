@@ -133,6 +133,19 @@ void print_gone(const policy::NodeView& node) {
   }
 }
 
+/// Nodes on which the replica's tier is another model, or computed otherwise: an answer depends on which of them is asked.
+std::string who_has_another_model(const policy::ReplicaView& replica, const policy::ClusterView& cluster) {
+  std::string names;
+  for (const policy::NodeView& node : cluster.nodes) {
+    const auto differs = [&](const policy::ReplicaView& other) {
+      return other.tier == replica.tier && other.model != replica.model;
+    };
+    if (node.state == policy::NodeState::gone || std::ranges::none_of(node.replicas, differs)) continue;
+    names += (names.empty() ? "" : ", ") + node.id.value;
+  }
+  return names;
+}
+
 void print_node(const policy::NodeView& node, const policy::ClusterView& cluster) {
   const bool self = node.id == cluster.self;
   std::printf("%s%s  %s, clients %s, nodes %s, version %s%s\n", node.id.value.c_str(), self ? " (answers)" : "",
@@ -175,6 +188,9 @@ void print_node(const policy::NodeView& node, const policy::ClusterView& cluster
         replica.blocks_free, replica.blocks_total, replica.blocks_cached,
         static_cast<unsigned long long>(replica.generated_tokens), reused,
         static_cast<unsigned long long>(replica.prompt_tokens));
+    if (const std::string others = who_has_another_model(replica, cluster); !others.empty()) {
+      std::printf("          another model than that of %s: answers depend on who is asked\n", others.c_str());
+    }
     if (!replica.fault.empty()) {
       std::printf("          FAULT: %s is broken on purpose (--fault %s=%s)\n", std::string(to_string(replica.tier)).c_str(),
                   std::string(to_string(replica.tier)).c_str(), replica.fault.c_str());

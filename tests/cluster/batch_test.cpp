@@ -102,6 +102,8 @@ TEST_F(Batch, NamesWhatWasNotAnsweredAndKeepsTheAnswersOfAnotherFileApart) {
                                          << nlohmann::json{{"question", std::string(20000, 'a')}} << "\n";
   const Said said = ask({"--input", path("questions.jsonl"), "--answers", path("answers.jsonl")});
   EXPECT_EQ(said.status, 1);
+  EXPECT_NE(text_of("ask.log").find("1 not answered; the first that was not: the question "), std::string::npos)
+      << text_of("ask.log");
   std::map<std::string, nlohmann::json> by_id;
   for (const auto& row : rows(text_of("answers.jsonl"))) by_id[row.at("id")] = row;
   ASSERT_EQ(by_id.size(), 2U);

@@ -1,4 +1,4 @@
-// Real processes: nodes find a transport for bulk bytes, and `troupe cluster status` says which.
+// Real processes: nodes find a transport for bulk bytes, and `troupe cluster status` says which, and where models differ.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -74,6 +74,16 @@ TEST_F(FabricOfNodes, TellsWhichPairsHaveATransportInCommon) {
   EXPECT_EQ(of_gone.find("\n  - conversations, - awake, - turns running\n", two), of_gone.find('\n', two + 1)) << of_gone;
   ASSERT_TRUE(troupe_->node(1).start());
   ASSERT_EQ(transports(expected), expected);
+}
+
+TEST_F(FabricOfNodes, StatusTellsThatATierIsNotTheSameModelEverywhere) {
+  const std::vector<std::string> alone{"--fabric-transports", "none"};
+  begin({{"one", {"mini", "medium"}, {}, {}, alone}, {"two", {"mini=" TROUPE_SOURCE_DIR "/portfolio/medium"}, {}, {}, alone}});
+  const Json expected{{"one", {{"two", "none"}}}, {"two", {{"one", "none"}}}};
+  ASSERT_EQ(transports(expected), expected);
+  const std::string said = status();
+  EXPECT_NE(said.find("another model than that of two: answers depend on who is asked\n  medium "), std::string::npos) << said;
+  EXPECT_NE(said.find("another model than that of one"), std::string::npos) << said;
 }
 
 TEST_F(FabricOfNodes, ANodeWithTransportsThatDoNotExistDoesNotStart) {
