@@ -39,6 +39,11 @@ Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::
                      ": the model has no chat template, so it cannot hold a conversation; write one into the folder's "
                      "tokenizer_config.json (chat_template) or chat_template.jinja, or take a model tuned for chats"};
   }
+  const std::vector<model::ChatMessage> prompt{{"system", "You answer."}, {"user", "Hello"}};  // as every prompt begins
+  if (const auto rendered = loaded.model->chat_template->render(prompt, /*add_generation_prompt=*/true); !rendered) {
+    return Error{rendered.error().code, folder.string() + ": its chat template takes no system message and a question: " +
+                                            rendered.error().message + "; change it, or take another model"};
+  }
   TROUPE_TRY(replica->engine_,
              engine::Engine::create(*loaded.model, *loaded.device, *replica->clock_, chosen, replica->dispatch_.get()));
   replica->thread_ = std::make_unique<engine::EngineThread>(*replica->engine_, *replica->clock_);

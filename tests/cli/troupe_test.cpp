@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -91,8 +92,12 @@ TEST(Troupe, RunsNoModelThatCannotHoldAConversation) {
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
     std::filesystem::create_symlink(std::filesystem::path(TROUPE_SOURCE_DIR) / "portfolio/mini" / name, folder.path() / name);
   }
-  expect_refusal("node --listen 127.0.0.1:0 --cluster 127.0.0.1:0 --data " + at + "/data --tier mini=" + at, 1,
-                 at + ": the model has no chat template, so it cannot hold a conversation; write one");
+  const std::string start = "node --listen 127.0.0.1:0 --cluster 127.0.0.1:0 --data " + at + "/data --tier mini=" + at;
+  expect_refusal(start, 1, at + ": the model has no chat template, so it cannot hold a conversation; write one");
+  std::ofstream(folder.path() / "tokenizer_config.json") << "{}";
+  std::ofstream(folder.path() / "chat_template.jinja")
+      << "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}";
+  expect_refusal(start, 1, at + ": its chat template takes no system message and a question: ");
 }
 
 TEST(Troupe, TakesOnlyFaultsThatANodeCanHave) {
