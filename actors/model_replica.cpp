@@ -36,8 +36,8 @@ Result<std::unique_ptr<ModelReplica>> ModelReplica::load(const std::filesystem::
   if (!loaded.model->chat_template) {
     return Error{ErrorCode::unsupported,
                  folder.string() +
-                     ": the model has no chat template, so it cannot hold a conversation; write one into the folder's "
-                     "tokenizer_config.json (chat_template) or chat_template.jinja, or take a model tuned for chats"};
+                     ": the model has no chat template, so it cannot hold a conversation; write one into "
+                     "chat_template.jinja, or take a model tuned for chats"};
   }
   const std::vector<model::ChatMessage> prompt{{"system", "You answer."}, {"user", "Hello"}};  // as every prompt begins
   if (const auto rendered = loaded.model->chat_template->render(prompt, /*add_generation_prompt=*/true); !rendered) {

@@ -14,11 +14,11 @@ RouterActor::behavior_type RouterState::start(NodeContextPtr context) {
         policy::RouteFacts facts = query.facts;
         const auto cluster = context_->cluster.load();
         facts.served = policy::served_tiers(views_of(*cluster));
-        // What becomes of a question for a tier that has been away for long is decided when its prompt is to be made.
-        const policy::Contract& contract = context_->routing->contracts[policy::place_of(policy::Stage::reasoning)];
+        // What becomes of a question for a tier that has long been away is decided when its prompt is made.
+        const auto may_take =
+            std::chrono::milliseconds(context_->routing->contracts[policy::place_of(policy::Stage::reasoning)].deadline_ms);
         for (const policy::Tier tier : policy::tiers) {
-          const Duration unserved = context_->clock->now() - cluster->served[policy::place_of(tier)];
-          if (unserved >= std::chrono::milliseconds(contract.deadline_ms)) facts.served.push_back(tier);
+          if (context_->clock->now() - cluster->served[policy::place_of(tier)] >= may_take) facts.served.push_back(tier);
         }
         if (!query.wait) facts.served = {policy::tiers.begin(), policy::tiers.end()};
         auto decision = policy::route(*context_->routing, facts);

@@ -227,26 +227,6 @@ TEST(Drill, DoesNotWaitForTiersThatHaveBeenAwayForLong) {
   }
 }
 
-/// With nobody to take its place it is waited for, and answers when it is back.
-TEST(Drill, WaitsForATierThatStandsAlone) {
-  Asked asked{policy::Assurance::standard, 1, 20000};
-  asked.meanwhile = [](World& world, SimCluster& cluster) {
-    for (const auto& node : cluster.nodes()) {
-      const auto tiers = node->tiers;
-      const auto restart = [&cluster, &node = *node](std::vector<Tier> with) {
-        cluster.kill(node, false, 0);
-        node.tiers = std::move(with);
-        cluster.start(node);
-      };
-      world.schedule(std::chrono::seconds(1), [restart] { restart({}); });
-      world.schedule(std::chrono::seconds(6), [restart, tiers] { restart(tiers); });
-    }
-  };
-  const DrillResult run = run_drill({}, asked);
-  expect_turns_ended(run, asked);
-  for (const Turn& turn : run.turns) EXPECT_TRUE(turn.outcome->committed) << run.story();
-}
-
 TEST(Drill, StopsAskingInTimeForTurnsThatHaveLittle) {
   const Asked asked{policy::Assurance::standard, 2, 3000};
   const DrillResult run = run_drill(drill_of({Tier::mini, Tier::medium}, faults[1], "Not sure. {source} says: {quote}"), asked);
