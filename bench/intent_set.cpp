@@ -11,7 +11,7 @@ namespace troupe::bench {
 namespace {
 
 constexpr std::size_t id_bytes_max = 256;
-constexpr std::string_view form = "a system message and a user message";
+constexpr std::string_view form = "a system message and a user message; from the second row on the latter may stand alone";
 
 /// The content of the message at `place`, if it has that role.
 Result<std::string> content_of(const model::JsonObject& row, const nlohmann::json& message, std::string_view role,
@@ -24,6 +24,7 @@ Result<std::string> content_of(const model::JsonObject& row, const nlohmann::jso
   return std::string(content);
 }
 
+/// `prompt` is that of the rows before, if there are some, and then the row's.
 Result<IntentRow> parse_row(const model::JsonObject& object, std::string& prompt) {
   IntentRow row;
   TROUPE_TRY(row.id, object.string("id", id_bytes_max));
@@ -31,9 +32,12 @@ Result<IntentRow> parse_row(const model::JsonObject& object, std::string& prompt
   if (row.id.empty() || row.label.empty()) return object.unexpected(row.id.empty() ? "id" : "answer", "some text");
   constexpr std::size_t messages_max = 64;
   TROUPE_TRY(const auto* messages, object.array("messages", messages_max));
-  if (messages->size() != 2) return object.unexpected("messages", form);
-  TROUPE_TRY(prompt, content_of(object, messages->front(), "system", "messages[0]"));
-  TROUPE_TRY(row.text, content_of(object, messages->back(), "user", "messages[1]"));
+  const bool alone = messages->size() == 1 && !prompt.empty();
+  if (messages->size() != 2 && !alone) return object.unexpected("messages", form);
+  if (!alone) {
+    TROUPE_TRY(prompt, content_of(object, messages->front(), "system", "messages[0]"));
+  }
+  TROUPE_TRY(row.text, content_of(object, messages->back(), "user", alone ? "messages[0]" : "messages[1]"));
   return row;
 }
 
@@ -52,7 +56,7 @@ Result<IntentSet> parse_intents(std::string_view text, const std::string& file) 
   IntentSet set;
   std::unordered_set<std::string> ids;
   TROUPE_TRY_DO(each_row(text, file, IntentSet::line_bytes_max, [&](const model::JsonObject& object, int line) -> Result<void> {
-    std::string prompt;
+    std::string prompt = set.prompt;
     TROUPE_TRY(auto row, parse_row(object, prompt));
     row.line = line;
     const auto wrong = [&](const std::string& what) { return Error{ErrorCode::invalid_argument, object.file() + ": " + what}; };

@@ -1,6 +1,6 @@
 // Utterances with the labels that they should be given, as files of JSON lines: portfolio/eval/intent.jsonl and
-// clinc_test.jsonl. Each row has "id", "messages" (a system message, which is the same in all rows, and the user's utterance)
-// and "answer", the label.
+// clinc_test.jsonl. Each row has "id", "messages" (a system message, which is the same in all rows and may be left out from the
+// second one on, and the user's utterance) and "answer", the label.
 #pragma once
 
 #include <cstddef>

@@ -29,6 +29,15 @@ TEST(IntentSet, HasRowsOfOnePrompt) {
   EXPECT_EQ(set->labels(), (std::vector<std::string>{"chat", "music"}));
 }
 
+TEST(IntentSet, NeedsThePromptOnce) {
+  const std::string alone = R"({"id": "b", "messages": [{"role": "user", "content": "sing"}], "answer": "chat"})";
+  const auto set = parse_intents(row("a", "music") + alone, "f.jsonl");
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_EQ(set->prompt, "Name it.");
+  EXPECT_EQ(set->rows.at(1), (IntentRow{2, "b", "sing", "chat"}));
+  expect_refused(alone, ErrorCode::invalid_argument, {"f.jsonl:1: messages", "may stand alone"});
+}
+
 TEST(IntentSet, NamesTheLineThatIsWrong) {
   const std::string good = row("a", "music");
   expect_refused("", ErrorCode::invalid_argument, {"f.jsonl has no rows"});
@@ -42,7 +51,7 @@ TEST(IntentSet, NamesTheLineThatIsWrong) {
   expect_refused(good + R"({"id": "b", "answer": "x"})", ErrorCode::not_found, {"f.jsonl:2: messages is missing"});
   expect_refused(good + R"({"id": "b", "answer": 5, "messages": []})", ErrorCode::invalid_argument, {"f.jsonl:2: answer is 5"});
   const std::string user = R"({"role": "user", "content": "x"})";
-  for (const std::string& messages : {std::string("[]"), "[" + user + "]", "[" + user + ", " + user + "]"}) {
+  for (const std::string& messages : {std::string("[]"), "[" + user + ", " + user + "]"}) {
     expect_refused(good + R"({"id": "b", "answer": "x", "messages": )" + messages + "}", ErrorCode::invalid_argument,
                    {"f.jsonl:2: messages", "a system message and a user message"});
   }
