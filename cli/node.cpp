@@ -265,24 +265,8 @@ Result<Replicas> load_replicas(const NodeCommand& command, const std::vector<Tie
   return replicas;
 }
 
-Result<int> run_node(NodeCommand command) {
-  TROUPE_TRY(const auto bindings, bindings_of(command));
-  TROUPE_TRY(const auto faults, faults_of(command, bindings));
-  if (!command.placement.empty()) {
-    // Experts of other nodes' models are computed by CPU kernels, and a model's bits are of one class.
-    if (command.device.device == "cuda") {
-      return Error{ErrorCode::unsupported,
-                   "--placement spreads a model's experts over CPUs, and --device cuda asks for a GPU; leave one of them out"};
-    }
-    command.device.device = "cpu";
-  }
-  if (command.name.empty()) command.name = "node-" + command.cluster.substr(command.cluster.rfind(':') + 1);
-  TROUPE_TRY_DO(storage::check_node_name(command.name));
-  if (command.data.empty() && (command.name.find('/') != std::string::npos || command.name.starts_with('.'))) {
-    return Error{
-        ErrorCode::invalid_argument,
-        "--name is \"" + command.name + "\", which is no folder's name; choose another, or say with --data which it is"};
-  }
+/// What a node is started with, all but its replicas and doors.
+Result<actors::NodeOptions> options_of(const NodeCommand& command) {
   actors::NodeOptions options;
   options.name = command.name;
   options.data = data_folder(command);
@@ -309,6 +293,28 @@ Result<int> run_node(NodeCommand command) {
       return std::unique_ptr<kernels::Device>(std::move(opened));
     };
   }
+  return options;
+}
+
+Result<int> run_node(NodeCommand command) {
+  TROUPE_TRY(const auto bindings, bindings_of(command));
+  TROUPE_TRY(const auto faults, faults_of(command, bindings));
+  if (!command.placement.empty()) {
+    // Experts of other nodes' models are computed by CPU kernels, and a model's bits are of one class.
+    if (command.device.device == "cuda") {
+      return Error{ErrorCode::unsupported,
+                   "--placement spreads a model's experts over CPUs, and --device cuda asks for a GPU; leave one of them out"};
+    }
+    command.device.device = "cpu";
+  }
+  if (command.name.empty()) command.name = "node-" + command.cluster.substr(command.cluster.rfind(':') + 1);
+  TROUPE_TRY_DO(storage::check_node_name(command.name));
+  if (command.data.empty() && (command.name.find('/') != std::string::npos || command.name.starts_with('.'))) {
+    return Error{
+        ErrorCode::invalid_argument,
+        "--name is \"" + command.name + "\", which is no folder's name; choose another, or say with --data which it is"};
+  }
+  TROUPE_TRY(auto options, options_of(command));
   const std::vector<actors::ExpertModel> placed = options.expert_models;
   const policy::RoutingPolicy routing = options.routing;
   Replicas replicas;
@@ -343,6 +349,23 @@ Result<int> run_node(NodeCommand command) {
     return signals > 1 || node->turns() == 0 || Steady::now() - *ending > end_patience;
   });
   return 0;
+}
+
+void add_memory_options(CLI::App& command, NodeCommand& options) {
+  command
+      .add_option("--expert-memory", options.expert_mebibytes, "Room for experts, in MiB; also for those of nodes that fail")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
+      ->capture_default_str();
+  command
+      .add_option("--kv-host-memory", options.kv_host_mebibytes,
+                  "Host memory for KV blocks that the models' pools have no more room for, in MiB; 0: none")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
+      ->capture_default_str();
+  command
+      .add_option("--kv-disk", options.kv_disk_mebibytes,
+                  "The same on the disk, in MiB, in the data folder; what is there is kept over restarts; 0: none")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -393,20 +416,7 @@ void add_node(CLI::App& app, Action& action) {
                   "Which node holds which experts of which models, TOML (deploy/placement.toml is an example, explained); the "
                   "same on all nodes that run or hold them")
       ->check(CLI::ExistingFile);
-  command
-      .add_option("--expert-memory", options->expert_mebibytes, "Room for experts, in MiB; also for those of nodes that fail")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
-      ->capture_default_str();
-  command
-      .add_option("--kv-host-memory", options->kv_host_mebibytes,
-                  "Host memory for KV blocks that the models' pools have no more room for, in MiB; 0: none")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
-      ->capture_default_str();
-  command
-      .add_option("--kv-disk", options->kv_disk_mebibytes,
-                  "The same on the disk, in MiB, in the data folder; what is there is kept over restarts; 0: none")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
-      ->capture_default_str();
+  add_memory_options(command, *options);
   command
       .add_option(
           "--fabric-transports", options->fabric,
