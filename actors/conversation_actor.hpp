@@ -178,6 +178,8 @@ class ConversationState {
   /// A summary that could not be had: the turn goes on without it, if its trouble is not that somebody is away.
   void without_summary(LiveTurn& turn, policy::Trouble trouble, const std::string& why);
   policy::BrokenAttempt broken_attempt(const LiveTurn& turn, std::string_view what) const;
+  /// What the contract has follow upon it.
+  policy::AfterTrouble after_broken(const LiveTurn& turn, std::string_view what) const;
   /// The attempt that is being planned comes to nothing, and the next tier's takes its place; false if there is none.
   bool skip_tier(LiveTurn& turn, policy::Trouble trouble, const std::string& what);
   /// Follows on the last attempt, which has a result and was in trouble.

@@ -316,9 +316,12 @@ policy::BrokenAttempt ConversationState::broken_attempt(const LiveTurn& turn, st
   return broken;
 }
 
+policy::AfterTrouble ConversationState::after_broken(const LiveTurn& turn, std::string_view what) const {
+  return policy::after_trouble(contract_of(policy::Stage::reasoning).fallback, broken_attempt(turn, what));
+}
+
 bool ConversationState::skip_tier(LiveTurn& turn, Trouble trouble, const std::string& what) {
-  const policy::AfterTrouble after =
-      policy::after_trouble(contract_of(policy::Stage::reasoning).fallback, broken_attempt(turn, what));
+  const policy::AfterTrouble after = after_broken(turn, what);
   if (after.fallback != Fallback::escalate) return false;
   ++turn.step;
   turn.busy = false;
@@ -359,8 +362,7 @@ void ConversationState::late_attempt(LiveTurn& turn) {
 void ConversationState::give_up_unserved_attempt(LiveTurn& turn) {
   const auto why = long_unserved(turn, *turn.next_tier);
   if (!why) return;
-  const Fallback next =
-      policy::after_trouble(contract_of(policy::Stage::reasoning).fallback, broken_attempt(turn, "")).fallback;
+  const Fallback next = after_broken(turn, *why).fallback;
   if (next != Fallback::escalate && next != Fallback::quote) return;  // nothing takes its place
   give_up_attempt(turn, std::string(to_string(*turn.next_tier)) + " was not asked: " + *why);
 }
@@ -372,8 +374,7 @@ void ConversationState::give_up_attempt(LiveTurn& turn, const std::string& what)
   StageEntry entry;
   entry.stage = policy::Stage::reasoning;
   entry.trouble = Trouble::late;
-  if (policy::after_trouble(contract_of(policy::Stage::reasoning).fallback, broken_attempt(turn, "")).fallback ==
-      Fallback::quote) {
+  if (after_broken(turn, what).fallback == Fallback::quote) {
     return after_trouble(turn, std::move(entry), what, turn.turn.attempts.back().result->confidence);
   }
   entry.fallback = Fallback::refuse;
