@@ -65,36 +65,35 @@ __device__ __forceinline__ void score_positions(const SpanThread& thread, float 
 }
 
 /// A thread has rows lane / 4 and eight below; where there are no query heads for the latter, all that is done for them can be
-/// left out: their weights, sums and values are whatever they are.
+/// left out by `Rows` of 1: their weights, sums and values are whatever they are.
 inline constexpr int thread_rows = 2;
 
 /// Makes weights of a warp's scores, of which those from `positions` of the span on do not count; `most` becomes the largest
 /// score of the span, of rows lane / 4 and eight below. Before anyone reads the weights or their sums, warpgroup_sync has to
 /// be called.
+template <int Rows = thread_rows>
 __device__ __forceinline__ void weigh_positions(const SpanThread& thread, float (&scores)[4][4], int positions, float factor,
-                                                SpanShared& shared, float (&most)[2], int rows = thread_rows) {
+                                                SpanShared& shared, float (&most)[2]) {
   const auto [warp, lane] = thread;
   float largest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
   for (int tile = 0; tile < 4; ++tile) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 2 * Rows; ++i) {
       const int position = warp * attention_warp_span + tile * 8 + lane % 4 * 2 + i % 2;
       if (position >= positions) scores[tile][i] = -INFINITY;
       largest[i / 2] = fmaxf(largest[i / 2], scores[tile][i]);
     }
   }
 #pragma unroll
-  for (int i = 0; i < thread_rows; ++i) {
-    if (i >= rows) break;
+  for (int i = 0; i < Rows; ++i) {
     largest[i] = fmaxf(largest[i], __shfl_xor_sync(0xFFFFFFFF, largest[i], 1));
     largest[i] = fmaxf(largest[i], __shfl_xor_sync(0xFFFFFFFF, largest[i], 2));
     if (lane % 4 == 0) shared.maxima[warp][lane / 4 + 8 * i] = largest[i];
   }
   warpgroup_sync();
 #pragma unroll
-  for (int i = 0; i < thread_rows; ++i) {
-    if (i >= rows) break;
+  for (int i = 0; i < Rows; ++i) {
     const int row = lane / 4 + 8 * i;
     most[i] = fmaxf(fmaxf(shared.maxima[0][row], shared.maxima[1][row]), fmaxf(shared.maxima[2][row], shared.maxima[3][row]));
     const float shift = most[i] * factor;
@@ -125,10 +124,10 @@ __device__ __forceinline__ float weight_total(const SpanShared& shared, int row)
 }
 
 /// Those of a thread's rows.
-__device__ __forceinline__ void weight_totals(const SpanShared& shared, int lane, float (&total)[2], int rows = thread_rows) {
+template <int Rows = thread_rows>
+__device__ __forceinline__ void weight_totals(const SpanShared& shared, int lane, float (&total)[2]) {
 #pragma unroll
-  for (int i = 0; i < thread_rows; ++i) {
-    if (i >= rows) break;
+  for (int i = 0; i < Rows; ++i) {
     total[i] = weight_total(shared, lane / 4 + 8 * i);
   }
 }
@@ -170,11 +169,10 @@ struct RowState {
 
   /// Takes in a span's largest score and sum of weights. A span without a position of the row changes nothing: zero times -0 is
   /// what can be added to any float.
-  __device__ __forceinline__ void add_span(const float (&span_most)[2], const float (&span_total)[2], float factor,
-                                           int rows = thread_rows) {
+  template <int Rows = thread_rows>
+  __device__ __forceinline__ void add_span(const float (&span_most)[2], const float (&span_total)[2], float factor) {
 #pragma unroll
-    for (int i = 0; i < thread_rows; ++i) {
-      if (i >= rows) break;
+    for (int i = 0; i < Rows; ++i) {
       const float larger = fmaxf(span_most[i], most[i]);
       old_factor[i] = exp2_fast((most[i] - larger) * factor);
       new_factor[i] = span_most[i] == -INFINITY ? -0.0f : exp2_fast((span_most[i] - larger) * factor);

@@ -42,12 +42,11 @@ struct HeadAhead {
   }
   __device__ void await() {
     await_published(value, [&](int i) { return source + 32 * i; });
-    __syncwarp();
   }
 };
 
-/// A block's runs, by a warpgroup. Takes their stages from the ring.
-template <int N, int HeadDim>
+/// A block's runs, by a warpgroup. Takes their stages from the ring. `Rows` of a thread's two rows are query heads' at all.
+template <int N, int HeadDim, int Rows>
 struct RunAttender {
   using Stages = Ring<N>;
   static constexpr int positions = Stages::template positions<HeadDim>;  ///< of a stage
@@ -65,12 +64,13 @@ struct RunAttender {
   int layer;
   const Stages& ring;
   AttentionShared& shared;
-  int& stage;
-  SpanThread thread;  ///< as this_thread() says, for each run
+  int own_warp;  ///< of the four
+  RingPlace<Stages::stages>& at;
+  SpanThread thread;  ///< as this_thread says, for each run
 
   /// Rows that are no heads are zeros, from the first run on. Whoever reads them has met at warpgroup_sync by then.
-  __device__ __forceinline__ void clear_queries() const {
-    const SpanThread of = this_thread();
+  __device__ __forceinline__ static void clear_queries(int group, int warp, AttentionShared& shared) {
+    const SpanThread of = this_thread(warp);
     for (int head = group + of.warp; head < decode_group_max; head += 4) {
 #pragma unroll
       for (int i = 0; i < HeadDim / 32; ++i) shared.queries[KvTiles::place(head, of.lane + 32 * i)] = __float2bfloat16_rn(0.0f);
@@ -79,7 +79,7 @@ struct RunAttender {
   /// The run is so many parts' of its sequence's KV head, the one of this index.
   __device__ __forceinline__ void attend(const Run& run, const PartOf& part) {
     const bool folds = part.parts <= folding_parts_max;
-    thread = this_thread();
+    thread = this_thread(own_warp);
     // All that a warp needs of other blocks is asked for at once, before anything is computed.
     OfRow query;
     OfRow token;
@@ -95,19 +95,18 @@ struct RunAttender {
     query.rotation.load(norms.query, cosine(run), sine(run));
     RowState state;
     float folded[tiles][4] = {};
-    const int rows = group > 8 ? 2 : 1;  // of the thread's two
     for (int span = run.first_span; span < run.end_span; ++span) {
       float values[tiles][4] = {};
       float most[2];
       float total[2];
       if (span == run.first_span) take_queries(run, query);
-      attend_span(run, span, rows, token, token_block, values, most, total);
+      attend_span(run, span, token, token_block, values, most, total);
       if (!folds) {
         publish_entry(run.begin + span, values, most, total);
         continue;
       }
       if (span > 0 && span == run.first_span) take_entry(run.begin, folded, state);
-      state.add_span(most, total, step.shape.scale * log2_e, rows);
+      state.template add_span<Rows>(most, total, step.shape.scale * log2_e);
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile) state.fold(folded[tile], values[tile]);
     }
@@ -127,37 +126,68 @@ struct RunAttender {
   };
 
   /// Beside many rows there are no registers for what could be computed once for all layers.
-  __device__ __forceinline__ static SpanThread this_thread() {
-    return SpanThread::of_block(N == 8 ? threadIdx.x : thread_read_anew());
+  __device__ __forceinline__ static SpanThread this_thread(int warp) {
+    return {warp, static_cast<int>((N == 8 ? threadIdx.x : thread_read_anew()) % 32)};
   }
   __device__ __forceinline__ int warp() const { return thread.warp; }
   __device__ __forceinline__ int lane() const { return thread.lane; }
   __device__ __forceinline__ const float* cosine(const Run& run) const { return step.cosine + run.position * (HeadDim / 2); }
   __device__ __forceinline__ const float* sine(const Run& run) const { return step.sine + run.position * (HeadDim / 2); }
-  __device__ __forceinline__ void wait_for_stages() const {
-    for (int i = 0; i < span_stages; ++i) ring.full(stage + i).wait(ring.parity(stage + i));
+  /// The stages of the ring that hold a span's keys, or its values.
+  struct SpanStages {
+    int slots[span_stages];
+  };
+  /// The ring's next ones, as soon as they are there.
+  __device__ __forceinline__ SpanStages next_stages() {
+    SpanStages stages;
+    RingPlace<Stages::stages> places[span_stages];
+    bool are_there = true;
+#pragma unroll
+    for (int i = 0; i < span_stages; ++i) {
+      stages.slots[i] = at.slot;
+      places[i] = at;
+      are_there &= ring.barriers.full[at.slot].has_ended(at.parity);
+      at.advance();
+    }
+    if (!are_there) {
+#pragma unroll
+      for (int i = 0; i < span_stages; ++i) ring.barriers.full[places[i].slot].wait(places[i].parity);
+    }
+    return stages;
   }
-  __device__ __forceinline__ void release_stages() {
-    for (int i = 0; i < span_stages; ++i) ring.release(stage + i);
-    stage += span_stages;
+  __device__ __forceinline__ void release(const SpanStages& stages) const {
+    if (lane() != 0) return;
+#pragma unroll
+    for (int i = 0; i < span_stages; ++i) ring.barriers.empty[stages.slots[i]].arrive();
   }
-  /// Where a position of the keys or values in the ring's next stages has its KV block.
-  __device__ __forceinline__ std::byte* block_of(int position) const {
-    return ring.weights(stage + position / positions) + position % positions / kv_block_positions * head_bytes;
+  /// Where a position of the span has its KV block.
+  __device__ __forceinline__ std::byte* block_of(const SpanStages& stages, int position) const {
+    int slot = stages.slots[0];
+#pragma unroll
+    for (int i = 1; i < span_stages; ++i) slot = position >= i * positions ? stages.slots[i] : slot;
+    return ring.memory + slot * Stages::stage_bytes + position % positions / kv_block_positions * head_bytes;
   }
 
   /// The weighted values of a span, its largest scores and its sums of weights. Queries come with the run's first span, the
   /// token with the sequence's last one.
-  __device__ __forceinline__ void attend_span(const Run& run, int span, int rows, OfRow& token, std::int32_t token_block,
+  __device__ __forceinline__ void attend_span(const Run& run, int span, OfRow& token, std::int32_t token_block,
                                               float (&values)[tiles][4], float (&most)[2], float (&total)[2]) {
     const bool first = span == run.first_span;
     const bool last = span + 1 == run.spans;
-    wait_for_stages();
-    if (last && warp() == key_warp) {
-      float out[HeadDim / 32];
-      token.elements.await();
-      rotate_head<HeadDim>(token.elements.value, token.rotation, step.shape.epsilon, out);
-      append_token(run, token_block, 0, out);
+    const SpanStages keys = next_stages();
+    SpanStages span_values{};
+    if (last) {
+      span_values = next_stages();
+      if (warp() == key_warp) {
+        float out[HeadDim / 32];
+        token.elements.await();
+        rotate_head<HeadDim>(token.elements.value, token.rotation, step.shape.epsilon, out);
+        append_token(run, token_block, 0, keys, out);
+      } else if (warp() == value_warp) {
+        token.elements.await();
+        append_token(run, token_block, 1, span_values, token.elements.value);
+      }
+      clear_values_after(run, span_values);
     }
     if (last || first) warpgroup_sync();
     float scores[4][4] = {};
@@ -167,32 +197,24 @@ struct RunAttender {
     if (warp() * attention_warp_span < positions_here) {
       score_positions<HeadDim>(
           thread, scores, [&](int row, int dim) { return queries + KvTiles::place(row, dim) * 2; },
-          shared_address(block_of(warp() * attention_warp_span)));
+          shared_address(block_of(keys, warp() * attention_warp_span)));
     }
-    weigh_positions(thread, scores, positions_here, step.shape.scale * log2_e, shared.span, most, rows);
+    weigh_positions<Rows>(thread, scores, positions_here, step.shape.scale * log2_e, shared.span, most);
     warpgroup_sync();
-    release_stages();
-    weight_totals(shared.span, lane(), total, rows);
-    wait_for_stages();
-    if (last) {
-      if (warp() == value_warp) {
-        token.elements.await();
-        append_token(run, token_block, 1, token.elements.value);
-      }
-      clear_values_after(run);
-      warpgroup_sync();
-    }
-    const auto block_place = [&](int k) { return shared_address(block_of(k * kv_block_positions)); };
-    if (positions_here == attention_tile_span) {
-      multiply_positions<HeadDim>(thread, values, shared.span, block_place);
-    } else {
+    if (last) fence_proxy_async();  // the copy engine will write over what has been written here
+    release(keys);
+    weight_totals<Rows>(shared.span, lane(), total);
+    if (!last) span_values = next_stages();
+    const auto block_place = [&](int k) { return shared_address(block_of(span_values, k * kv_block_positions)); };
+    if (positions_here < attention_tile_span) {
       // Nothing is added for the blocks that a short span has not: their weights are zeros.
 #pragma unroll 1
       for (int k = 0; k < divided_up(positions_here, kv_block_positions); ++k)
         multiply_block<HeadDim>(thread, values, shared.span, k, block_place(k));
+    } else {
+      multiply_positions<HeadDim>(thread, values, shared.span, block_place);
     }
-    if (last) fence_proxy_async();
-    release_stages();
+    release(span_values);
   }
   __device__ __forceinline__ void take_queries(const Run& run, OfRow& query) {
     for (int head = warp(); head < group; head += 4) {
@@ -207,10 +229,10 @@ struct RunAttender {
   }
   /// Writes the token's own keys (or values), which a warp has, to its block and, over whatever came with the block, to the
   /// ring.
-  __device__ __forceinline__ void append_token(const Run& run, std::int32_t block, int values,
-                                               const float (&elements)[HeadDim / 32]) {
+  __device__ __forceinline__ void append_token(const Run& run, std::int32_t block, int values, const SpanStages& stages,
+                                               const float (&elements)[HeadDim / 32]) const {
     bf16* const target = step.kv.head(block, layer, values, run.kv_head);
-    bf16* const here = reinterpret_cast<bf16*>(block_of(run.position % attention_tile_span));
+    bf16* const here = reinterpret_cast<bf16*>(block_of(stages, run.position % attention_tile_span));
 #pragma unroll
     for (int i = 0; i < HeadDim / 32; ++i) {
       const bf16 rounded = __float2bfloat16_rn(elements[i]);
@@ -219,13 +241,13 @@ struct RunAttender {
     }
   }
   /// Zeros after the token's values in its KV block, so that nothing of what it held before counts, not even times zero.
-  __device__ __forceinline__ void clear_values_after(const Run& run) {
+  __device__ __forceinline__ void clear_values_after(const Run& run, const SpanStages& stages) const {
     const int first = run.position % attention_tile_span + 1;
     const int end = divided_up(first, kv_block_positions) * kv_block_positions;
-    for (int at = first + warp(); at < end; at += 4) {
-      bf16* const here = reinterpret_cast<bf16*>(block_of(at));
+    for (int position = first + warp(); position < end; position += 4) {
+      bf16* const here = reinterpret_cast<bf16*>(block_of(stages, position));
 #pragma unroll
-      for (int i = 0; i < HeadDim / 32; ++i) here[KvTiles::place(at, lane() + 32 * i)] = __float2bfloat16_rn(0.0f);
+      for (int i = 0; i < HeadDim / 32; ++i) here[KvTiles::place(position, lane() + 32 * i)] = __float2bfloat16_rn(0.0f);
     }
   }
 
@@ -243,23 +265,24 @@ struct RunAttender {
   __device__ __forceinline__ void publish_entry(int entry, const float (&values)[tiles][4], const float (&most)[2],
                                                 const float (&total)[2]) const {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < Rows; ++i) {
       if (head_of(i) >= group) continue;
+      if (warp() == 0 && lane() % 4 == 0) publish(buffers.span_sums + piece_of(entry, i), make_float2(most[i], total[i]));
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile)
         publish(values_at(entry, i, tile), make_float2(values[tile][2 * i], values[tile][2 * i + 1]));
-      if (warp() == 0 && lane() % 4 == 0) publish(buffers.span_sums + piece_of(entry, i), make_float2(most[i], total[i]));
     }
   }
   /// The fold up to the run, which another block publishes.
   __device__ __forceinline__ void take_entry(int entry, float (&folded)[tiles][4], RowState& state) const {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      if (head_of(i) >= group) continue;
+    for (int i = 0; i < Rows; ++i) {
       const auto source = [&](int at) { return at < tiles ? values_at(entry, i, at) : buffers.span_sums + piece_of(entry, i); };
-      float2 taken[tiles + 1];
+      float2 taken[tiles + 1] = {};
 #pragma unroll
-      for (int at = 0; at <= tiles; ++at) taken[at] = load_published(source(at));
+      for (int at = 0; at <= tiles; ++at) {
+        if (head_of(i) < group) taken[at] = load_published(source(at));
+      }
       await_published(taken, source);
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile) {
@@ -269,11 +292,10 @@ struct RunAttender {
       state.most[i] = taken[tiles].x;
       state.total[i] = taken[tiles].y;
     }
-    __syncwarp();
   }
   __device__ __forceinline__ void publish_output(const Run& run, const float (&folded)[tiles][4], const RowState& state) const {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < Rows; ++i) {
       if (head_of(i) >= group) continue;
       const float inverse = __frcp_rn(state.total[i]);
       const int column = (run.kv_head * group + head_of(i)) * HeadDim;

@@ -80,7 +80,7 @@ struct GatedEnd {
 template <int N>
 struct ResidualEnd {
   std::size_t hidden = 0;
-  bool is_there = false;        ///< the thread's slice of 16 outputs
+  bool is_there = false;        ///< the warp's slice of 16 outputs
   const float* from = nullptr;  ///< what the tile is added to, like the others the thread's first
   float* x = nullptr;
   bf16* normed[2] = {};  ///< of its first outputs, and of those 8 above
@@ -88,11 +88,11 @@ struct ResidualEnd {
   float values[N / 2] = {};  ///< what the sums are added to, as far as it is there
   float weights[2] = {};     ///< of the next norm
 
-  __device__ __forceinline__ void place(const ResidualBuffers& source, const ResidualBuffers& target, int tile) {
+  __device__ __forceinline__ void place(const ResidualBuffers& source, const ResidualBuffers& target, int warp, int tile) {
     const int first_dim = tile * tile_outputs;
     const int dim = first_dim + SumPlace::output(0);
     hidden = static_cast<std::size_t>(target.normed.inputs);
-    is_there = dim < target.normed.inputs;
+    is_there = first_dim + warp * 16 < target.normed.inputs;
     const std::size_t at = static_cast<std::size_t>(SumPlace::row(0)) * hidden + static_cast<std::size_t>(dim);
     from = computed_here(source.x + at);
     x = computed_here(target.x + at);
@@ -123,13 +123,7 @@ struct ResidualEnd {
       float sum[4];
 #pragma unroll
       for (int k = 0; k < 4; ++k) sum[k] = values[i + k] + sums[i + k];
-#pragma unroll
-      for (int k = 0; k < 2; ++k) {
-        const std::uint32_t pair =
-            pair_of_row(bits_of(__floats2bfloat162_rn(sum[2 * k] * weights[k], sum[2 * k + 1] * weights[k])));
-        if (SumPlace::pair_row(i) < rows) publish(normed[k] + i / 4 * 8 * panel_inputs, pair);
-      }
-      float square[2];
+      float square[2];  // published first: more is to be done with them before they are wanted
 #pragma unroll
       for (int k = 0; k < 2; ++k) square[k] = fmaf(sum[k + 2], sum[k + 2], sum[k] * sum[k]);
 #pragma unroll
@@ -140,6 +134,12 @@ struct ResidualEnd {
 #pragma unroll
       for (int k = 0; k < 2; ++k) {
         if (adds_squares && SumPlace::row(i + k) < rows) publish(squares + i / 4 * 8 + k, square[k]);
+      }
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        const std::uint32_t pair =
+            pair_of_row(bits_of(__floats2bfloat162_rn(sum[2 * k] * weights[k], sum[2 * k + 1] * weights[k])));
+        if (SumPlace::pair_row(i) < rows) publish(normed[k] + i / 4 * 8 * panel_inputs, pair);
       }
 #pragma unroll
       for (int k = 0; k < 4; ++k) {

@@ -26,12 +26,11 @@ __device__ __forceinline__ void multiply_steps(float (&sums)[N / 2], std::uint64
 template <int N>
 class StageMultiplier {
  public:
-  /// Begins with a stage that need not be there yet.
-  __device__ __forceinline__ StageMultiplier(const Ring<N>& ring, int stage)
-      : ring_(ring), slot_(stage % Ring<N>::stages), parity_(ring.parity(stage)) {
+  /// Begins with the stage at a place, which need not be there yet, and moves the place along.
+  __device__ __forceinline__ StageMultiplier(const Ring<N>& ring, RingPlace<Ring<N>::stages>& at) : ring_(ring), at_(at) {
     find_place();
   }
-  __device__ __forceinline__ void wait() const { ring_.barriers.full[slot_].wait(parity_); }
+  __device__ __forceinline__ void wait() const { ring_.barriers.full[at_.slot].wait(at_.parity); }
   /// Adds a stage's products, once it is there. Releases the stage before, if it has one, and waits for the one after, if there
   /// are more.
   __device__ __forceinline__ void multiply(float (&sums)[N / 2], bool has_before, bool has_more) {
@@ -41,11 +40,10 @@ class StageMultiplier {
     const std::uint64_t weights = descriptor_at(__reduce_max_sync(0xFFFFFFFF, place_));
     const std::uint64_t rows = weights + (Ring<N>::weight_bytes >> 4);
     multiply_steps<N>(sums, weights, rows, 0, steps / 2);
-    const int slot = slot_;
-    slot_ = slot + 1 == Ring<N>::stages ? 0 : slot + 1;
-    parity_ ^= slot_ == 0 ? 1 : 0;
+    const int slot = at_.slot;
+    at_.advance();
     find_place();
-    const bool next_is_there = !has_more || ring_.barriers.full[slot_].has_ended(parity_);
+    const bool next_is_there = !has_more || ring_.barriers.full[at_.slot].has_ended(at_.parity);
     multiply_steps<N>(sums, weights, rows, steps / 2, steps);
     wgmma_commit();
     wgmma_wait<1>();
@@ -64,23 +62,23 @@ class StageMultiplier {
     if (threadIdx.x % 32 == 0) ring_.barriers.empty[last_slot_].arrive();
   }
   __device__ __forceinline__ void find_place() {
-    place_ = descriptor_place(ring_.memory) + static_cast<std::uint32_t>(slot_) * (Ring<N>::stage_bytes >> 4);
+    place_ = descriptor_place(ring_.memory) + static_cast<std::uint32_t>(at_.slot) * (Ring<N>::stage_bytes >> 4);
     asm volatile("" : "+r"(place_));  // computed here, not where it is used
   }
 
   const Ring<N>& ring_;
-  int slot_;  ///< of the ring: the stage's number would have to be divided
+  RingPlace<Ring<N>::stages>& at_;
   int last_slot_ = 0;
-  std::uint32_t parity_;
   std::uint32_t place_;
 };
 
 /// The sums of the ring's next stages, in wgmma's layout.
 template <int N>
-__device__ __forceinline__ void multiply_stages(const Ring<N>& ring, int& stage, int stages, float (&sums)[N / 2]) {
+__device__ __forceinline__ void multiply_stages(const Ring<N>& ring, RingPlace<Ring<N>::stages>& at, int stages,
+                                                float (&sums)[N / 2]) {
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) asm volatile("mov.f32 %0, 0f00000000;" : "=f"(sums[i]));
-  StageMultiplier<N> multiplier(ring, stage);
+  StageMultiplier<N> multiplier(ring, at);
   multiplier.wait();
   int left = stages;
   // Most products have a multiple of four. Fewer questions and jumps show where they have few.
@@ -94,7 +92,6 @@ __device__ __forceinline__ void multiply_stages(const Ring<N>& ring, int& stage,
 #pragma unroll 1
   for (; left > 0; --left) multiplier.multiply(sums, left < stages, left > 1);
   multiplier.end();
-  stage += stages;
 }
 
 }  // namespace troupe::kernels::cuda

@@ -42,13 +42,16 @@ struct RunFolder {
   float scale;  ///< of attention scores
   const LayerBuffers& buffers;
   RunFoldShared& shared;
+  int warp;  ///< of the four
   const Run& run;
   const PartOf& part;
 
   __device__ void fold() const {
-    const SpanThread thread = SpanThread::of_block(thread_read_anew());
-    if (run.spans <= few_spans) {
-      for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head(thread, head);
+    const SpanThread thread{warp, static_cast<int>(thread_read_anew() % 32)};
+    if (run.spans <= half_spans) {
+      for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head<1>(thread, head);
+    } else if (run.spans <= 2 * half_spans) {
+      for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head<2>(thread, head);
     } else {
       constexpr int head_pieces = HeadDim / columns;
       const int pieces = group * head_pieces;
@@ -58,58 +61,53 @@ struct RunFolder {
   }
 
  private:
-  static constexpr int half_spans = 10;  ///< of few: the latter half is mostly not there
-  static constexpr int few_spans = 2 * half_spans;
+  static constexpr int half_spans = 10;  ///< that are folded at once, or twice as many
   static constexpr int columns = 8;  ///< of a head, that a warp folds for many spans
 
   __device__ __forceinline__ std::size_t entry_of(int span, int head) const {
     return static_cast<std::size_t>(run.begin + span) * static_cast<std::size_t>(group) + static_cast<std::size_t>(head);
   }
 
-  /// Of few spans.
+  /// Of few spans: up to `Halves` times half_spans.
+  template <int Halves>
   __device__ __forceinline__ void fold_head(const SpanThread& thread, int head) const {
     using Lane = LaneValues<HeadDim>;
     using Loaded = typename Lane::Loaded;
     constexpr int each = HeadDim / 32;
-    const std::size_t stride = static_cast<std::size_t>(group) * HeadDim / each;  // from span to span
-    const auto* const first = reinterpret_cast<const Loaded*>(buffers.spans + entry_of(0, head) * HeadDim) + thread.lane;
-    Loaded values[2][half_spans];
-#pragma unroll
-    for (int i = 0; i < few_spans; ++i) values[i / half_spans][i % half_spans] = Lane::nothing();
-    const auto source = [&](int half, int i) { return first + static_cast<std::size_t>(half * half_spans + i) * stride; };
-    const auto ask = [&](int half) {
-#pragma unroll
-      for (int i = 0; i < half_spans; ++i) {
-        if (half * half_spans + i < run.spans) values[half][i] = load_published(source(half, i));
-      }
-    };
-    ask(0);
-    if (run.spans > half_spans) ask(1);
-    const auto sums_of = [&](int /*index*/) { return buffers.span_sums + entry_of(thread.lane, head); };
+    const float factor = scale * log2_e;
+    const std::size_t first_entry = entry_of(0, head);
+    const auto* const first = reinterpret_cast<const Loaded*>(buffers.spans + first_entry * HeadDim) + thread.lane;
+    const float2* const own_sums = buffers.span_sums + first_entry + thread.lane * group;
     float2 sums[1] = {make_float2(-INFINITY, 0)};
-    if (thread.lane < run.spans) sums[0] = load_published(sums_of(0));
-    await_published(sums, sums_of);
-    __syncwarp();
+    if (thread.lane < run.spans) sums[0] = load_published(own_sums);
+    const auto source = [&](int half, int i) { return first + (half * half_spans + i) * group * (HeadDim / each); };
+    Loaded values[Halves][half_spans];
+#pragma unroll
+    for (int i = 0; i < Halves * half_spans; ++i) {
+      Loaded& value = values[i / half_spans][i % half_spans];
+      value = Lane::nothing();
+      if (i < run.spans) value = load_published(source(i / half_spans, i % half_spans));
+    }
+    await_published(sums, [&](int /*index*/) { return own_sums; });
     float most = -INFINITY;
-    float4* const factors = shared.factors[thread.warp];
-    spread_factors(sums, scale * log2_e, most, factors);
-    __syncwarp();
     float total = 0;
     float folded[each] = {};
-    const auto add = [&](int half) {
+#pragma unroll
+    for (int half = 0; half < Halves; ++half) {
       await_published(values[half], [&](int i) { return source(half, i); });
-      __syncwarp();
 #pragma unroll
-      for (int i = 0; i < half_spans; ++i) {
-        const float4 of_span = factors[half * half_spans + i];
-        total = fmaf(total, of_span.x, of_span.z);
+      for (int i = 0; i < half_spans; ++i) {  // as RowState::add_span, which all lanes do: it is quicker than sharing it
+        const float span_most = __shfl_sync(0xFFFFFFFF, sums[0].x, half * half_spans + i);
+        const float span_total = __shfl_sync(0xFFFFFFFF, sums[0].y, half * half_spans + i);
+        const float larger = fmaxf(span_most, most);
+        const float old_factor = exp2_fast((most - larger) * factor);
+        const float new_factor = exp2_fast((span_most - larger) * factor);
+        most = larger;
+        total = fmaf(total, old_factor, span_total * new_factor);
 #pragma unroll
-        for (int k = 0; k < each; ++k) folded[k] = fmaf(folded[k], of_span.x, Lane::at(values[half][i], k) * of_span.y);
+        for (int k = 0; k < each; ++k) folded[k] = fmaf(folded[k], old_factor, Lane::at(values[half][i], k) * new_factor);
       }
-    };
-    add(0);
-    if (run.spans > half_spans) add(1);
-    __syncwarp();  // before the factors are others
+    }
     const float inverse = __frcp_rn(total);
     bf16* const target =
         buffers.attended.data + buffers.attended.offset(run.row, (run.kv_head * group + head) * HeadDim + thread.lane * each);
@@ -143,10 +141,8 @@ struct RunFolder {
       for (int i = 0; i < lane_sums; ++i)
         sums[i] = lane * lane_sums + i < here ? load_published(sums_of(i)) : make_float2(-INFINITY, 0);
       await_published(sums, sums_of);
-      __syncwarp();
       spread_factors(sums, scale * log2_e, most, factors);
       await_published(values, value_of);
-      __syncwarp();
 #pragma unroll
       for (int i = 0; i < ahead; ++i) {
         if (i * together >= here) break;

@@ -20,7 +20,8 @@ struct Computer {
   const StepArguments& arguments;
   const Ring<N>& ring;
   StepShared<N>& shared;
-  int stage = 0;
+  int warp;  ///< of the four
+  RingPlace<Ring<N>::stages> at;
   std::int32_t scales_wanted = 0;  ///< how often the rows' scales have to have been said
   std::int32_t clears_begun = 0;   ///< layers in which this block clears buffers, so far
   int present_layer = 0;
@@ -56,23 +57,24 @@ struct Computer {
   __device__ __forceinline__ void product(int layer, int operation, const Matrix& matrix, int tile, int chunk) {
     const auto [first, end] = matrix.panels(chunk);
     TileEnd tile_end;
-    if (matrix.chunks() == 1 || ends_slice(chunk)) prepare(tile_end, layer, operation, matrix, tile);
+    if (matrix.chunks() == 1 || ends_slice(warp, chunk)) prepare(tile_end, layer, operation, matrix, tile);
     float sums[N / 2];
-    multiply_stages<N>(ring, stage, (end - first) / Ring<N>::panels, sums);
-    if (matrix.chunks() > 1 && !exchange(chunk, sums)) return;
-    if (wants_scales(operation)) await_count(&shared.scales_said, scales_wanted);
+    const bool exchanges_sums = matrix.chunks() > 1;
+    ExchangePart<N> exchange;
+    if (exchanges_sums) {
+      // Then no warp gives to an exchange that another one of the other block may still be taking from, two before.
+      warpgroup_sync();
+      exchange.prepare(shared.exchanges[exchanges % 2], warp, chunk);
+    }
+    multiply_stages<N>(ring, at, (end - first) / Ring<N>::panels, sums);
+    if (exchanges_sums && !exchange.exchange(exchanges++ / 2, sums)) return;
+    if (wants_scales(operation)) await_count<0>(&shared.scales_said, scales_wanted);
     finish(layer, operation, matrix, tile, sums, tile_end);
   }
   /// The weights of the norm that the next operation's input has.
   __device__ const float* norm_after(int layer, int operation) const {
     if (operation == op_output) return step().layers[layer].feed_forward_norm;
     return layer + 1 == step().shape.layers ? step().final_norm : step().layers[layer + 1].attention_norm;
-  }
-  __device__ __forceinline__ bool exchange(int chunk, float (&sums)[N / 2]) {
-    // Then no warp gives to an exchange that another one of the other block may still be taking from, two before.
-    warpgroup_sync();
-    const std::uint32_t before = exchanges++;
-    return exchange_chunks<N>(shared.exchanges[before % 2], before / 2, chunk, sums);
   }
 
   __device__ __forceinline__ void prepare(TileEnd& tile_end, int layer, int operation, const Matrix& matrix, int tile) const {
@@ -86,7 +88,7 @@ struct Computer {
     } else {
       const ResidualBuffers& to =
           operation == op_output ? buffers.feed_forward_input : arguments.buffers.of(layer + 1).attention_input;
-      tile_end.residual.place(operation == op_output ? buffers.attention_input : buffers.feed_forward_input, to, tile);
+      tile_end.residual.place(operation == op_output ? buffers.attention_input : buffers.feed_forward_input, to, warp, tile);
       if constexpr (N <= residual_ahead_rows_max) tile_end.residual.ask(norm_after(layer, operation), tile, step().rows);
     }
   }
@@ -107,34 +109,40 @@ struct Computer {
   }
 
   __device__ void attention(int layer, const Items& items) {
-    const int kv_heads = step().shape.kv_heads;
-    if (layer == 0) learn_runs(items);
     const LayerBuffers& buffers = arguments.buffers.of(layer);
-    RunAttender<N, HeadDim> attender{step(), arguments.group, buffers, norms, layer, ring, shared.attention, stage};
-    if (layer == 0) attender.clear_queries();
+    const Run first_run = arguments.group <= 8 ? attend<1>(layer, buffers, items) : attend<2>(layer, buffers, items);
+    // What many blocks have spans of waits until this block has done all of its own.
+    PartOf part = last_part;
+    for (Run folded = last_run;; folded = first_run, part = first_part) {
+      if (part.parts > folding_parts_max)
+        RunFolder<HeadDim>{arguments.group, step().shape.scale, buffers, shared.run_fold, warp, folded, part}.fold();
+      if (folded.begin == first_run.begin) break;
+    }
+  }
+  /// From the last run to the first, which is returned. Of the rows that a thread has in a tile of query heads, so many are
+  /// there.
+  template <int Rows>
+  __device__ __forceinline__ Run attend(int layer, const LayerBuffers& buffers, const Items& items) {
+    RunAttender<N, HeadDim, Rows> attender{step(), arguments.group, buffers, norms, layer, ring, shared.attention, warp, at};
     Run run = last_run;
     for (;;) {
       attender.attend(run, run.begin == last_run.begin ? last_part : run.begin <= items.first ? first_part : PartOf{0, 1});
-      if (run.begin <= items.first) break;
-      run = shared.batch.run_before(items, run, kv_heads);
-    }
-    // What many blocks have spans of waits until this block has done all of its own.
-    PartOf part = last_part;
-    for (Run folded = last_run;; folded = run, part = first_part) {
-      if (part.parts > folding_parts_max)
-        RunFolder<HeadDim>{arguments.group, step().shape.scale, buffers, shared.run_fold, folded, part}.fold();
-      if (folded.begin == run.begin) break;
+      if (run.begin <= items.first) return run;
+      run = shared.batch.run_before(items, run, step().shape.kv_heads);
     }
   }
-  /// Only its first and its last run does a block share with others; they are the same in every layer.
-  __device__ void learn_runs(const Items& items) {
+  /// What is the same in every layer: with whom this block shares its first and its last run, the only ones that it shares.
+  __device__ void learn_runs() {
     const int kv_heads = step().shape.kv_heads;
-    const auto part = [&](const Run& run) {
-      return part_of(shared.batch, step().rows, kv_heads, run, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
-    };
+    const int block = static_cast<int>(blockIdx.x);
+    const int blocks = static_cast<int>(gridDim.x);
+    const Items items = shared.batch.items_of(step().rows, kv_heads, block, blocks);
+    if (items.first == items.end) return;
+    const auto part = [&](const Run& run) { return part_of(shared.batch, step().rows, kv_heads, run, block, blocks); };
     last_run = shared.batch.run_of(items, items.end - 1, kv_heads);
     last_part = part(last_run);
     first_part = part(shared.batch.run_of(items, items.first, kv_heads));
+    RunAttender<N, HeadDim, 1>::clear_queries(arguments.group, warp, shared.attention);
   }
 };
 
@@ -160,28 +168,29 @@ __global__ void __launch_bounds__(step_threads, 1) whole_step(const __grid_const
   __syncthreads();
   cluster_sync();  // nobody sends before the barriers are there
   let_next_begin();
-  const int thread = static_cast<int>(threadIdx.x);
-  if (thread < warpgroup) {
+  const int warp = warp_of_block();
+  if (warp < warpgroup / 32) {
     take_registers<computer_registers>();
     wait_for_previous();
     shared.batch.load(step.spans_before, step.positions, step.rows);
     warpgroup_sync();
-    if (thread == 0) shared.batch.known.arrive();
-    Computer<N, HeadDim> role{arguments, ring, shared};
+    if (threadIdx.x == 0) shared.batch.known.arrive();
+    Computer<N, HeadDim> role{arguments, ring, shared, warp};
+    role.learn_runs();
     walk(arguments, shared.batch, role);
   } else {
     give_registers<streamer_registers>();
-    const int warp = (thread - warpgroup) / 32;
-    if (warp == 0) {
+    const int streamer = warp - warpgroup / 32;
+    if (streamer == 0) {
       WeightStreamer<N, HeadDim> role{step, ring, shared, shared_address(ring.memory)};
       walk(arguments, shared.batch, role);
-    } else if (warp == 1) {
+    } else if (streamer == 1) {
       wait_for_previous();
       ScaleSayer<N> role{arguments, shared};
       walk(arguments, shared.batch, role);
     } else {
       wait_for_previous();
-      RowStreamer<N, HeadDim> role{arguments, ring, shared, warp - 2};
+      RowStreamer<N, HeadDim> role{arguments, ring, shared, streamer - 2};
       walk(arguments, shared.batch, role);
     }
   }

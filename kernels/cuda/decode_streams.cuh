@@ -120,6 +120,9 @@ struct RowStreamer {
   static constexpr int row_pieces = panel_inputs * 2 / 16;  ///< of 16 bytes, of a row in a panel
   static constexpr int panel_pieces = N * row_pieces;
   static constexpr int stage_elements = Stages::panels * N * panel_inputs;
+  /// Nanoseconds between looks at few rows. Whoever looks all the time is in the way of what is looked for: all blocks look at
+  /// the same few lines of the L2 cache.
+  static constexpr int look_pause = 100;
   const StepArguments& arguments;
   const Stages& ring;
   StepShared<N>& shared;
@@ -139,11 +142,8 @@ struct RowStreamer {
         input_of(arguments.buffers.of(layer), operation).data + static_cast<std::size_t>(first) * N * panel_inputs;
     const int stages = (end - first) / Stages::panels;
     if (seen) {
-      if (is_elected()) {
 #pragma unroll 1
-        for (int i = warp; i < stages; i += row_warps) copy(stage + i, rows + static_cast<std::size_t>(i) * stage_elements);
-      }
-      __syncwarp();
+      for (int i = warp; i < stages; i += row_warps) copy(stage + i, rows + static_cast<std::size_t>(i) * stage_elements);
     } else {
       if (Stages::panels * arguments.step.rows * row_pieces <= 32) {
         take_few(rows, stages);
@@ -159,7 +159,9 @@ struct RowStreamer {
   }
   __device__ void copy(int at, const bf16* source) const {
     constexpr std::uint32_t bytes = Stages::row_bytes;
-    Barrier& full = ring.await_claim(at);
+    ring.await_claim(at);
+    if (!is_elected()) return;
+    Barrier& full = ring.full(at);
     full.arrive_expecting(bytes);
     copy_bulk(ring.rows(at), source, bytes, full);
   }
@@ -177,8 +179,7 @@ struct RowStreamer {
     for (int i = warp; i < stages; i += row_warps) {
       auto* const target = reinterpret_cast<uint4*>(ring.rows(stage + i)) + place;
       ring.await_claim(stage + i);
-      await_published(piece, [&](int /*index*/) { return source; });
-      __syncwarp();
+      await_published<look_pause>(piece, [&](int /*index*/) { return source; });
       const uint4 found = piece[0];
       source += row_warps * stage_elements / 8;
       if (is_there && i + row_warps < stages) piece[0] = load_published(source);
@@ -220,7 +221,6 @@ struct RowStreamer {
         if (is_there(i)) piece[i] = load_published(source_of(i));
       }
       await_published(piece, source_of);
-      __syncwarp();
 #pragma unroll
       for (int i = 0; i < ahead; ++i) {
         if (is_there(i)) to[place(i)] = piece[i];
@@ -306,15 +306,12 @@ struct ScaleSayer {
     const int slices = divided_up(step.shape.hidden, 16);
     for (int first = 0; first < step.rows; first += 8) {
       const int row = first + lane / 4;
-      const float* const own = squares + lane % 4 * N + row;
-      float look = row < step.rows && lane % 4 < slices ? load_published(own) : 0.0f;
-      await_first<look_pause>(look, [&](int /*index*/) { return own; });
       const auto load = [&](float(&square)[slices_at_once], int slice) {
         const auto source = [&](int i) { return squares + static_cast<std::size_t>(slice + 4 * i) * N + row; };
 #pragma unroll
         for (int i = 0; i < slices_at_once; ++i)
-          square[i] = row < step.rows && slice + 4 * i < slices ? load_published(source(i)) : 0.0f;
-        await_published(square, source);
+          square[i] = row >= step.rows ? 1.0f : slice + 4 * i < slices ? __uint_as_float(unwritten) : 0.0f;
+        await_published<look_pause>(square, source);
       };
       const float scale = norm_scale(load, slices, step.shape.hidden, step.shape.epsilon);
       if (lane % 4 == 0) shared.row_scales[row] = scale;
@@ -338,7 +335,8 @@ struct ScaleSayer {
       float look = is_there ? load_published(own) : 0.0f;
       await_first<look_pause>(look, [&](int /*index*/) { return own; });
       float sums[each] = {};
-      for (int slice = lane / 8; slice < slices; slice += 4 * at_once) {
+      for (int first_slice = 0; first_slice < slices; first_slice += 4 * at_once) {  // as often in all lanes
+        const int slice = first_slice + lane / 8;
         const auto source = [&](int i) {
           return reinterpret_cast<const uint4*>(squares + static_cast<std::size_t>(slice) * N + row) + i * N;
         };
@@ -356,7 +354,6 @@ struct ScaleSayer {
           sums[3] += __uint_as_float(squared[i].w);
         }
       }
-      __syncwarp();
 #pragma unroll
       for (int i = 0; i < each; ++i) {
         sums[i] += __shfl_xor_sync(0xFFFFFFFF, sums[i], 8);

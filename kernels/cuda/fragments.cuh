@@ -131,9 +131,9 @@ inline constexpr int slices_at_once = 16;
 template <class Load>
 __device__ __forceinline__ float norm_scale(const Load& load, int slices, int hidden, float epsilon) {
   float sum = 0;
-  for (int slice = static_cast<int>(threadIdx.x) % 4; slice < slices; slice += 4 * slices_at_once) {
+  for (int first = 0; first < slices; first += 4 * slices_at_once) {  // as often in all lanes
     float square[slices_at_once];
-    load(square, slice);
+    load(square, first + static_cast<int>(threadIdx.x) % 4);
 #pragma unroll
     for (int i = 0; i < slices_at_once; ++i) sum += square[i];
   }

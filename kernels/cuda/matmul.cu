@@ -125,6 +125,8 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
   if (threadIdx.x >= warpgroup) {
     if (is_elected()) stream_few_rows<N, S>(p, tile, panels, first_row, ring, full, empty);
   } else {
+    ExchangePart<N> part;
+    if constexpr (Chunked) part.prepare(exchange, static_cast<int>(threadIdx.x) / 32, chunk);
     float sums[N / 2];
     for (int panel = 0; panel < panels.end - panels.first; ++panel) {
       const int step = panel / Shape::stage_panels;
@@ -139,7 +141,7 @@ __global__ void __launch_bounds__(FewRows<N, S>::threads) few_rows(const Product
     }
     wgmma_wait<0>();
     if constexpr (Shape::staged) warpgroup_sync();  // nobody reads the ring any more
-    if (!Chunked || exchange_chunks<N>(exchange, 0, chunk, sums)) {
+    if (!Chunked || part.exchange(0, sums)) {
       if constexpr (Shape::staged) {
         end_staged_tile<N, E>(p, tile, first_row, sums, reinterpret_cast<EndStaging*>(ring)[threadIdx.x / 32]);
       } else {

@@ -17,6 +17,10 @@ __device__ __forceinline__ unsigned thread_read_anew() {
   return thread;
 }
 
+/// Which of its block's warps a warp is. The compiler then knows that its lanes take the same ways, which saves it what brings
+/// lanes together and has them take turns: some 50 cycles in each turn of a loop.
+__device__ __forceinline__ int warp_of_block() { return __shfl_sync(0xFFFFFFFF, static_cast<int>(threadIdx.x / 32), 0); }
+
 /// Counts arrivals and bytes; a phase ends when both are complete (mbarrier). In shared memory.
 class Barrier {
  public:
@@ -71,6 +75,16 @@ class Barrier {
   std::uint64_t state_;
 };
 
+/// From a shared_address, 16-byte aligned.
+__device__ __forceinline__ float4 load_shared(std::uint32_t address) {
+  float4 value;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+               : "r"(address)
+               : "memory");
+  return value;
+}
+
 // A count in shared memory that one thread of the block raises, and others look at: unlike a barrier's parity it does not
 // matter to them how far it has got since.
 
@@ -82,9 +96,12 @@ __device__ __forceinline__ std::int32_t load_acquire_shared(const std::int32_t* 
   asm volatile("ld.acquire.cta.shared::cta.s32 %0, [%1];" : "=r"(value) : "r"(shared_address(source)) : "memory");
   return value;
 }
-/// Returns once the count has reached a value.
+/// Returns once the count has reached a value. By all lanes of a warp. `Pause` nanoseconds, or about as many, between looks.
+template <int Pause = 20>
 __device__ __forceinline__ void await_count(const std::int32_t* count, std::int32_t value) {
-  while (load_acquire_shared(count) < value) __nanosleep(20);
+  while (load_acquire_shared(count) < value) {
+    if constexpr (Pause > 0) __nanosleep(Pause);
+  }
 }
 
 /// True in one thread of a warp, always the same one. A warp together. Unlike a comparison of the thread's number it tells the
@@ -234,15 +251,22 @@ __device__ __forceinline__ void arrive_in(Barrier& barrier, std::uint32_t block)
       "r"(block)
       : "memory");
 }
-/// Stores four numbers at `target` in the shared memory of a block of the cluster, and counts their 16 bytes at its `barrier`.
-__device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {
+/// The same of a shared_address; computed here, not where it is used.
+__device__ __forceinline__ std::uint32_t address_in_block(std::uint32_t own, std::uint32_t block) {
   std::uint32_t address;
-  std::uint32_t barrier_address;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(target)), "r"(block));
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(barrier_address) : "r"(shared_address(&barrier)), "r"(block));
-  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(address),
-               "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier_address)
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(own), "r"(block));
+  return address;
+}
+/// Stores four numbers in the shared memory of a block of the cluster, and counts their 16 bytes at its barrier; both as
+/// address_in_block says.
+__device__ __forceinline__ void store_async(std::uint32_t target, std::uint32_t barrier, float4 value) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(target),
+               "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier)
                : "memory");
+}
+/// The same at `target` and its barrier where another block has what this one has there.
+__device__ __forceinline__ void store_async(float4* target, Barrier& barrier, std::uint32_t block, float4 value) {
+  store_async(address_in_block(shared_address(target), block), address_in_block(shared_address(&barrier), block), value);
 }
 /// Registers that each thread of the warpgroup may use from here on.
 template <int Registers>

@@ -56,13 +56,17 @@ __device__ __forceinline__ std::uint32_t largest_word(const uint4& value) {
 /// Returns once none of the values is unwritten, each loaded again from source(its index) as often as that takes. All that are
 /// missing are asked for at once. Anything else stands for what is not needed, or largest(value) leaves it out. A `Pause`
 /// between looks, of about so many nanoseconds, leaves the way free for what is looked for.
+///
+/// By all lanes of a warp, which look until every one has its values: lanes that went on by themselves would have to be brought
+/// together again, which takes some 300 cycles.
 template <int Pause = 0, int Count, class Value, class Source, class Largest>
 __device__ __forceinline__ void await_published(Value (&values)[Count], const Source& source, const Largest& largest) {
+#pragma unroll 1  // code that is passed by has to be fetched, too
   for (int looks = 0; looks < looks_max; ++looks) {
     std::uint32_t of_all = 0;
 #pragma unroll
     for (int i = 0; i < Count; ++i) of_all = max(of_all, largest(values[i]));
-    if (of_all != unwritten) return;
+    if (!__any_sync(0xFFFFFFFF, of_all == unwritten)) return;
     if constexpr (Pause > 0) __nanosleep(Pause);
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
@@ -81,7 +85,6 @@ template <int Pause = 0, class Value, class Source>
 __device__ __forceinline__ void await_first(Value& first, const Source& source) {
   Value looked_at[1] = {first};
   await_published<Pause>(looked_at, source);
-  __syncwarp();
   first = looked_at[0];
 }
 

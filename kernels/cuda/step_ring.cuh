@@ -7,6 +7,7 @@
 #include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/kv_tiles.hpp"
 #include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/ring_place.cuh"
 #include "kernels/cuda/tiles.hpp"
 
 namespace troupe::kernels::cuda {
@@ -60,14 +61,7 @@ struct Ring {
   __device__ void claim(int stage) const { store_release(&barriers.claimed, stage + 1); }
   /// Waits until a stage has been claimed. For those who bring some of the stages only: they may be rings ahead of the
   /// computing warps, or behind, and a barrier tells just two fillings apart.
-  __device__ Barrier& await_claim(int stage) const {
-    await_count(&barriers.claimed, stage + 1);
-    return full(stage);
-  }
-  /// By each warp that has read a stage.
-  __device__ void release(int stage) const {
-    if (threadIdx.x % 32 == 0) barriers.empty[stage % stages].arrive();
-  }
+  __device__ void await_claim(int stage) const { await_count(&barriers.claimed, stage + 1); }
 };
 
 }  // namespace troupe::kernels::cuda
