@@ -14,7 +14,7 @@ namespace troupe::bench {
 
 namespace {
 
-constexpr int decode_parts = 4;
+constexpr int decode_parts = 5;
 constexpr std::int32_t decode_steps_each = 24;
 constexpr std::int32_t decode_steps = decode_parts * decode_steps_each;
 constexpr std::int32_t decode_steps_before = 8;   // that do not count
