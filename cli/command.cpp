@@ -25,7 +25,9 @@ constexpr auto interval_in_log = std::chrono::seconds(5);
 
 Result<std::filesystem::path> find_model(const std::string& name) {
   namespace fs = std::filesystem;
+  constexpr const char* what_to_give = "; give a Hugging Face folder, or one of the bundled mini, medium, heavy";
   std::error_code ignored;
+  if (name.empty()) return Error{ErrorCode::invalid_argument, std::string("the model's name is empty") + what_to_give};
   if (fs::is_directory(name, ignored)) return fs::path(name);
   if (fs::is_regular_file(name, ignored)) {
     return Error{ErrorCode::invalid_argument,
@@ -45,8 +47,7 @@ Result<std::filesystem::path> find_model(const std::string& name) {
     if (fs::is_regular_file(place / name / "config.json", ignored)) return place / name;
     looked += (looked.empty() ? "" : ", ") + (place / name).string();
   }
-  return Error{ErrorCode::not_found, "there is no model " + name + " (looked for " + looked +
-                                         "); give a Hugging Face folder, or one of the bundled mini, medium, heavy"};
+  return Error{ErrorCode::not_found, "there is no model " + name + " (looked for " + looked + ")" + what_to_give};
 }
 
 CLI::Validator whole_number() {

@@ -58,6 +58,7 @@ END
 
 TEST(Troupe, RefusesWithTheNameOfWhatIsWrong) {
   expect_refusal("generate --model nosuch Hi", 1, "there is no model nosuch (looked for portfolio/nosuch");
+  expect_refusal("generate --model '' Hi", 1, "the model's name is empty; give a Hugging Face folder");
   expect_refusal("generate --model README.md Hi", 1, "README.md is a file");
   expect_refusal("generate", 1, "there is no prompt");
   expect_refusal("generate --file nowhere.txt", 1, "nowhere.txt: cannot open: No such file or directory");
