@@ -27,11 +27,6 @@ struct SpanShared {
 struct SpanThread {
   int warp;
   int lane;
-
-  /// Of a block's thread; unsigned, so that the compiler knows the ranges.
-  __device__ __forceinline__ static SpanThread of_block(unsigned thread) {
-    return {static_cast<int>(thread % warpgroup / 32), static_cast<int>(thread % 32)};
-  }
 };
 
 __device__ __forceinline__ float exp2_fast(float x) {

@@ -49,9 +49,9 @@ struct RunFolder {
   __device__ void fold() const {
     const SpanThread thread{warp, static_cast<int>(thread_read_anew() % 32)};
     if (run.spans <= half_spans) {
-      for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head<1>(thread, head);
+      fold_heads<1>(thread);
     } else if (run.spans <= 2 * half_spans) {
-      for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head<2>(thread, head);
+      fold_heads<2>(thread);
     } else {
       constexpr int head_pieces = HeadDim / columns;
       const int pieces = group * head_pieces;
@@ -69,6 +69,10 @@ struct RunFolder {
   }
 
   /// Of few spans: up to `Halves` times half_spans.
+  template <int Halves>
+  __device__ __forceinline__ void fold_heads(const SpanThread& thread) const {
+    for (int head = part.index * 4 + thread.warp; head < group; head += part.parts * 4) fold_head<Halves>(thread, head);
+  }
   template <int Halves>
   __device__ __forceinline__ void fold_head(const SpanThread& thread, int head) const {
     using Lane = LaneValues<HeadDim>;
