@@ -62,7 +62,7 @@ struct RunFolder {
 
  private:
   static constexpr int half_spans = 10;  ///< that are folded at once, or twice as many
-  static constexpr int columns = 8;  ///< of a head, that a warp folds for many spans
+  static constexpr int columns = 8;      ///< of a head, that a warp folds for many spans
 
   __device__ __forceinline__ std::size_t entry_of(int span, int head) const {
     return static_cast<std::size_t>(run.begin + span) * static_cast<std::size_t>(group) + static_cast<std::size_t>(head);
@@ -147,6 +147,7 @@ struct RunFolder {
       await_published(sums, sums_of);
       spread_factors(sums, scale * log2_e, most, factors);
       await_published(values, value_of);
+      __syncwarp();  // the factors are there for all
 #pragma unroll
       for (int i = 0; i < ahead; ++i) {
         if (i * together >= here) break;

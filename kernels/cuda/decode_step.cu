@@ -60,14 +60,14 @@ struct Computer {
     if (matrix.chunks() == 1 || ends_slice(warp, chunk)) prepare(tile_end, layer, operation, matrix, tile);
     float sums[N / 2];
     const bool exchanges_sums = matrix.chunks() > 1;
-    ExchangePart<N> exchange;
+    ExchangePart<N> part;
     if (exchanges_sums) {
       // Then no warp gives to an exchange that another one of the other block may still be taking from, two before.
       warpgroup_sync();
-      exchange.prepare(shared.exchanges[exchanges % 2], warp, chunk);
+      part.prepare(shared.exchanges[exchanges % 2], warp, chunk);
     }
     multiply_stages<N>(ring, at, (end - first) / Ring<N>::panels, sums);
-    if (exchanges_sums && !exchange.exchange(exchanges++ / 2, sums)) return;
+    if (exchanges_sums && !part.exchange(exchanges++ / 2, sums)) return;
     if (wants_scales(operation)) await_count<0>(&shared.scales_said, scales_wanted);
     finish(layer, operation, matrix, tile, sums, tile_end);
   }
@@ -110,7 +110,8 @@ struct Computer {
 
   __device__ void attention(int layer, const Items& items) {
     const LayerBuffers& buffers = arguments.buffers.of(layer);
-    const Run first_run = arguments.group <= 8 ? attend<1>(layer, buffers, items) : attend<2>(layer, buffers, items);
+    const bool has_one_row = arguments.group <= attention_tile_heads / thread_rows;
+    const Run first_run = has_one_row ? attend<1>(layer, buffers, items) : attend<2>(layer, buffers, items);
     // What many blocks have spans of waits until this block has done all of its own.
     PartOf part = last_part;
     for (Run folded = last_run;; folded = first_run, part = first_part) {
